@@ -174,13 +174,14 @@ def parse(spec: str) -> tuple[str, dict[str, str]]:
     return name.strip(), options
 
 
-def _word(value: Any) -> str:
+def word(value: Any) -> str:
+    """A value as a spec writes it: quoted where it holds a sign of the grammar."""
     if isinstance(value, bool):
         return str(value).lower()
     if value is None:
         return "none"
     if isinstance(value, tuple):
-        return '"' + ",".join(map(_word, value)) + '"'
+        return '"' + ",".join(map(word, value)) + '"'
     text = str(value)
     if '"' in text:
         raise BadInput(f"{text!r} holds a quote; option values hold none")
@@ -191,7 +192,7 @@ def spell(name: str, options: Any) -> str:
     """The spec of a name and its options (a mapping or a dataclass), each written."""
     if not isinstance(options, Mapping):
         options = {k: getattr(options, k) for k, _, _ in leaves(type(options))}
-    inner = ",".join(f"{key}={_word(value)}" for key, value in options.items())
+    inner = ",".join(f"{key}={word(value)}" for key, value in options.items())
     return f"{name}({inner})" if inner else name
 
 

@@ -1,0 +1,184 @@
+"""Absl flags made from dataclasses, and the one `main` of every script.
+
+A leaf of a dataclass tree becomes one dotted flag (`--model.width=128`); `--task.NAME`
+sets an option of the task's spec. An unknown flag or value is one sentence and exit
+code 65. Nothing here imports jax, so `--help` answers at once.
+"""
+
+import dataclasses
+import sys
+import traceback
+import typing
+from collections.abc import Callable, Sequence
+from typing import Any, NoReturn, TypeVar
+
+from absl import flags
+
+from attn_research.config import Config, Population, replace
+from attn_research.options import (
+    BadInput,
+    word,
+    check,
+    convert,
+    leaves,
+    nearest,
+)
+
+FLAGS = flags.FLAGS
+DONE, DIVERGED, BAD_INPUT, INTERNAL, DISK, REQUEUE = 0, 3, 65, 70, 74, 75
+T = TypeVar("T")
+
+
+class _Option(flags.ArgumentParser):
+    """Parses one flag by the type and bounds of its dataclass field."""
+
+    def __init__(self, name: str, kind: Any, metadata: Any):
+        self.name, self.kind, self.metadata = name, kind, metadata
+
+    def parse(self, argument: Any) -> Any:
+        value = convert(argument, self.kind, f"--{self.name}")
+        check(value, self.metadata, f"--{self.name}")
+        return value
+
+
+class _Text(flags.ArgumentSerializer):
+    def serialize(self, value: Any) -> str:
+        return text(value)
+
+
+def text(value: Any) -> str:
+    """A value as it is written after `--flag=`."""
+    return word(value).strip('"') if not isinstance(value, str) else value
+
+
+def define(cls: type, prefix: str = "") -> None:
+    """Defines one flag for every leaf of a dataclass tree."""
+    hints = typing.get_type_hints(cls)
+    for name, field, kind in leaves(cls):
+        flags.DEFINE(
+            _Option(prefix + name, kind, field.metadata),
+            prefix + name,
+            field.default,
+            field.metadata["help"],
+            serializer=_Text(),
+        )
+    for field in dataclasses.fields(cls):
+        if dataclasses.is_dataclass(hints[field.name]):
+            define(hints[field.name], f"{prefix}{field.name}.")  # type: ignore
+
+
+def given(cls: type[T], prefix: str = "") -> T:
+    """The dataclass tree that the parsed flags describe."""
+    hints = typing.get_type_hints(cls)
+    values: dict[str, Any] = {}
+    for field in dataclasses.fields(cls):  # type: ignore
+        kind, name = hints[field.name], prefix + field.name
+        nested = dataclasses.is_dataclass(kind)
+        values[field.name] = given(kind, f"{name}.") if nested else FLAGS[name].value
+    return cls(**values)
+
+
+def lines(tree: Any, prefix: str = "") -> list[str]:
+    """The flags that describe a dataclass tree, one `--name=value` a line."""
+    written = []
+    for field in dataclasses.fields(tree):
+        value, name = getattr(tree, field.name), prefix + field.name
+        if dataclasses.is_dataclass(value):
+            written += lines(value, f"{name}.")
+        else:
+            written.append(f"--{name}={text(value)}")
+    return written
+
+
+def define_run() -> None:
+    """Defines the flags of a `Config`, of a `Population`, and `--task.OPTION`."""
+    define(Config)
+    define(Population)
+    flags.DEFINE_multi_string(
+        "task_option", [], "Written --task.OPTION=VALUE: an option of the task."
+    )
+
+
+def given_run() -> tuple[Config, Population]:
+    """The config and population that the parsed flags describe."""
+    config = given(Config)
+    for item in FLAGS.task_option:
+        name, equals, value = item.partition("=")
+        if not equals:
+            raise BadInput(f"--task.{name} has no value; write --task.{name}=VALUE")
+        config = replace(config, {f"task.{name}": value})
+    return config, given(Population)
+
+
+def _spell_task_options(argv: Sequence[str]) -> list[str]:
+    def rewrite(arg: str) -> str:
+        for dash in ("--", "-"):
+            if arg.startswith(f"{dash}task."):
+                return f"--task_option={arg[len(dash) + 5 :]}"
+        return arg
+
+    return [rewrite(arg) for arg in argv]
+
+
+def _show_help(doc: str) -> None:
+    print(doc.strip(), "\n\nFlags:")
+    own = {"flagfile", "undefok", "helpfull", "helpshort", "helpxml", "only_check_args"}
+    for name in FLAGS:
+        flag = FLAGS[name]
+        if name in own or "absl" in str(FLAGS.find_module_defining_flag(name)):
+            continue
+        if name != flag.name:
+            continue
+        shown = "--task.OPTION=VALUE" if name == "task_option" else f"--{name}"
+        kind = flag.parser.kind if isinstance(flag.parser, _Option) else None
+        allowed = ""
+        if typing.get_origin(kind) is typing.Literal:
+            allowed = f" One of {', '.join(typing.get_args(kind))}."
+        default = "" if flag.default in (None, []) else f" (default {text(flag.value)})"
+        print(f"  {shown}{default}\n      {flag.help}{allowed}")
+    print("  --flagfile=FILE\n      Reads flags from a file, such as a run's own.")
+
+
+def _parse(argv: Sequence[str], doc: str) -> None:
+    if {"--help", "-h", "-help", "--helpfull"} & set(argv[1:]):
+        FLAGS.mark_as_parsed()
+        _show_help(doc)
+        sys.exit(DONE)
+    try:
+        expanded = FLAGS.read_flags_from_files(list(argv))
+        rest = FLAGS(_spell_task_options(expanded))
+    except flags.UnrecognizedFlagError as error:
+        close = nearest(error.flagname, FLAGS)
+        raise BadInput(f"Unknown flag --{error.flagname}{close}") from None
+    except flags.Error as error:
+        message = str(error)
+        for marker in (": --", ": flag --"):
+            if message.startswith("flag --") and marker in message:
+                message = "--" + message.split(marker, 1)[1]
+        raise BadInput(" ".join(message.split())) from None
+    if rest[1:]:
+        raise BadInput(f"Unknown argument {rest[1]!r}; every option is a flag")
+
+
+def main(run: Callable[[], int | None], doc: str | None) -> NoReturn:
+    """Parses the flags, calls `run`, exits with its code.
+
+    A `BadInput` ends in one sentence and exit code 65, an error of the disk in one
+    sentence and 74, anything unforeseen in a traceback and 70.
+    """
+    try:
+        _parse(sys.argv, doc or "")
+        code = run() or DONE
+    except BadInput as error:
+        print(f"Error: {error}", file=sys.stderr)
+        code = BAD_INPUT
+    except OSError as error:
+        print(f"Error: {error}", file=sys.stderr)
+        code = DISK
+    except KeyboardInterrupt:
+        print("Interrupted.", file=sys.stderr)
+        code = 130
+    except Exception:
+        traceback.print_exc()
+        code = INTERNAL
+    sys.exit(code)

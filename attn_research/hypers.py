@@ -1,0 +1,76 @@
+"""What may differ between the members of one population, and what is built from it.
+
+`Hypers` are arrays, traced by the compiled program: members of one population share the
+program and differ in these numbers alone.
+"""
+
+import itertools
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+
+from attn_research.config import Population, Train
+
+
+class Hypers(NamedTuple):
+    """One member's numbers (scalars), or a population's (leading axis P)."""
+
+    seed: Any
+    lr: Any
+    weight_decay: Any
+
+
+def grid(population: Population) -> Hypers:
+    """Every combination of a population's lists, seeds varying fastest."""
+    points = itertools.product(population.weight_decay, population.lr, population.seed)
+    decay_P, lr_P, seed_P = map(np.asarray, zip(*points, strict=True))
+    return Hypers(
+        seed_P.astype(np.int32), lr_P.astype(np.float32), decay_P.astype(np.float32)
+    )
+
+
+def member(hypers: Hypers, index: int) -> Hypers:
+    """The numbers of one member of a population."""
+    return Hypers(*(field[index] for field in hypers))
+
+
+def schedule(step: jax.Array, train: Train) -> jax.Array:
+    """The learning rate at a step (from 0) over its peak: warm-up, then the schedule.
+
+    constant stays; cosine falls to 0 at the last step (Loshchilov & Hutter, 2016,
+    arXiv:1608.03983); wsd stays, then falls linearly over the last `decay` of the steps
+    (Hu et al., 2024, arXiv:2404.06395).
+    """
+    warm = round(train.warmup * train.steps)
+    rising = (step + 1) / max(warm, 1)
+    done = (step - warm) / max(train.steps - warm, 1)
+    if train.schedule == "cosine":
+        falling = 0.5 * (1 + jnp.cos(jnp.pi * jnp.clip(done, 0.0, 1.0)))
+    elif train.schedule == "wsd":
+        tail = max(train.decay * train.steps, 1.0)
+        falling = jnp.clip((train.steps - step) / tail, 0.0, 1.0)
+    else:
+        falling = jnp.ones_like(done)
+    return jnp.where(step < warm, rising, falling)
+
+
+def optimizer(hypers: Hypers, train: Train) -> optax.GradientTransformation:
+    """AdamW with warm-up, schedule and clipping; weight decay on matrices only.
+
+    Built inside the step from traced `hypers`; everything it holds is per member
+    (Loshchilov & Hutter, 2017, arXiv:1711.05101).
+    """
+    clip = optax.clip_by_global_norm(train.clip) if train.clip else optax.identity()
+    return optax.chain(
+        clip,
+        optax.scale_by_adam(),
+        optax.add_decayed_weights(hypers.weight_decay, mask=_matrices),
+        optax.scale_by_schedule(lambda step: -hypers.lr * schedule(step, train)),
+    )
+
+
+def _matrices(params: Any) -> Any:
+    return jax.tree.map(lambda leaf: leaf.ndim >= 2, params)

@@ -1,0 +1,30 @@
+"""Tasks: what a mixer is asked to carry over a distance. A new one is one line here."""
+
+from attn_research.options import choose, spell
+from attn_research.tasks.adding import Adding
+from attn_research.tasks.contract import SPLITS, Batch, Spec, Task
+from attn_research.tasks.copying import Copying, SelectiveCopying
+from attn_research.tasks.recall import Mqar, Recall
+from attn_research.tasks.text import Text
+
+TASKS: dict[str, type] = {
+    "recall": Recall,
+    "mqar": Mqar,
+    "copying": Copying,
+    "selective_copying": SelectiveCopying,
+    "adding": Adding,
+    "text": Text,
+}
+
+__all__ = ["SPLITS", "TASKS", "Batch", "Spec", "Task", "make", "resolve"]
+
+
+def make(spec: str) -> Task:
+    """The task that a spec names; raises `BadInput` for what it does not know."""
+    return choose(spec, TASKS, "task")
+
+
+def resolve(spec: str) -> str:
+    """The spec with every option written out, so that its hash hides no default."""
+    task = make(spec)
+    return spell(next(n for n, cls in TASKS.items() if cls is type(task)), task)

@@ -1,0 +1,68 @@
+"""The adding problem: the sum of two marked numbers in a long sequence of numbers."""
+
+from dataclasses import dataclass
+
+import jax
+import jax.numpy as jnp
+
+from attn_research.options import option
+from attn_research.tasks.contract import Batch, Spec, Split, split_key
+
+
+@dataclass(frozen=True)
+class Adding:
+    """Each position holds a number in [0, 1) and a mark; two positions are marked.
+
+    One mark stands in the first half, one in the second; the answer is the sum of both
+    numbers (Hochreiter & Schmidhuber, 1997). Answering 1 always has a mean squared
+    error of 1/6. `gap` is the distance from the answer to the earlier mark. As a causal
+    task the last position answers; otherwise an encoder reads the whole sequence.
+    """
+
+    length: int = option(64, "Positions in a sequence.", low=2)
+    causal: bool = option(True, "The last position answers; else a pooled encoder.")
+
+    @property
+    def spec(self) -> Spec:
+        return Spec(
+            inputs="values",
+            features=2,
+            target="value",
+            outputs=1,
+            length=self.length,
+            causal=self.causal,
+            labels=1,
+            metrics=("mse", "loss"),
+            per_sequence=not self.causal,
+            chance=1 / 6,
+        )
+
+    def arrays(self) -> tuple[()]:
+        return ()
+
+    def batch(
+        self, key: jax.Array, split: Split, size: int, arrays: object = ()
+    ) -> Batch:
+        number_key, first_key, second_key = jax.random.split(split_key(key, split), 3)
+        half = self.length // 2
+        number_BT = jax.random.uniform(number_key, (size, self.length))
+        first_B = jax.random.randint(first_key, (size,), 0, half)
+        second_B = jax.random.randint(second_key, (size,), half, self.length)
+        at_1T = jnp.arange(self.length)[None]
+        mark_BT = (at_1T == first_B[:, None]) | (at_1T == second_B[:, None])
+        total_B = jnp.sum(jnp.where(mark_BT, number_BT, 0.0), axis=1)
+        gap_B = self.length - 1 - first_B
+        weight_B = jnp.ones(size)
+        if self.causal:
+            before = ((0, 0), (self.length - 1, 0))
+            total_B, weight_B = (
+                jnp.pad(a[:, None], before) for a in (total_B, weight_B)
+            )
+            gap_B = jnp.pad(gap_B[:, None], before, constant_values=-1)
+        return Batch(
+            inputs=jnp.stack([number_BT, mark_BT.astype(number_BT.dtype)], axis=2),
+            targets=total_B,
+            weights=weight_B,
+            segments=jnp.ones((size, self.length), jnp.int32),
+            gap=gap_B,
+        )
