@@ -1,0 +1,89 @@
+"""Looking at the checkpoints of a run without changing anything."""
+
+import os
+import re
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from attn_research.checkpoint import step as one
+from attn_research.checkpoint.tree import fill, nest
+from attn_research.durable import Damaged
+from attn_research.options import BadInput
+
+_STEP = re.compile(r"\d{8,}")
+
+
+def folder(directory: Path, step: int) -> Path:
+    """The directory of a step."""
+    return directory / f"{step:08d}"
+
+
+def steps(directory: str | os.PathLike[str]) -> list[int]:
+    """The steps that were acknowledged, oldest first."""
+    directory = Path(directory)
+    names = os.listdir(directory) if directory.is_dir() else []
+    return sorted(int(name) for name in names if _STEP.fullmatch(name))
+
+
+def newest_good(directory: Path, without: int | None = None) -> int | None:
+    """The newest step every item of which can be read, or None; reads them whole."""
+    for step in reversed(steps(directory)):
+        if step == without:
+            continue
+        try:
+            one.verify(folder(directory, step))
+        except Damaged:
+            continue
+        return step
+    return None
+
+
+def read(
+    directory: str | os.PathLike[str],
+    items: Sequence[str],
+    targets: Mapping[str, Any] | None = None,
+    step: int | None = None,
+) -> tuple[int, dict[str, Any], dict[str, Any]]:
+    """(step, item -> tree, facts) of the newest step, or of `step`.
+
+    The trees are host arrays in the structure of `targets` where given, in nested dicts
+    elsewhere. Raises `Damaged` naming the newest good step, `BadInput` where there is
+    no such step or item or another structure, shape or dtype.
+    """
+    directory = Path(directory)
+    while True:
+        known = steps(directory)
+        if not known:
+            raise BadInput(f"{directory} holds no checkpoint")
+        if step is not None and step not in known:
+            listed = ", ".join(map(str, known))
+            raise BadInput(f"{directory} holds no step {step} (known: {listed})")
+        chosen = known[-1] if step is None else step
+        try:
+            return chosen, *_read(folder(directory, chosen), items, targets or {})
+        except Damaged as error:
+            if step is None and not folder(directory, chosen).exists():
+                continue  # a writer has deleted it meanwhile
+            good = newest_good(directory, without=chosen)
+            words = (
+                "no good one is left"
+                if good is None
+                else f"the newest good one is step {good} (ask for it with step={good})"
+            )
+            raise Damaged(f"{error}; {words}") from error
+
+
+def _read(
+    directory: Path, items: Sequence[str], targets: Mapping[str, Any]
+) -> tuple[dict[str, Any], dict[str, Any]]:
+    facts = one.read_facts(directory)
+    for name in items:
+        if name not in facts.items:
+            known = ", ".join(facts.items)
+            raise BadInput(f"{directory} holds no item {name!r} (known: {known})")
+    trees: dict[str, Any] = {}
+    for name in items:
+        leaves = one.read_item(directory, name, facts)
+        trees[name] = fill(leaves, targets[name]) if name in targets else nest(leaves)
+    return trees, facts.facts

@@ -1,0 +1,68 @@
+"""A trained model out of the directory of its run."""
+
+import os
+from pathlib import Path
+from typing import Any, Literal, NamedTuple
+
+import jax
+import numpy as np
+
+from attn_research.checkpoint.reader import read
+from attn_research.config import Config, Population
+from attn_research.functional import Functional, mismatch
+from attn_research.layout import CHECKPOINTS, CONFIG, read_config
+from attn_research.options import BadInput
+
+
+class Restored(NamedTuple):
+    """One member of a trained population: `model.apply(params, tokens_BT)`."""
+
+    config: Config
+    hypers: dict[str, Any]
+    model: Functional
+    params: dict[str, Any]
+    step: int
+
+
+def members(population: Population) -> int:
+    """How many members a population has."""
+    return len(population.seed) * len(population.lr) * len(population.weight_decay)
+
+
+def load(
+    path: str | os.PathLike[str],
+    member: Literal["best"] | int = "best",
+    step: int | None = None,
+) -> Restored:
+    """One member of the run in `path`, at its newest step or at `step`.
+
+    `"best"` is the member that was best in validation. Only looks: neither the training
+    data nor the devices of the training are needed. Raises `Damaged` naming the newest
+    good step.
+    """
+    from attn_research import hypers
+    from attn_research.modules.models import Sizes, build
+
+    path = Path(path)
+    if not (path / CONFIG).exists():
+        raise BadInput(f"{path} is no directory of a run (it has no {CONFIG})")
+    config, population, sizes = read_config(path)
+    try:
+        model = build(config.model, Sizes(**sizes))
+    except TypeError as error:
+        raise BadInput(f"{path / CONFIG} lacks the sizes of the model") from error
+    found, items, facts = read(path / CHECKPOINTS, ["params"], step=step)
+    count = members(population)
+    index = facts.get("best", 0) if member == "best" else member
+    if not isinstance(index, int) or not 0 <= index < count:
+        raise BadInput(
+            f"member is {index!r}; allowed are 'best' and 0 to {count - 1} for {path}"
+        )
+    params_P = items["params"]
+    params = jax.tree.map(lambda leaf: leaf[index], params_P)
+    different = mismatch(params, jax.eval_shape(model.init, jax.random.key(0)))
+    if different:
+        raise BadInput(f"The checkpoint in {path} does not fit its model: {different}")
+    chosen = hypers.member(hypers.grid(population), index)._asdict()
+    values = {name: np.asarray(value).item() for name, value in chosen.items()}
+    return Restored(config, values, model, params, found)

@@ -1,0 +1,138 @@
+"""The directory of one step: Orbax for the arrays, digests for the truth.
+
+    <step>/<item>/       one Orbax tree per item
+          /facts.json    the facts, and each leaf's dtype, shape and digest
+          /facts.digest  the digest of facts.json
+
+Orbax neither syncs its metadata nor notices a flipped bit, so every leaf is digested as
+it is saved and again as it is read, and its metadata files are digested too.
+"""
+
+import hashlib
+import json
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from attn_research.checkpoint.tree import Leaves, nest, paths
+from attn_research.durable import Damaged, fsync_tree, to_json
+
+
+class Facts(NamedTuple):
+    """What a step says of itself: its own facts, and item -> path -> leaf kind."""
+
+    step: int
+    facts: dict[str, Any]
+    items: dict[str, dict[str, dict[str, Any]]]
+    metadata: dict[str, str]
+
+
+def digest(data: Any) -> str:
+    """32 hexadecimal digits of the bytes of a buffer."""
+    return hashlib.blake2b(data, digest_size=16).hexdigest()
+
+
+def _kind(leaf: np.ndarray) -> dict[str, Any]:
+    flat = np.ascontiguousarray(leaf).reshape(-1).view(np.uint8)
+    shape = list(leaf.shape)
+    return {"dtype": str(leaf.dtype), "shape": shape, "digest": digest(flat)}
+
+
+def _handler() -> Any:
+    import orbax.checkpoint as ocp
+
+    return ocp.PyTreeCheckpointHandler(use_ocdbt=True)
+
+
+def write(
+    directory: Path, step: int, items: Mapping[str, Leaves], facts: Mapping[str, Any]
+) -> None:
+    """Writes a whole step into a new directory and syncs all of it."""
+    import orbax.checkpoint as ocp
+
+    directory.mkdir(parents=True)
+    handler = _handler()
+    try:
+        for name, leaves in items.items():
+            # Orbax refuses arrays without elements: their kind says all there is.
+            kept = {path: leaf for path, leaf in leaves.items() if leaf.size}
+            (directory / name).mkdir()
+            if kept:
+                args = ocp.args.PyTreeSave(nest(kept))  # type: ignore
+                handler.save(directory / name, args=args)
+                handler.finalize(directory / name)
+    finally:
+        handler.close()
+    described = {
+        "step": step,
+        "facts": dict(facts),
+        "items": {
+            name: {path: _kind(leaf) for path, leaf in leaves.items()}
+            for name, leaves in items.items()
+        },
+        "metadata": {
+            str(file.relative_to(directory)): digest(file.read_bytes())
+            for file in sorted(directory.glob("*/_METADATA"))
+        },
+    }
+    text = to_json(described, indent=1).encode()
+    (directory / "facts.json").write_bytes(text)
+    (directory / "facts.digest").write_text(digest(text) + "\n")
+    fsync_tree(directory)
+
+
+def read_facts(directory: Path) -> Facts:
+    """What the step says of itself; raises `Damaged`."""
+    try:
+        text = (directory / "facts.json").read_bytes()
+        if (directory / "facts.digest").read_text() != digest(text) + "\n":
+            raise ValueError("facts.json has another digest")
+        found = Facts(**json.loads(text))
+        if found.step != int(directory.name):
+            raise ValueError(f"it holds step {found.step}")
+        for name, wanted in found.metadata.items():
+            if digest((directory / name).read_bytes()) != wanted:
+                raise ValueError(f"{name} has another digest")
+    except Exception as error:  # damage shows in many types
+        raise _damaged(directory, error) from error
+    return found
+
+
+def read_item(directory: Path, name: str, facts: Facts) -> Leaves:
+    """The leaves of one item, each with the digest it was saved with, or `Damaged`."""
+    import orbax.checkpoint as ocp
+
+    kinds = facts.items[name]
+    leaves: Leaves = {}
+    handler = _handler()
+    try:
+        if any(0 not in kind["shape"] for kind in kinds.values()):
+            args = ocp.args.PyTreeRestore()  # type: ignore
+            leaves = paths(handler.restore(directory / name, args=args))
+        for path, kind in kinds.items():
+            if 0 in kind["shape"]:
+                leaves[path] = np.zeros(kind["shape"], kind["dtype"])
+            if _kind(np.asarray(leaves[path])) != kind:
+                raise ValueError(f"{name}/{path} has another digest")
+        if set(leaves) != set(kinds):
+            raise ValueError(f"{name} holds leaves that were not saved")
+    except Exception as error:  # damage shows in many types
+        raise _damaged(directory, error) from error
+    finally:
+        handler.close()
+    return {path: np.asarray(leaf) for path, leaf in leaves.items()}
+
+
+def _damaged(directory: Path, error: Exception) -> Damaged:
+    reason = " ".join(str(error).split())[:160] or type(error).__name__
+    return Damaged(f"The checkpoint {directory} is damaged ({reason})")
+
+
+def verify(directory: Path, names: Iterable[str] | None = None) -> Facts:
+    """The facts of a step whose items have all been read; raises `Damaged`."""
+    facts = read_facts(directory)
+    for name in facts.items if names is None else names:
+        read_item(directory, name, facts)
+    return facts

@@ -1,0 +1,179 @@
+"""Saving a run in the background, and resuming it from the newest good step.
+
+A step is written into a temporary directory, synced, renamed and the rename synced:
+only then is it acknowledged, and only then are older ones deleted, by a rename into a
+trash folder first, so that a listed step is a whole one at any moment.
+"""
+
+import os
+import shutil
+import threading
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+from attn_research.checkpoint import step as one
+from attn_research.checkpoint.reader import folder, steps
+from attn_research.checkpoint.tree import Leaves, compare, fill, to_host
+from attn_research.durable import Damaged, DiskError, fsync, writing
+from attn_research.lock import Lock
+from attn_research.options import BadInput
+
+
+class Writer:
+    """The one writer of the checkpoints in a directory, as a context manager.
+
+    Keeps the newest `keep` steps. A step found damaged is moved into `_bad` and told to
+    `report` in one sentence. An error of the disk is raised as `DiskError` by the call
+    after the save that it stopped.
+    """
+
+    def __init__(
+        self,
+        directory: str | os.PathLike[str],
+        keep: int = 2,
+        report: Callable[[str], None] = print,
+    ):
+        if keep < 1:
+            raise BadInput(f"keep is {keep}; at least 1 checkpoint has to be kept")
+        self.directory, self.keep, self.report = Path(directory), keep, report
+        self._lock = Lock(directory)
+        self._thread: threading.Thread | None = None
+        self._error: BaseException | None = None
+
+    def __enter__(self) -> "Writer":
+        self._lock.__enter__()
+        for left in self.directory.glob(".*.tmp"):
+            shutil.rmtree(left, ignore_errors=True)
+        self._empty_trash()
+        return self
+
+    def __exit__(self, kind: object, *_: object) -> None:
+        try:
+            self._join()
+            if kind is None:
+                self._raise()
+        finally:
+            self._lock.__exit__()
+
+    def save(
+        self, step: int, items: Mapping[str, Any], facts: Mapping[str, Any]
+    ) -> None:
+        """Copies the items to the host and returns; a thread writes them.
+
+        Waits for the save before. The newest acknowledged step is not written again;
+        an older one is refused.
+        """
+        newest = self.wait()
+        if newest is not None and step <= newest:
+            if step == newest:
+                return
+            raise ValueError(f"Step {step} is not newer than the saved step {newest}")
+        host = {name: to_host(tree) for name, tree in items.items()}
+        self._thread = threading.Thread(
+            target=self._write, args=(step, host, dict(facts)), name="checkpoint"
+        )
+        self._thread.start()
+
+    def wait(self) -> int | None:
+        """The newest step that survives a power cut, once no save is under way."""
+        self._join()
+        self._raise()
+        known = steps(self.directory)
+        return known[-1] if known else None
+
+    def close(self) -> None:
+        """Waits for the save under way and lets the directory go."""
+        self.__exit__(None)
+
+    def restore(
+        self, targets: Mapping[str, Any]
+    ) -> tuple[int, dict[str, Any], dict[str, Any]] | None:
+        """(step, items, facts) of the newest good step, or None where there is none.
+
+        `targets` holds the structure, shape and dtype of every item wanted, as
+        `ShapeDtypeStruct`s. Raises `BadInput`, and moves nothing, where a sound step
+        has another structure.
+        """
+        for step in reversed(steps(self.directory)):
+            found = folder(self.directory, step)
+            try:
+                facts = one.read_facts(found)
+                leaves = {
+                    name: one.read_item(found, name, facts)
+                    for name in targets
+                    if name in facts.items
+                }
+            except Damaged as error:
+                self._set_aside(found, error)
+                continue
+            self._check(found, facts, targets)
+            items = {name: fill(leaves[name], targets[name]) for name in targets}
+            return step, items, facts.facts
+        return None
+
+    def _check(self, found: Path, facts: one.Facts, targets: Mapping[str, Any]) -> None:
+        for name, target in targets.items():
+            if name not in facts.items:
+                raise BadInput(f"The checkpoint {found} holds no item {name!r}")
+            kinds = {
+                path: (kind["dtype"], kind["shape"])
+                for path, kind in facts.items[name].items()
+            }
+            different = compare(kinds, target)
+            if different:
+                raise BadInput(
+                    f"The checkpoint {found} is of another model or optimizer: in "
+                    f"{name}, {different}"
+                )
+
+    def _set_aside(self, found: Path, error: Damaged) -> None:
+        self._move(found, "_bad")
+        fsync(self.directory)
+        self.report(f"{error}; it was moved to {self.directory / '_bad'}")
+
+    def _move(self, found: Path, where: str) -> None:
+        (self.directory / where).mkdir(exist_ok=True)
+        target, count = self.directory / where / found.name, 0
+        while target.exists():
+            count += 1
+            target = self.directory / where / f"{found.name}.{count}"
+        found.rename(target)
+
+    def _empty_trash(self) -> None:
+        shutil.rmtree(self.directory / "_trash", ignore_errors=True)
+
+    def _write(
+        self, step: int, items: Mapping[str, Leaves], facts: Mapping[str, Any]
+    ) -> None:
+        temporary = self.directory / f".{step:08d}.tmp"
+        try:
+            with writing(self.directory):
+                one.write(temporary, step, items, facts)
+                temporary.rename(folder(self.directory, step))
+                fsync(self.directory)
+                for old in steps(self.directory)[: -self.keep]:
+                    self._move(folder(self.directory, old), "_trash")
+                self._empty_trash()
+        except BaseException as error:  # raised by the next call, in its thread
+            self._error = self._as_disk_error(error)
+            shutil.rmtree(temporary, ignore_errors=True)
+
+    def _as_disk_error(self, error: BaseException) -> BaseException:
+        """Orbax wraps what the disk said into errors of other types."""
+        words = str(error)
+        for marker in ("No space left", "RESOURCE_EXHAUSTED", "Disk quota"):
+            if not isinstance(error, DiskError) and marker in words:
+                text = f"Could not write {self.directory} (No space left on device)"
+                return DiskError(text)
+        return error
+
+    def _join(self) -> None:
+        if self._thread is not None:
+            self._thread.join()
+            self._thread = None
+
+    def _raise(self) -> None:
+        error, self._error = self._error, None
+        if error is not None:
+            raise error
