@@ -1,0 +1,169 @@
+"""Softmax attention over grouped key/value heads: naive, memory-linear, library.
+
+out_BTHE = softmax(q_BTHK . k_BSGK / sqrt(K)) v_BSGE over the keys that the mask and the
+segments admit; the query heads h of group h // (H / G) share a key head. A query that
+may see no key gives exactly zero, and so do its gradients. The softmax is computed in
+float32 at least. Vaswani et al., 2017, arXiv:1706.03762; grouped heads: Ainslie et al.,
+2023, arXiv:2305.13245.
+"""
+
+import math
+from typing import Any, Literal
+
+import jax
+import jax.numpy as jnp
+
+from attn_research.ops import flash, precision
+from attn_research.ops.masks import CAUSAL, FULL, Band, together
+
+Implementation = Literal["naive", "chunked", "library"]
+
+# Below this many pairs of a query and a key in a row, the whole score matrix stays in
+# cache and building it once is faster than walking over its blocks.
+SMALL = 256 * 256
+
+
+def attend(
+    q_BTHK: jax.Array,
+    k_BSGK: jax.Array,
+    v_BSGE: jax.Array,
+    *,
+    mask: Band = FULL,
+    segments_BT: jax.Array | None = None,
+    source_BS: jax.Array | None = None,
+    implementation: Implementation | None = None,
+) -> jax.Array:
+    """out_BTHE, in the dtype of the values.
+
+    `source_BS` are the segments of the keys, by default those of the queries. Memory is
+    linear in T for "chunked", T * S for "naive"; "library" is
+    `jax.nn.dot_product_attention`. Raises ValueError where the shapes do not fit or
+    the implementation asked for cannot run.
+    """
+    shapes(q_BTHK, k_BSGK, v_BSGE)
+    if segments_BT is not None and source_BS is None:
+        source_BS = segments_BT
+    if source_BS is not None and segments_BT is None:
+        segments_BT = jnp.ones(q_BTHK.shape[:2], jnp.int32)
+    implementation = implementation or choose(q_BTHK, k_BSGK, v_BSGE, mask, source_BS)
+    if implementation == "naive":
+        return naive(q_BTHK, k_BSGK, v_BSGE, mask, segments_BT, source_BS)
+    if implementation == "chunked":
+        return flash.attend(q_BTHK, k_BSGK, v_BSGE, mask, segments_BT, source_BS)
+    if implementation == "library":
+        return library(q_BTHK, k_BSGK, v_BSGE, mask, segments_BT, source_BS)
+    raise ValueError(
+        f"No implementation {implementation!r} of attention; naive, chunked and "
+        "library are there"
+    )
+
+
+def shapes(q_BTHK: Any, k_BSGK: Any, v_BSGE: Any) -> None:
+    """Raises ValueError where queries, keys and values do not fit."""
+    (b, _, h, k), (bk, s, g, kk) = q_BTHK.shape, k_BSGK.shape
+    if (b, k) != (bk, kk) or v_BSGE.shape[:3] != (b, s, g) or h % g:
+        raise ValueError(
+            f"Attention got q {q_BTHK.shape}, k {k_BSGK.shape}, v {v_BSGE.shape}; "
+            "BTHK, BSGK, BSGE with H a multiple of G are allowed"
+        )
+
+
+def choose(
+    q_BTHK: Any, k_BSGK: Any, v_BSGE: Any, mask: Band, source_BS: Any
+) -> Implementation:
+    """The best implementation for these arrays on the default platform."""
+    plain = source_BS is None and mask in (FULL, CAUSAL)
+    if plain and cudnn(q_BTHK) and q_BTHK.shape[-1] == v_BSGE.shape[-1]:
+        return "library"
+    small = q_BTHK.shape[1] * k_BSGK.shape[1] <= SMALL
+    return "naive" if small else "chunked"
+
+
+def cudnn(q_BTHK: Any) -> bool:
+    """Whether cuDNN's fused attention takes such queries here."""
+    size = q_BTHK.shape[-1]
+    return (
+        jax.default_backend() == "gpu"
+        and "cuda" in jax.devices()[0].client.platform_version.lower()
+        and q_BTHK.dtype in (jnp.bfloat16, jnp.float16)
+        and size <= 128
+        and size % 8 == 0
+    )
+
+
+def naive(
+    q_BTHK: jax.Array,
+    k_BSGK: jax.Array,
+    v_BSGE: jax.Array,
+    mask: Band,
+    segments_BT: jax.Array | None,
+    source_BS: jax.Array | None,
+) -> jax.Array:
+    """The definition, as written; float64 stays float64: the oracle of the others."""
+    B, T, H, K = q_BTHK.shape
+    S, G = k_BSGK.shape[1:3]
+    wide = precision.wide(q_BTHK.dtype)
+    # The heads of a group on an axis R of their own: H = G * R.
+    q_BTGRK = q_BTHK.reshape(B, T, G, H // G, K)
+    score_BGRTS = jnp.einsum(
+        "BTGRK,BSGK->BGRTS", q_BTGRK, k_BSGK, preferred_element_type=wide
+    ) / math.sqrt(K)
+    admit_BTS = admitted(B, T, S, mask, segments_BT, source_BS)
+    admit_BGRTS = admit_BTS[:, None, None]
+    # Where a row is empty its maximum is -inf; 0 in its place keeps all finite.
+    score_BGRTS = jnp.where(admit_BGRTS, score_BGRTS, -jnp.inf)
+    top_BGRT1 = jax.lax.stop_gradient(score_BGRTS.max(axis=-1, keepdims=True))
+    power_BGRTS = jnp.exp(
+        score_BGRTS - jnp.where(jnp.isneginf(top_BGRT1), 0, top_BGRT1)
+    )
+    total_BGRT1 = power_BGRTS.sum(axis=-1, keepdims=True)
+    weight_BGRTS = power_BGRTS / jnp.where(total_BGRT1 == 0, 1, total_BGRT1)
+    out_BTGRE = jnp.einsum(
+        "BGRTS,BSGE->BTGRE",
+        weight_BGRTS.astype(v_BSGE.dtype),
+        v_BSGE,
+        preferred_element_type=wide,
+    )
+    return out_BTGRE.reshape(B, T, H, -1).astype(v_BSGE.dtype)
+
+
+def library(
+    q_BTHK: jax.Array,
+    k_BSGK: jax.Array,
+    v_BSGE: jax.Array,
+    mask: Band,
+    segments_BT: jax.Array | None,
+    source_BS: jax.Array | None,
+) -> jax.Array:
+    """`jax.nn.dot_product_attention`, through cuDNN where it runs.
+
+    Rows that see nothing are zeroed here: the library gives them the mean of all
+    values.
+    """
+    if q_BTHK.dtype == jnp.float64 or k_BSGK.shape[-1] != v_BSGE.shape[-1]:
+        raise ValueError(
+            "Attention by the library takes values of the head size of the keys, and "
+            f"no float64; it got k {k_BSGK.shape}, v {v_BSGE.shape} {q_BTHK.dtype}"
+        )
+    plain = source_BS is None and mask in (FULL, CAUSAL)
+    fused = "cudnn" if plain and cudnn(q_BTHK) else "xla"
+    if plain:
+        return jax.nn.dot_product_attention(
+            q_BTHK, k_BSGK, v_BSGE, is_causal=mask == CAUSAL, implementation=fused
+        )
+    (B, T), S = q_BTHK.shape[:2], k_BSGK.shape[1]
+    admit_BTS = admitted(B, T, S, mask, segments_BT, source_BS)
+    out_BTHE = jax.nn.dot_product_attention(
+        q_BTHK, k_BSGK, v_BSGE, mask=admit_BTS[:, None], implementation=fused
+    )
+    return jnp.where(admit_BTS.any(axis=-1)[..., None, None], out_BTHE, 0)
+
+
+def admitted(
+    batch: int, queries: int, keys: int, mask: Band, segments_BT: Any, source_BS: Any
+) -> jax.Array:
+    """The mask and the segments together, as BTS (B is 1 without segments)."""
+    admit_BTS = mask.dense(queries, keys)[None]
+    if segments_BT is None:
+        return admit_BTS
+    return admit_BTS & together(segments_BT, source_BS)
