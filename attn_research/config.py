@@ -123,8 +123,9 @@ class Population:
 
 
 def to_dict(config: Any) -> dict[str, Any]:
-    """A dataclass tree as plain JSON values."""
-    return json.loads(json.dumps(dataclasses.asdict(config)))
+    """A dataclass tree, or what was read from the JSON of one, as JSON values."""
+    tree = config if isinstance(config, dict) else dataclasses.asdict(config)
+    return json.loads(json.dumps(tree))
 
 
 def replace(config: T, changes: Mapping[str, Any]) -> T:

@@ -75,6 +75,17 @@ def cores() -> int:
     return os.cpu_count() or 1
 
 
+def software() -> dict[str, str]:
+    """The part of the environment that no device is asked for."""
+    return {
+        **code(),
+        "python": platform.python_version(),
+        **{package: _version(package) for package in PACKAGES},
+        "system": f"{platform.system()} {platform.machine()}",
+        "processor": _processor(),
+    }
+
+
 def facts() -> dict[str, Any]:
     """The environment of this process; starts the jax backend."""
     import jax
@@ -82,11 +93,7 @@ def facts() -> dict[str, Any]:
     devices = jax.devices()
     threads = os.environ.get("NPROC") or str(cores())
     return {
-        **code(),
-        "python": platform.python_version(),
-        **{package: _version(package) for package in PACKAGES},
-        "system": f"{platform.system()} {platform.machine()}",
-        "processor": _processor(),
+        **software(),
         "platform": devices[0].platform,
         "device": devices[0].device_kind,
         "devices": len(devices),

@@ -9,6 +9,7 @@
 A file that is not what was written raises `Damaged` in one sentence that names it.
 """
 
+import math
 import os
 from collections.abc import Mapping
 from pathlib import Path
@@ -37,6 +38,11 @@ class Run(NamedTuple):
     config: Config
     population: Population
     sizes: dict[str, Any]
+
+
+def members(population: Population) -> int:
+    """How many members a population has."""
+    return math.prod(len(values) for values in to_dict(population).values())
 
 
 def write_config(

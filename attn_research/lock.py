@@ -67,12 +67,12 @@ def owner(directory: str | os.PathLike[str]) -> dict[str, Any] | None:
 class Lock:
     """Holds a directory for one writer, as a context manager.
 
-    Entering raises `Busy` where another process holds it; the lock of a process that
-    was killed is taken over.
+    Entering raises `Busy` where another process holds it for longer than `patience`
+    seconds; the lock of a process that was killed is taken over.
     """
 
-    def __init__(self, directory: str | os.PathLike[str]):
-        self.directory = Path(directory)
+    def __init__(self, directory: str | os.PathLike[str], patience: float = PATIENCE):
+        self.directory, self.patience = Path(directory), patience
         self._handle = -1
         self._done = threading.Event()
 
@@ -92,7 +92,7 @@ class Lock:
         return self
 
     def _acquire(self) -> None:
-        deadline = time.monotonic() + PATIENCE
+        deadline = time.monotonic() + self.patience
         while True:
             try:
                 fcntl.flock(self._handle, fcntl.LOCK_EX | fcntl.LOCK_NB)

@@ -8,9 +8,9 @@ import jax
 import numpy as np
 
 from attn_research.checkpoint.reader import read
-from attn_research.config import Config, Population
+from attn_research.config import Config
 from attn_research.functional import Functional, mismatch
-from attn_research.layout import CHECKPOINTS, CONFIG, read_config
+from attn_research.layout import CHECKPOINTS, CONFIG, members, read_config
 from attn_research.options import BadInput
 
 
@@ -22,11 +22,6 @@ class Restored(NamedTuple):
     model: Functional
     params: dict[str, Any]
     step: int
-
-
-def members(population: Population) -> int:
-    """How many members a population has."""
-    return len(population.seed) * len(population.lr) * len(population.weight_decay)
 
 
 def load(

@@ -1,0 +1,107 @@
+"""The results of a study as rows, one per member of every finished cell, and as CSV.
+
+A row holds every field of the cell's config by its dotted name, the member's numbers
+and its metrics (`validation.accuracy`, `test.loss`), and the two tables `by_gap` and
+`by_position`. The CSV holds the fields that vary, and no tables.
+"""
+
+import csv
+import io
+import re
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+from attn_research.config import flatten
+from attn_research.layout import Run
+
+Rows = list[dict[str, Any]]
+
+HYPERS = ("seed", "lr", "weight_decay")
+COSTS = (
+    "seconds",
+    "compile_seconds",
+    "steps_per_second",
+    "parameters",
+    "state_bytes",
+    "flops",
+    "peak_bytes",
+)
+TABLES = ("by_gap", "by_position")
+_NUMBER = re.compile(r"[-+]?(\d+\.?\d*|\.\d+)([eE][-+]?\d+)?|[-+]?(nan|inf)")
+
+
+def fields(run: Run) -> dict[str, Any]:
+    """Dotted name -> value of every field of a cell's config."""
+    return flatten(run.config)
+
+
+def varying(configs: Iterable[dict[str, Any]]) -> list[str]:
+    """The fields that differ between flat configs, in their order."""
+    configs = list(configs)
+    names = list(dict.fromkeys(name for config in configs for name in config))
+    return [n for n in names if len({str(config.get(n)) for config in configs}) > 1]
+
+
+def member_rows(id: str, run: Run, result: dict[str, Any]) -> Rows:
+    """The rows of one finished cell."""
+    shared = {
+        **fields(run),
+        "metric": result.get("metric"),
+        "goal": result.get("goal"),
+        **{name: result.get(name) for name in COSTS},
+    }
+    return [
+        {
+            "cell": id,
+            "member": member["member"],
+            "status": member["status"],
+            **shared,
+            **{name: member[name] for name in HYPERS},
+            "step": member["step"],
+            "solved_step": member.get("solved_step"),
+            **_metrics(member),
+            **{name: member.get(name) for name in TABLES},
+        }
+        for member in result["members"]
+    ]
+
+
+def _metrics(member: dict[str, Any]) -> dict[str, Any]:
+    return {
+        f"{split}.{name}": value
+        for split in ("validation", "test")
+        for name, value in (member.get(split) or {}).items()
+    }
+
+
+def as_csv(found: Sequence[dict[str, Any]]) -> str:
+    """Rows as CSV: who, the config fields that vary, numbers, metrics, costs."""
+    metrics = list(
+        dict.fromkeys(
+            name
+            for row in found
+            for name in row
+            if name.startswith(("validation.", "test."))
+        )
+    )
+    fixed = {"cell", "member", "status", "step", "solved_step", "metric", "goal"}
+    fixed |= {*HYPERS, *COSTS, *TABLES, *metrics}
+    axes = varying(
+        {name: value for name, value in row.items() if name not in fixed}
+        for row in found
+    )
+    columns = ["cell", "member", "status", *axes, *HYPERS, "step", "solved_step"]
+    columns += [*metrics, *COSTS]
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(map(safe, columns))
+    for row in found:
+        writer.writerow([safe(row.get(name)) for name in columns])
+    return text.getvalue()
+
+
+def safe(value: Any) -> Any:
+    """A CSV cell that no spreadsheet takes for a formula; numbers stay numbers."""
+    if not isinstance(value, str) or _NUMBER.fullmatch(value):
+        return value
+    return f"'{value}" if value[:1] in ("=", "+", "-", "@", "\t", "\r") else value
