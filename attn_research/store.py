@@ -136,7 +136,7 @@ def state(directory: str | os.PathLike[str], id: str) -> tuple[State, str]:
         read_cell(directory, id)
         if layout.read_result(folder) is not None:
             return "done", ""
-        holder = owner(folder)
+        holder = owner(folder / layout.CHECKPOINTS)
         if holder is not None:
             return "running", f"process {holder.get('pid')} on {holder.get('host')}"
         error = layout.read_error(folder)

@@ -1,0 +1,1 @@
+"""Running the cells of a study: `local` starts a process for each, `cell` is one."""
