@@ -17,11 +17,11 @@ from absl import flags
 from attn_research.config import Config, Population, replace
 from attn_research.options import (
     BadInput,
-    word,
     check,
     convert,
     leaves,
     nearest,
+    word,
 )
 
 FLAGS = flags.FLAGS

@@ -8,8 +8,8 @@ import jax.numpy as jnp
 from flax import nnx
 
 from attn_research.modules.contract import Projection
+from attn_research.ops.positions import lookup, positions, sinusoid
 from attn_research.options import BadInput
-from attn_research.ops.positions import sinusoid, within_segments
 
 Positions = Literal["none", "learned", "sinusoid"]
 
@@ -52,9 +52,7 @@ class Frontend(nnx.Module):
             )
         x_BTD = self.embed(inputs)
         if self.positions != "none":
-            if segments_BT is None:
-                segments_BT = jnp.ones(inputs.shape[:2], jnp.int32)
-            x_BTD = x_BTD + self.at(within_segments(segments_BT))
+            x_BTD = x_BTD + self.at(positions(*inputs.shape[:2], segments_BT))
         return x_BTD.astype(dtype)
 
     def embed(self, inputs: jax.Array) -> jax.Array:
@@ -66,5 +64,5 @@ class Frontend(nnx.Module):
     def at(self, position: jax.Array) -> jax.Array:
         """The vectors of positions (any shape), in float32."""
         if self.positions == "learned":
-            return self.place.get_value()[position]
+            return lookup(self.place.get_value(), position)
         return sinusoid(position, self.width) / math.sqrt(self.width)

@@ -18,9 +18,9 @@ from attn_research.functional import Functional, functional
 from attn_research.modules import MIXERS
 from attn_research.modules.block import Block
 from attn_research.modules.contract import Carry, Cost, Projection, parameters
-from attn_research.modules.dropout import dropout
 from attn_research.modules.frontends import Frontend
 from attn_research.modules.norm import Norm
+from attn_research.ops.dropout import dropout
 from attn_research.options import build as build_options
 from attn_research.options import parse, spell, split, unknown
 
@@ -61,6 +61,13 @@ def constructor(model: Model, sizes: Sizes) -> Callable[..., "LM | Encoder"]:
     """A function of `rngs` that builds the module."""
     cls = Encoder if sizes.per_sequence else LM
     return lambda rngs: cls(model, sizes, rngs=rngs)
+
+
+def cost(model: Model, sizes: Sizes) -> Cost:
+    """The cost of one sequence of the model's length; allocates nothing."""
+    build_module = constructor(model, sizes)
+    module = nnx.eval_shape(lambda: build_module(rngs=nnx.Rngs(0)))
+    return module.cost(sizes.length)
 
 
 class Trunk(nnx.Module):
@@ -148,9 +155,8 @@ class Head(nnx.Module):
     """x to float32 outputs, by a matrix of its own or by the token table."""
 
     def __init__(self, width: int, outputs: int, *, tied: bool, rngs: nnx.Rngs):
-        self.matrix = None
-        if not tied:
-            self.matrix = Projection(width, outputs, rngs=rngs, bias=True)
+        own = None if tied else Projection(width, outputs, rngs=rngs, bias=True)
+        self.matrix = own
 
     def __call__(self, x: jax.Array, table_VD: jax.Array | None) -> jax.Array:
         if self.matrix is not None:

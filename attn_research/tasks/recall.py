@@ -120,8 +120,8 @@ class Recall:
             bounds = 0, 0
         if not 1 <= bounds[0] <= bounds[1]:
             raise BadInput(
-                f"recall.gap is {self.gap!r}; any, N or LOW..HIGH with 1 <= LOW <= HIGH "
-                "is allowed"
+                f"recall.gap is {self.gap!r}; allowed are any, N and LOW..HIGH with "
+                "1 <= LOW <= HIGH"
             )
         return bounds
 

@@ -1,0 +1,219 @@
+"""What a config compiles to: `init`, `advance` and `evaluate` of a whole population.
+
+`make(config)` turns a static config into pure functions. One member's step is written
+once; `population.over_members` runs it for all. A member that diverges (a number that
+is not finite) is frozen as it was before, and no other member sees it: clipping, the
+optimizer and the check are inside the member's own step.
+"""
+
+import dataclasses
+from collections.abc import Callable
+from functools import partial
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import optax
+from jax.sharding import Mesh
+
+from attn_research import evaluate, tasks
+from attn_research.config import Config
+from attn_research.functional import Functional, Params
+from attn_research.hypers import Hypers, optimizer
+from attn_research.modules import models
+from attn_research.modules.contract import Cost
+from attn_research.population import (
+    DIVERGED,
+    RUNNING,
+    default_execution,
+    over_members,
+)
+from attn_research.tasks.contract import Batch
+
+DATA, INIT, DROPOUT, ORDER = range(4)
+EVALUATION = 0
+
+
+class Member(NamedTuple):
+    """The whole state of one member, or with a leading axis P of a population."""
+
+    params: Params
+    optimizer: Any
+    step: jax.Array
+    status: jax.Array
+    loss_sum: jax.Array
+    hypers: Hypers
+
+
+class Program(NamedTuple):
+    """Pure functions on a population P; see `make`.
+
+    init(hypers_P) -> members_P
+    advance(members_P, (arrays, count)) -> members_P    `count` more steps
+    evaluate(members_P, (arrays, testing)) -> Sums_P    fixed batches of test, or
+                                                        else of validation
+    """
+
+    config: Config
+    task: tasks.Task
+    sizes: models.Sizes
+    model: Functional
+    init: Callable[[Hypers], Member]
+    advance: Callable[[Member, Any], Member]
+    evaluate: Callable[[Member, Any], evaluate.Sums]
+
+
+def cost(config: Config) -> Cost:
+    """Parameters, forward FLOPs and decoding state of a model, for one sequence."""
+    task = tasks.make(config.task)
+    return models.cost(config.model, sizes(task))
+
+
+def resolve(config: Config) -> Config:
+    """The config with every option of its task and mixers written out; checks all."""
+    return dataclasses.replace(
+        config,
+        task=tasks.resolve(config.task),
+        model=dataclasses.replace(
+            config.model, pattern=models.resolve(config.model.pattern)
+        ),
+    )
+
+
+def sizes(task: tasks.Task) -> models.Sizes:
+    """What a task fixes of its model."""
+    spec = task.spec
+    return models.Sizes(*(getattr(spec, name) for name in models.Sizes._fields))
+
+
+def predict(
+    spec: tasks.Spec,
+    model: Functional,
+    params: Params,
+    batch: Batch,
+    key: jax.Array | None,
+) -> tuple[jax.Array, Batch, jax.Array]:
+    """Outputs, the batch, and positions, at labelled positions only.
+
+    The head is often half of a step, so it is evaluated where `weights` is not zero.
+    """
+    if spec.per_sequence:
+        outputs = model.apply(params, batch.inputs, batch.segments, key)
+        end_B = jnp.full(batch.targets.shape, spec.length - 1)
+        return outputs, batch, end_B
+    index_BL = jnp.broadcast_to(
+        jnp.arange(batch.targets.shape[1])[None], batch.targets.shape
+    )
+    if spec.labels >= spec.length:
+        return model.apply(params, batch.inputs, batch.segments, key), batch, index_BL
+    index_BL = jax.lax.top_k(batch.weights, spec.labels)[1]
+    pick = partial(jnp.take_along_axis, indices=index_BL, axis=1)
+    outputs = model.apply(
+        params, batch.inputs, index_BL, batch.segments, key, method="at"
+    )
+    picked = batch._replace(
+        targets=pick(batch.targets), weights=pick(batch.weights), gap=pick(batch.gap)
+    )
+    return outputs, picked, index_BL
+
+
+def make(config: Config, onto: Mesh) -> Program:
+    """The program of a resolved config on a mesh of devices."""
+    execution = config.train.execution
+    if execution == "auto":
+        execution = default_execution()
+    task = tasks.make(config.task)
+    spec, train = task.spec, config.train
+    model = models.build(config.model, sizes(task))
+    dropping = config.model.dropout > 0 or config.model.embed_dropout > 0
+
+    def init(hypers: Hypers) -> Member:
+        root = jax.random.key(hypers.seed)
+        params = model.init(jax.random.fold_in(root, INIT))
+        return Member(
+            params=params,
+            optimizer=optimizer(hypers, train).init(params),
+            step=jnp.zeros((), jnp.int32),
+            status=jnp.full((), RUNNING, jnp.int32),
+            loss_sum=jnp.zeros((), jnp.float32),
+            hypers=hypers,
+        )
+
+    def draw(root: jax.Array, step: jax.Array, arrays: Any) -> Batch:
+        if train.distinct_batches:
+            epoch, at = jnp.divmod(step, train.distinct_batches)
+            order_key = jax.random.fold_in(jax.random.fold_in(root, ORDER), epoch)
+            step = jax.random.permutation(order_key, train.distinct_batches)[at]
+        key = jax.random.fold_in(jax.random.fold_in(root, DATA), step)
+        return task.batch(key, "train", train.batch, arrays)
+
+    def step(member: Member, arrays: Any) -> Member:
+        root = jax.random.key(member.hypers.seed)
+        batch = draw(root, member.step, arrays)
+        key = None
+        if dropping:
+            key = jax.random.fold_in(jax.random.fold_in(root, DROPOUT), member.step)
+
+        def loss_of(params: Params) -> jax.Array:
+            outputs, labelled, _ = predict(spec, model, params, batch, key)
+            loss, _ = evaluate.losses(outputs, labelled.targets, spec.target)
+            return evaluate.mean(loss, labelled.weights)
+
+        loss, grads = jax.value_and_grad(loss_of)(member.params)
+        transform = optimizer(member.hypers, train)
+        updates, state = transform.update(grads, member.optimizer, member.params)
+        params = optax.apply_updates(member.params, updates)
+        # A sum of squares is finite only where every number is.
+        finite = jnp.isfinite(loss) & jnp.isfinite(optax.global_norm(grads))
+        finite &= jnp.isfinite(optax.global_norm(params))
+        moved = member._replace(
+            params=params,
+            optimizer=state,
+            step=member.step + 1,
+            loss_sum=member.loss_sum + loss,
+        )
+        kept = member._replace(status=jnp.full_like(member.status, DIVERGED))
+        return jax.tree.map(lambda new, old: jnp.where(finite, new, old), moved, kept)
+
+    def advance(member: Member, shared: Any) -> Member:
+        arrays, count = shared
+        end = jnp.minimum(member.step + count, train.steps)
+        return jax.lax.while_loop(
+            lambda now: (now.status == RUNNING) & (now.step < end),
+            lambda now: step(now, arrays),
+            member,
+        )
+
+    def measure(member: Member, shared: Any) -> evaluate.Sums:
+        arrays, testing = shared
+        root = jax.random.key(EVALUATION)
+
+        def add(index: jax.Array, total: evaluate.Sums) -> evaluate.Sums:
+            key = jax.random.fold_in(root, index)
+            # Only the drawing of a batch is compiled for each split, not the model.
+            batch = jax.lax.cond(
+                testing,
+                lambda: task.batch(key, "test", train.batch, arrays),
+                lambda: task.batch(key, "validation", train.batch, arrays),
+            )
+            outputs, labelled, position = predict(
+                spec, model, member.params, batch, None
+            )
+            loss, correct = evaluate.losses(outputs, labelled.targets, spec.target)
+            more = evaluate.sums(
+                loss, correct, labelled.weights, labelled.gap, position, spec.length
+            )
+            return jax.tree.map(jnp.add, total, more)
+
+        count = jnp.where(testing, train.test_batches, train.eval_batches)
+        return jax.lax.fori_loop(0, count, add, evaluate.nothing(spec.length))
+
+    return Program(
+        config=config,
+        task=task,
+        sizes=sizes(task),
+        model=model,
+        init=over_members(lambda hypers, _: init(hypers), execution, onto),
+        advance=over_members(advance, execution, onto),
+        evaluate=over_members(measure, execution, onto),
+    )

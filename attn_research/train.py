@@ -1,0 +1,290 @@
+"""Training of one population, from a config to its results: the one visible loop.
+
+    members_P = init(hypers_P)
+    members_P = advance(members_P, (arrays, count))     # many steps in one dispatch
+    sums_P = evaluate(members_P, (arrays, testing))
+
+`run` is the only function of a run that does IO. Validation chooses, the test split is
+measured once, at the end. A run that was killed or asked to stop resumes at its newest
+checkpoint and ends with the same bits as one that never stopped.
+"""
+
+import os
+import time
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from attn_research import (
+    environment,
+    evaluate,
+    flags,
+    hypers,
+    layout,
+    memory,
+    outcome,
+    population,
+    program,
+    tasks,
+)
+from attn_research.checkpoint import Writer
+from attn_research.config import Config, Population
+from attn_research.durable import Journal, atomic_write, check_name, write_json
+from attn_research.interrupt import Interrupt
+from attn_research.options import BadInput, parse
+from attn_research.population import FILLER, RUNNING
+from attn_research.program import Member
+from attn_research.progress import Progress
+
+DISPATCH = 1.0  # seconds that one dispatch should take: a signal waits no longer
+FLAGFILE = "flags.txt"
+
+
+class Compiled(NamedTuple):
+    """The functions of a population, compiled for its size and its devices."""
+
+    program: program.Program
+    init: Any
+    advance: Any
+    evaluate: Any
+    peak_bytes: int
+    seconds: float
+
+
+def prepare(config: Config, count: int, arrays: Any) -> Compiled:
+    """Compiles a resolved config for `count` members; allocates none of them."""
+    began = time.monotonic()
+    devices = population.mesh()
+    made = program.make(config, devices)
+    total = population.padded(count, devices.size)
+    shape = jax.ShapeDtypeStruct
+    hypers_P = hypers.Hypers(
+        shape((total,), jnp.int32), *(shape((total,), jnp.float32),) * 2
+    )
+    data = jax.tree.map(lambda leaf: shape(leaf.shape, leaf.dtype), arrays)
+    members_P = jax.eval_shape(made.init, hypers_P, ())
+    advance = jax.jit(made.advance, donate_argnums=0)
+    advance = advance.lower(members_P, (data, shape((), jnp.int32))).compile()
+    testing = shape((), jnp.bool_)
+    measure = jax.jit(made.evaluate).lower(members_P, (data, testing)).compile()
+    peak = max(memory.predict(advance), memory.predict(measure))
+    if jax.default_backend() == "cpu":  # the devices share one memory
+        peak *= devices.size
+    seconds = time.monotonic() - began
+    return Compiled(made, jax.jit(made.init), advance, measure, peak, seconds)
+
+
+def run(
+    config: Config,
+    members: Population,
+    directory: str | os.PathLike[str],
+    *,
+    allow_inexact_resume: bool = False,
+) -> int:
+    """Trains a population into `directory`, or resumes it there; returns an exit code.
+
+    0 done, 3 every member diverged, 75 stopped by a signal after a checkpoint. Raises
+    `BadInput` before any work where the config does not fit the task, another run holds
+    the directory, or the memory predicted is not there.
+    """
+    config, directory = program.resolve(config), Path(directory)
+    train, hypers_P = config.train, hypers.grid(members)
+    count = len(hypers_P.seed)
+    _claim(directory, config, members)
+    with Writer(directory / layout.CHECKPOINTS) as writer, Interrupt() as interrupt:
+        done = layout.read_result(directory)
+        if done:
+            print(f"{directory} is done already; nothing was run.", flush=True)
+            return flags.DIVERGED if outcome.all_diverged(done["members"]) else 0
+        task = tasks.make(config.task)
+        _write_down(directory, config, members, program.sizes(task)._asdict())
+        arrays = task.arrays()
+        compiled = prepare(config, count, arrays)
+        memory.require(
+            compiled.peak_bytes, memory.available(jax.local_devices()[0]), "The run"
+        )
+        spec, devices = task.spec, population.mesh()
+        arrays = population.place(arrays, devices, shared=True)
+        members_P = _start(compiled, hypers_P, devices)
+        step, spent, best, latest_P = 0, 0.0, 0, []
+        found = writer.restore(_shapes(_items(members_P, count)))
+        if found:
+            step, items, facts = found
+            if not allow_inexact_resume:
+                environment.require_same(facts["environment"], environment.facts())
+            members_P = _resumed(members_P, items, devices)
+            spent, best, latest_P = facts["seconds"], facts["best"], facts["latest"]
+        clock, saved, pace = time.monotonic() - spent, step, 0.0
+        measured = step - step % train.eval_every
+
+        def save() -> None:
+            facts = {
+                "environment": environment.facts(),
+                "seconds": time.monotonic() - clock,
+                "best": best,
+                "latest": latest_P,
+            }
+            writer.save(step, _items(members_P, count), facts)
+
+        name = f"{parse(config.task)[0]} {directory.name}"
+        with (
+            Journal(directory / layout.METRICS, lambda r: r["step"] <= step) as journal,
+            Progress(name, train.steps, step, spec.metrics[0], spec.goal) as progress,
+        ):
+            status_P = np.asarray(members_P.status)
+            while step < train.steps and RUNNING in status_P:
+                boundary = (step // train.eval_every + 1) * train.eval_every
+                boundary = min(boundary, train.steps)
+                ahead = min(
+                    boundary - step, max(1, int(DISPATCH / pace)) if pace else 4
+                )
+                began = time.monotonic()
+                members_P = compiled.advance(members_P, (arrays, np.int32(ahead)))
+                jax.block_until_ready(members_P.step)
+                pace = (time.monotonic() - began) / ahead
+                step += ahead
+                progress.step(step)
+                if step == boundary:
+                    sums_P = jax.device_get(
+                        compiled.evaluate(members_P, (arrays, np.bool_(False)))
+                    )
+                    latest_P = [
+                        evaluate.metrics(one, spec.metrics)
+                        for one in outcome.each(sums_P, count)
+                    ]
+                    loss_P = np.asarray(members_P.loss_sum) / max(step - measured, 1)
+                    measured = step
+                    status_P = outcome.judged(
+                        np.asarray(members_P.status), latest_P, spec, train.stop_at
+                    )
+                    members_P = _marked(members_P, status_P, devices)
+                    best = outcome.best(latest_P, status_P, spec)
+                    for index, metrics in enumerate(latest_P):
+                        record = {"step": step, "member": index, **metrics}
+                        journal.append({**record, "train_loss": float(loss_P[index])})
+                    journal.commit()
+                    values = [metrics[spec.metrics[0]] for metrics in latest_P]
+                    progress.evaluated(step, values, outcome.told(status_P[:count]))
+                    if step - saved >= train.checkpoint_every:
+                        save()
+                        saved = step
+                if interrupt.asked:
+                    save()
+                    writer.wait()
+                    progress.note(
+                        f"Stopped by {interrupt.asked} at step {step}; the same "
+                        "command resumes."
+                    )
+                    return flags.REQUEUE
+            test_P = jax.device_get(
+                compiled.evaluate(members_P, (arrays, np.bool_(True)))
+            )
+        save()
+        writer.wait()
+        rows = outcome.records(
+            hypers_P,
+            np.asarray(members_P.status),
+            np.asarray(members_P.step),
+            latest_P,
+            outcome.each(test_P, count),
+            spec,
+        )
+        result = _result(directory, compiled, rows, time.monotonic() - clock)
+        write_json(directory / layout.RESULT, result)
+        (directory / layout.ERROR).unlink(missing_ok=True)
+        return flags.DIVERGED if outcome.all_diverged(rows) else 0
+
+
+def _claim(directory: Path, config: Config, members: Population) -> None:
+    """Refuses a directory that holds another run."""
+    check_name(directory.name or "run", "The name of the run")
+    if (directory / layout.CONFIG).exists():
+        there = layout.read_config(directory)
+        if (there.config, there.population) != (config, members):
+            raise BadInput(
+                f"{directory} holds another run; give an --out of its own, or the same "
+                f"flags (--flagfile={directory / FLAGFILE})"
+            )
+    elif directory.exists() and any(directory.iterdir()):
+        raise BadInput(f"{directory} is not empty and holds no run; give another --out")
+
+
+def _write_down(
+    directory: Path, config: Config, members: Population, sizes: dict[str, Any]
+) -> None:
+    layout.write_config(directory, config, members, sizes)
+    lines = [*flags.lines(config), *flags.lines(members)]
+    atomic_write(directory / FLAGFILE, "\n".join(lines) + "\n")
+
+
+def _start(compiled: Compiled, hypers_P: hypers.Hypers, devices: Any) -> Member:
+    """The population before its first step; the devices are filled with idle copies."""
+    count = len(hypers_P.seed)
+    total = population.padded(count, devices.size)
+    members_P = compiled.init(
+        population.place(population.fill(hypers_P, total), devices), ()
+    )
+    status_P = np.where(np.arange(total) < count, RUNNING, FILLER)
+    return _marked(members_P, status_P, devices)
+
+
+def _marked(members_P: Member, status_P: np.ndarray, devices: Any) -> Member:
+    """The population with these statuses, its running loss begun anew."""
+    fresh = population.place(
+        (status_P.astype(np.int32), np.zeros(status_P.shape, np.float32)), devices
+    )
+    return members_P._replace(status=fresh[0], loss_sum=fresh[1])
+
+
+def _items(members_P: Member, count: int) -> dict[str, Any]:
+    """What a checkpoint keeps, on the host, without the idle copies."""
+    kept = jax.tree.map(lambda leaf: np.asarray(leaf)[:count], members_P)
+    progress = {"step": kept.step, "status": kept.status, "loss_sum": kept.loss_sum}
+    return {"params": kept.params, "optimizer": kept.optimizer, "progress": progress}
+
+
+def _shapes(tree: Any) -> Any:
+    return jax.tree.map(lambda leaf: jax.ShapeDtypeStruct(leaf.shape, leaf.dtype), tree)
+
+
+def _resumed(members_P: Member, items: dict[str, Any], devices: Any) -> Member:
+    """The population as a checkpoint has it, placed on the devices that there are."""
+    total = members_P.status.shape[0]
+    kept = Member(
+        params=items["params"],
+        optimizer=items["optimizer"],
+        hypers=None,
+        **items["progress"],
+    )
+    count = kept.status.shape[0]
+    full = population.fill(kept, total)
+    status_P = np.asarray(full.status).copy()
+    status_P[count:] = FILLER
+    full = full._replace(status=status_P)
+    return population.place(full, devices)._replace(hypers=members_P.hypers)
+
+
+def _result(
+    directory: Path, compiled: Compiled, rows: list[dict[str, Any]], seconds: float
+) -> dict[str, Any]:
+    spec = compiled.program.task.spec
+    cost = program.cost(compiled.program.config)
+    steps = sum(row["step"] for row in rows)
+    return {
+        "cell": directory.name,
+        "seconds": seconds,
+        "compile_seconds": compiled.seconds,
+        "steps_per_second": steps / seconds,
+        "parameters": cost.params,
+        "state_bytes": cost.state_bytes,
+        "flops": cost.flops,
+        "peak_bytes": compiled.peak_bytes,
+        "environment": environment.facts(),
+        "metric": spec.metrics[0],
+        "goal": spec.goal,
+        "chance": spec.chance,
+        "members": rows,
+    }

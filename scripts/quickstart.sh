@@ -1,0 +1,10 @@
+#!/usr/bin/env bash
+# Installs, runs the default study in quick size, and shows what came out.
+set -euo pipefail
+. "$(dirname -- "${BASH_SOURCE[0]}")/environment.sh" requirements.lock
+
+began=$SECONDS
+out=runs/recall_distance
+"$python" scripts/sweep.py --experiment=recall_distance --size=quick --out="$out" "$@"
+"$python" scripts/report.py "$out"
+echo "Time without the installation: $((SECONDS - began)) s"

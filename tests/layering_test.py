@@ -1,0 +1,127 @@
+"""Imports point one way: a room knows only the rooms below it."""
+
+import ast
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parent.parent
+PACKAGE = ROOT / "attn_research"
+
+# What each room may import; everything may import itself.
+LEAVES = {"options", "config", "functional", "evaluate", "durable", "study"}
+GROUND = {"options", "config", "durable", "study"}
+MODEL = {*LEAVES, "ops", "modules"}
+RUN = {*MODEL, "hypers", "lock", "layout", "environment", "memory", "checkpoint"}
+TRAIN = {*RUN, "tasks", "population", "outcome", "program", "interrupt", "progress"}
+LAUNCH = {*TRAIN, "flags", "train", "store", "launch"}
+ALLOWED = {
+    "__init__": set(),
+    "options": set(),
+    "config": {"options"},
+    "durable": {"options"},
+    "functional": set(),
+    "evaluate": set(),
+    "study": {"options", "config"},
+    "flags": {"options", "config"},
+    "hypers": {"config"},
+    "ops": set(),
+    "modules": {"options", "config", "functional", "ops"},
+    "tasks": {"options", "config", "ops"},
+    "lock": GROUND,
+    "layout": GROUND,
+    "environment": GROUND,
+    "memory": GROUND,
+    "checkpoint": RUN,
+    "interrupt": set(),
+    "progress": set(),
+    "population": set(),
+    "outcome": {"evaluate", "hypers", "population", "tasks"},
+    "program": {*MODEL, "hypers", "tasks", "population"},
+    "train": {*TRAIN, "flags"},
+    "store": {*RUN, "study"},
+    "launch": LAUNCH,
+    "analysis": {*LAUNCH, "analysis"},
+    "report": {*LAUNCH, "analysis", "report"},
+}
+ONLY = {
+    "flax": {"modules", "functional"},
+    "orbax": {"checkpoint"},
+    "tensorflow_datasets": {"tasks"},
+    "matplotlib": {"report", "analysis"},
+    "jinja2": {"report"},
+}
+
+
+def sources():
+    return sorted(PACKAGE.rglob("*.py"))
+
+
+def room(path: Path) -> str:
+    parts = path.relative_to(PACKAGE).with_suffix("").parts
+    return parts[0]
+
+
+def imported(path: Path):
+    """Every dotted module that a file imports, lazily or not."""
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            yield node.module
+            if node.module == "attn_research":
+                yield from (f"attn_research.{alias.name}" for alias in node.names)
+
+
+@pytest.mark.parametrize("path", sources(), ids=lambda p: str(p.relative_to(ROOT)))
+def test_imports_point_down(path):
+    here = room(path)
+    assert here in ALLOWED, f"{here} has no place in the layering; give it one"
+    for module in imported(path):
+        package, *rest = module.split(".")
+        if package == "attn_research" and rest and here != "__init__":
+            assert rest[0] in ALLOWED[here] | {here}, f"{path} imports {module}"
+        if package in ONLY:
+            assert here in ONLY[package], f"{path} imports {package}"
+        if here == "ops":
+            assert package in {
+                "attn_research", "jax", "numpy", "math", "functools", "typing",
+                "collections", "dataclasses", "operator", "itertools",
+            }, f"{path} imports {module}; ops know arrays only"  # fmt: skip
+
+
+def test_the_layering_has_no_cycle():
+    seen: set[str] = set()
+    left = {name: set(below) - {name} for name, below in ALLOWED.items()}
+    while left:
+        free = [name for name, below in left.items() if below <= seen]
+        assert free, f"these rooms import each other: {sorted(left)}"
+        seen |= set(free)
+        for name in free:
+            del left[name]
+
+
+def test_the_package_imports_light():
+    code = (
+        "import sys, attn_research, attn_research.study, attn_research.flags\n"
+        "heavy = {'jax', 'flax', 'orbax', 'matplotlib', 'tensorflow_datasets'}\n"
+        "print(sorted(heavy & set(sys.modules)))"
+    )
+    out = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True
+    )
+    assert out.stdout.strip() == "[]"
+
+
+def test_training_needs_no_drawing_and_no_data_sets():
+    code = (
+        "import sys, attn_research.train, attn_research.modules, attn_research.tasks\n"
+        "heavy = {'orbax', 'matplotlib', 'tensorflow_datasets', 'jinja2', 'rich'}\n"
+        "print(sorted(heavy & set(sys.modules)))"
+    )
+    out = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True
+    )
+    assert out.stdout.strip() == "[]"
