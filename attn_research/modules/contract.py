@@ -55,6 +55,10 @@ class Mixer(Protocol):
         """The cost of a sequence of `length` tokens."""
         ...
 
+    def reach(self, length: int) -> int:
+        """How many tokens back an output can depend; `length` where it sees all."""
+        ...
+
 
 class Projection(nnx.Module):
     """y = x @ kernel (+ bias): the last axis from `size_in` to `size_out`.

@@ -1,4 +1,4 @@
-"""Normalisation of the residual stream, with its learned scale."""
+"""The parameters of a normalisation."""
 
 from typing import Literal
 
@@ -10,12 +10,13 @@ from attn_research.ops.norm import layer_norm, rms_norm
 
 
 class Norm(nnx.Module):
-    """Layer or RMS normalisation over the last axis, with scale (and bias)."""
+    """Layer or RMS normalisation of the last axis, in the shape and dtype of x."""
 
     def __init__(self, width: int, *, kind: Literal["layer", "rms"], rngs: nnx.Rngs):
+        self.kind = kind
         self.scale = nnx.Param(jnp.ones(width, jnp.float32))
-        layer = kind == "layer"
-        self.bias = nnx.Param(jnp.zeros(width, jnp.float32)) if layer else None
+        zeros_D = jnp.zeros(width, jnp.float32)
+        self.bias = nnx.Param(zeros_D) if kind == "layer" else None
 
     def __call__(self, x: jax.Array) -> jax.Array:
         if self.bias is None:
