@@ -5,7 +5,6 @@ from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
 import jax
-import numpy as np
 
 from attn_research.checkpoint.reader import read
 from attn_research.config import Config
@@ -59,5 +58,9 @@ def load(
     if different:
         raise BadInput(f"The checkpoint in {path} does not fit its model: {different}")
     chosen = hypers.member(hypers.grid(population), index)._asdict()
-    values = {name: np.asarray(value).item() for name, value in chosen.items()}
+    # The shortest text of a float32 is the number that the user wrote.
+    values = {
+        name: value.item() if value.dtype.kind == "i" else float(str(value))
+        for name, value in chosen.items()
+    }
     return Restored(config, values, model, params, found)

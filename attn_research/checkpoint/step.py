@@ -1,11 +1,12 @@
 """The directory of one step: Orbax for the arrays, digests for the truth.
 
     <step>/<item>/       one Orbax tree per item
-          /facts.json    the facts, and each leaf's dtype, shape and digest
+          /facts.json    the facts, and the digests of every leaf and every file
           /facts.digest  the digest of facts.json
 
-Orbax neither syncs its metadata nor notices a flipped bit, so every leaf is digested as
-it is saved and again as it is read, and its metadata files are digested too.
+Orbax neither syncs its metadata nor notices a flipped bit. So every leaf is digested as
+it is saved and again as it is read; and every file before Orbax sees it, because Orbax
+fails on damage in many ways, some of them on threads that nobody waits for.
 """
 
 import hashlib
@@ -21,17 +22,24 @@ from attn_research.durable import Damaged, fsync_tree, to_json
 
 
 class Facts(NamedTuple):
-    """What a step says of itself: its own facts, and item -> path -> leaf kind."""
+    """What a step says of itself: its facts, item -> path -> leaf, file -> digest."""
 
     step: int
     facts: dict[str, Any]
     items: dict[str, dict[str, dict[str, Any]]]
-    metadata: dict[str, str]
+    files: dict[str, str]
 
 
 def digest(data: Any) -> str:
     """32 hexadecimal digits of the bytes of a buffer."""
     return hashlib.blake2b(data, digest_size=16).hexdigest()
+
+
+def _file_digest(path: Path) -> str:
+    with open(path, "rb") as file:
+        return hashlib.file_digest(
+            file, lambda: hashlib.blake2b(digest_size=16)
+        ).hexdigest()
 
 
 def _kind(leaf: np.ndarray) -> dict[str, Any]:
@@ -72,9 +80,10 @@ def write(
             name: {path: _kind(leaf) for path, leaf in leaves.items()}
             for name, leaves in items.items()
         },
-        "metadata": {
-            str(file.relative_to(directory)): digest(file.read_bytes())
-            for file in sorted(directory.glob("*/_METADATA"))
+        "files": {
+            str(file.relative_to(directory)): _file_digest(file)
+            for file in sorted(directory.rglob("*"))
+            if file.is_file()
         },
     }
     text = to_json(described, indent=1).encode()
@@ -92,9 +101,6 @@ def read_facts(directory: Path) -> Facts:
         found = Facts(**json.loads(text))
         if found.step != int(directory.name):
             raise ValueError(f"it holds step {found.step}")
-        for name, wanted in found.metadata.items():
-            if digest((directory / name).read_bytes()) != wanted:
-                raise ValueError(f"{name} has another digest")
     except Exception as error:  # damage shows in many types
         raise _damaged(directory, error) from error
     return found
@@ -108,6 +114,9 @@ def read_item(directory: Path, name: str, facts: Facts) -> Leaves:
     leaves: Leaves = {}
     handler = _handler()
     try:
+        for file, wanted in facts.files.items():
+            if Path(file).parts[0] == name and _file_digest(directory / file) != wanted:
+                raise ValueError(f"{file} has another digest")
         if any(0 not in kind["shape"] for kind in kinds.values()):
             args = ocp.args.PyTreeRestore()  # type: ignore
             leaves = paths(handler.restore(directory / name, args=args))

@@ -95,6 +95,7 @@ class Writer:
         `ShapeDtypeStruct`s. Raises `BadInput`, and moves nothing, where a sound step
         has another structure.
         """
+        self.wait()
         for step in reversed(steps(self.directory)):
             found = folder(self.directory, step)
             try:
