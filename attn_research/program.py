@@ -190,12 +190,7 @@ def make(config: Config, onto: Mesh) -> Program:
 
         def add(index: jax.Array, total: evaluate.Sums) -> evaluate.Sums:
             key = jax.random.fold_in(root, index)
-            # Only the drawing of a batch is compiled for each split, not the model.
-            batch = jax.lax.cond(
-                testing,
-                lambda: task.batch(key, "test", train.batch, arrays),
-                lambda: task.batch(key, "validation", train.batch, arrays),
-            )
+            batch = task.batch(key, 1 + testing.astype(jnp.int32), train.batch, arrays)
             outputs, labelled, position = predict(
                 spec, model, member.params, batch, None
             )

@@ -6,7 +6,7 @@ import jax
 import jax.numpy as jnp
 
 from attn_research.options import option
-from attn_research.tasks.contract import Batch, Spec, Split, split_key
+from attn_research.tasks.contract import Batch, Draws, Spec, Split
 
 
 @dataclass(frozen=True)
@@ -41,13 +41,13 @@ class Adding:
         return ()
 
     def batch(
-        self, key: jax.Array, split: Split, size: int, arrays: object = ()
+        self, key: jax.Array, split: Split | jax.Array, size: int, arrays: object = ()
     ) -> Batch:
-        number_key, first_key, second_key = jax.random.split(split_key(key, split), 3)
+        draws = Draws(key, split, size, self.length + 2)
         half = self.length // 2
-        number_BT = jax.random.uniform(number_key, (size, self.length))
-        first_B = jax.random.randint(first_key, (size,), 0, half)
-        second_B = jax.random.randint(second_key, (size,), half, self.length)
+        number_BT = draws.uniform(self.length)
+        first_B = draws.integers(1, half)[:, 0]
+        second_B = half + draws.integers(1, self.length - half)[:, 0]
         at_1T = jnp.arange(self.length)[None]
         mark_BT = (at_1T == first_B[:, None]) | (at_1T == second_B[:, None])
         total_B = jnp.sum(jnp.where(mark_BT, number_BT, 0.0), axis=1)

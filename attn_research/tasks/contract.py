@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from typing import Any, Literal, NamedTuple, Protocol
 
 import jax
+import jax.numpy as jnp
 
 from attn_research.options import BadInput
 
@@ -61,7 +62,8 @@ class Task(Protocol):
     """A frozen dataclass of options with a spec and batches.
 
     `batch` is pure and traceable: the same key, split and size give the same batch.
-    Different splits never share a key or a stretch of data.
+    `split` is a name or its (traced) index in `SPLITS`; different splits never share a
+    random stream or a stretch of data.
     """
 
     @property
@@ -72,12 +74,69 @@ class Task(Protocol):
         ...
 
     def batch(
-        self, key: jax.Array, split: Split, size: int, arrays: Any = ()
+        self, key: jax.Array, split: Split | jax.Array, size: int, arrays: Any = ()
     ) -> Batch: ...
 
 
-def split_key(key: jax.Array, split: Split) -> jax.Array:
-    """The key of one split: batches of different splits are drawn from other keys."""
+def split_index(split: Split | jax.Array) -> int | jax.Array:
+    """The place of a split in `SPLITS`; an index, traced or not, stays what it is."""
+    if not isinstance(split, str):
+        return split
     if split not in SPLITS:
         raise BadInput(f"Unknown split {split!r}; known are {', '.join(SPLITS)}")
-    return jax.random.fold_in(key, SPLITS.index(split))
+    return SPLITS.index(split)
+
+
+class Draws:
+    """Random numbers for the rows of a batch, all from one call of the generator.
+
+    A program that calls the generator once compiles seconds sooner than one that calls
+    it for every quantity. Each method takes the next columns.
+    """
+
+    def __init__(
+        self, key: jax.Array, split: Split | jax.Array, rows: int, columns: int
+    ):
+        # Another key for another split: their batches are drawn independently.
+        key = jax.random.fold_in(key, split_index(split))
+        self._bits = jax.random.bits(key, (rows, columns), jnp.uint32)
+        self._next = 0
+
+    def bits(self, count: int) -> jax.Array:
+        """32 random bits, as uint32, in `count` columns."""
+        low, self._next = self._next, self._next + count
+        if self._next > self._bits.shape[1]:
+            raise ValueError(
+                f"{self._next} columns are drawn; there are {self._bits.shape[1]}"
+            )
+        return self._bits[:, low : self._next]
+
+    def uniform(self, count: int) -> jax.Array:
+        """Numbers in [0, 1), multiples of 2^-24."""
+        return (self.bits(count) >> 8).astype(jnp.float32) * jnp.float32(2.0**-24)
+
+    def integers(self, count: int, high: int | jax.Array) -> jax.Array:
+        """Integers from 0 to high - 1; uneven by at most high / 2^32."""
+        high = jnp.asarray(high, jnp.uint32)
+        high = high.reshape((1,) * (2 - high.ndim) + high.shape)
+        return (self.bits(count) % high).astype(jnp.int32)
+
+    def order(self, count: int) -> jax.Array:
+        """A random permutation of 0 to count - 1."""
+        return jnp.argsort(self.bits(count), axis=1)
+
+    def distinct(self, count: int, high: int) -> jax.Array:
+        """`count` distinct integers below `high`, in random order; takes 2 * count.
+
+        Floyd's algorithm: cost in `count`, not in the range (Bentley & Floyd, 1987,
+        doi:10.1145/30401.315746).
+        """
+        tops = jnp.arange(high - count, high)
+        picks = self.integers(count, tops + 1)
+
+        def add(i: jax.Array, chosen: jax.Array) -> jax.Array:
+            taken = jnp.any(chosen == picks[:, i][:, None], axis=1)
+            return chosen.at[:, i].set(jnp.where(taken, tops[i], picks[:, i]))
+
+        chosen = jax.lax.fori_loop(0, count, add, jnp.full(picks.shape, -1))
+        return jnp.take_along_axis(chosen, self.order(count), axis=1)

@@ -9,7 +9,7 @@ import jax
 import jax.numpy as jnp
 
 from attn_research.options import BadInput, option
-from attn_research.tasks.contract import Batch, Spec, Split, split_key
+from attn_research.tasks.contract import Batch, Draws, Spec, Split
 
 BLANK, GO, SIGNS = 0, 1, 2
 
@@ -39,7 +39,11 @@ def _answered(inputs_BT, symbol_BN, from_BN) -> Batch:
         targets=jnp.pad(symbol_BN, before),
         weights=jnp.pad(jnp.ones((size, count)), before),
         segments=jnp.ones((size, length), jnp.int32),
-        gap=jnp.pad(answer_1N - from_BN, before, constant_values=-1),
+        gap=jnp.pad(
+            jnp.broadcast_to(answer_1N - from_BN, (size, count)),
+            before,
+            constant_values=-1,
+        ),
     )
 
 
@@ -63,11 +67,10 @@ class Copying:
         return ()
 
     def batch(
-        self, key: jax.Array, split: Split, size: int, arrays: object = ()
+        self, key: jax.Array, split: Split | jax.Array, size: int, arrays: object = ()
     ) -> Batch:
-        symbol_BN = jax.random.randint(
-            split_key(key, split), (size, self.count), SIGNS, SIGNS + self.symbols
-        )
+        draws = Draws(key, split, size, self.count)
+        symbol_BN = SIGNS + draws.integers(self.count, self.symbols)
         inputs_BT = jnp.zeros((size, self.spec.length), jnp.int32)
         inputs_BT = inputs_BT.at[:, : self.count].set(symbol_BN)
         inputs_BT = inputs_BT.at[:, self.count + self.lag - 1].set(GO)
@@ -102,14 +105,12 @@ class SelectiveCopying:
         return ()
 
     def batch(
-        self, key: jax.Array, split: Split, size: int, arrays: object = ()
+        self, key: jax.Array, split: Split | jax.Array, size: int, arrays: object = ()
     ) -> Batch:
-        symbol_key, place_key = jax.random.split(split_key(key, split))
-        symbol_BN = jax.random.randint(
-            symbol_key, (size, self.count), SIGNS, SIGNS + self.symbols
-        )
-        noise_BS = jax.random.uniform(place_key, (size, self.length - self.count))
-        from_BN = jnp.sort(jnp.argsort(noise_BS, axis=1)[:, : self.count], axis=1)
+        draws = Draws(key, split, size, self.length)
+        symbol_BN = SIGNS + draws.integers(self.count, self.symbols)
+        place_BS = draws.order(self.length - self.count)
+        from_BN = jnp.sort(place_BS[:, : self.count], axis=1)
         rows_B1 = jnp.arange(size)[:, None]
         inputs_BT = jnp.zeros((size, self.length), jnp.int32)
         inputs_BT = inputs_BT.at[:, self.length - self.count :].set(GO)

@@ -13,26 +13,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from attn_research.options import BadInput, option
-from attn_research.tasks.contract import Batch, Spec, Split, split_key
-
-
-def distinct(key: jax.Array, rows: int, count: int, range_size: int) -> jax.Array:
-    """`count` distinct integers below `range_size` in each row, in random order.
-
-    Floyd's algorithm: cost in `count`, not in the range (Bentley & Floyd, 1987,
-    doi:10.1145/30401.315746).
-    """
-    draw, order = jax.random.split(key)
-    tops = jnp.arange(range_size - count, range_size)
-    picks = jax.random.randint(draw, (rows, count), 0, tops[None] + 1)
-
-    def add(i, chosen):
-        pick = picks[:, i]
-        taken = jnp.any(chosen == pick[:, None], axis=1)
-        return chosen.at[:, i].set(jnp.where(taken, tops[i], pick))
-
-    chosen = jax.lax.fori_loop(0, count, add, jnp.full((rows, count), -1))
-    return jax.random.permutation(order, chosen, axis=1, independent=True)
+from attn_research.tasks.contract import Batch, Draws, Spec, Split
 
 
 def _sizes(vocabulary: int, needed_keys: int, needed_values: int) -> tuple[int, int]:
@@ -140,20 +121,19 @@ class Recall:
         return ()
 
     def batch(
-        self, key: jax.Array, split: Split, size: int, arrays: object = ()
+        self, key: jax.Array, split: Split | jax.Array, size: int, arrays: object = ()
     ) -> Batch:
-        where, keys_key, values_key, old_key = jax.random.split(
-            split_key(key, split), 4
-        )
-        keys, values = _sizes(self.vocabulary, self.pairs, 1)
-        key_BN = 1 + distinct(keys_key, size, self.pairs, keys)
-        value_BN = jax.random.randint(values_key, (size, self.pairs), 0, values)
+        n, keys_values = self.pairs, _sizes(self.vocabulary, self.pairs, 1)
+        keys, values = keys_values
+        draws = Draws(key, split, size, 5 * n + self.length // 2 + 2)
+        key_BN = 1 + draws.distinct(n, keys)
+        value_BN = draws.integers(n, values)
         # The old value differs from the new one, or it would be no overwrite.
-        step_BN = jax.random.randint(old_key, (size, self.pairs), 1, max(values, 2))
+        step_BN = 1 + draws.integers(n, max(values - 1, 1))
         old_BN = 1 + keys + (value_BN + step_BN) % values
         value_BN = 1 + keys + value_BN
         place = self._anywhere if self.gap == "any" else self._exactly
-        first_BO, pair_BN, query_BN = place(where, size)
+        first_BO, pair_BN, query_BN = place(draws)
         written = slice(0, self.overwrites)
         inputs_BT = _write(
             (size, self.length),
@@ -167,34 +147,30 @@ class Recall:
         )
         return _queried(inputs_BT, query_BN, value_BN, query_BN - pair_BN - 1)
 
-    def _anywhere(self, key: jax.Array, size: int):
+    def _anywhere(self, draws: Draws):
         """Random slots of two tokens, matched at random; the order makes the role."""
-        slot_key, bit_key = jax.random.split(key)
         n, extra = self.pairs, self.overwrites
-        noise = jax.random.uniform(slot_key, (size, self.length // 2))
-        slot_BE = jnp.argsort(noise, axis=1)[:, : 2 * n + extra]
+        slot_BE = draws.order(self.length // 2)[:, : 2 * n + extra]
+        size = slot_BE.shape[0]
         thirds = jnp.sort(slot_BE[:, : 3 * extra].reshape(size, extra, 3), axis=2)
         halves = jnp.sort(slot_BE[:, 3 * extra :].reshape(size, n - extra, 2), axis=2)
         slot_BN2 = jnp.concatenate([thirds[:, :, 1:], halves], axis=1)
-        late_BN = jax.random.bernoulli(bit_key, 0.5, (size, n)).astype(jnp.int32)
+        late_BN = draws.integers(n, 2)
         first_BO = 2 * thirds[:, :, 0]
         return first_BO, 2 * slot_BN2[:, :, 0], 2 * slot_BN2[:, :, 1] + late_BN
 
-    def _exactly(self, key: jax.Array, size: int):
+    def _exactly(self, draws: Draws):
         """Groups of pairs, each followed by its queries at one exact distance."""
-        gap_key, shift_key = jax.random.split(key)
         low, high = self._range()
-        gap_B1 = jax.random.randint(gap_key, (size, 1), low, high + 1)
+        gap_B1 = low + draws.integers(1, high + 1 - low)
         together_B1 = jnp.clip((gap_B1 + 1) // 2, 1, self.pairs)
         index_1N = jnp.arange(self.pairs)[None]
         group_BN, within_BN = index_1N // together_B1, index_1N % together_B1
         pair_BN = (
             2 * self.overwrites + group_BN * (2 * together_B1 + gap_B1) + 2 * within_BN
         )
-        last_B = jnp.max(pair_BN + 1 + gap_B1, axis=1)
-        shift_B1 = jax.random.randint(shift_key, (size,), 0, self.length - last_B)[
-            :, None
-        ]
+        last_B1 = jnp.max(pair_BN + 1 + gap_B1, axis=1, keepdims=True)
+        shift_B1 = draws.integers(1, self.length - last_B1)
         first_BO = shift_B1 + 2 * jnp.arange(self.overwrites)[None]
         pair_BN = pair_BN + shift_B1
         return first_BO, pair_BN, pair_BN + 1 + gap_B1
@@ -234,16 +210,17 @@ class Mqar:
         return ()
 
     def batch(
-        self, key: jax.Array, split: Split, size: int, arrays: object = ()
+        self, key: jax.Array, split: Split | jax.Array, size: int, arrays: object = ()
     ) -> Batch:
-        keys_key, values_key, slot_key = jax.random.split(split_key(key, split), 3)
         half, n = self.vocabulary // 2, self.pairs
-        key_BN = 1 + distinct(keys_key, size, n, half - 1)
-        value_BN = half + distinct(values_key, size, n, self.vocabulary - half)
+        draws = Draws(key, split, size, 4 * n + self.length)
+        key_BN = 1 + draws.distinct(n, half - 1)
+        value_BN = half + draws.distinct(n, self.vocabulary - half)
         slots = np.arange(1, (self.length - 2 * n) // 2 + 1)
         law_S = np.log(self.power * slots ** (self.power - 1.0)).astype(np.float32)
         # Gumbel top-k: draws without replacement by weight (Kool et al., 2019).
-        score_BS = law_S[None] + jax.random.gumbel(slot_key, (size, slots.size))
+        even_BS = draws.uniform(slots.size) + jnp.float32(2.0**-25)
+        score_BS = law_S[None] - jnp.log(-jnp.log(even_BS))
         query_BN = 2 * n + 2 * jax.lax.top_k(score_BS, n)[1]
         pair_BN = jnp.broadcast_to(2 * jnp.arange(n)[None], (size, n))
         inputs_BT = _write(

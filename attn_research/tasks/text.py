@@ -12,7 +12,14 @@ import jax.numpy as jnp
 import numpy as np
 
 from attn_research.options import BadInput, option
-from attn_research.tasks.contract import SPLITS, Batch, Spec, Split, split_key
+from attn_research.tasks.contract import (
+    SPLITS,
+    Batch,
+    Draws,
+    Spec,
+    Split,
+    split_index,
+)
 
 # Of twenty parts of the data: eighteen to train on, one each to choose and to test.
 PARTS = {"train": range(18), "validation": range(18, 19), "test": range(19, 20)}
@@ -50,7 +57,10 @@ class Text:
         )
 
     def arrays(self) -> dict[str, np.ndarray]:
-        """uint8 bytes of each split; raises `BadInput` where they are too few."""
+        """The bytes (uint8) of the splits one after another, and their edges.
+
+        Raises `BadInput` where a split has too few.
+        """
         parts = read(self.path, self.suffix)
         for name, data in parts.items():
             if data.size <= self.length + 1:
@@ -58,14 +68,21 @@ class Text:
                     f"{self.path} gives the {name} split {data.size} bytes; more than "
                     f"{self.length + 1} are needed for a length of {self.length}"
                 )
-        return parts
+        sizes = [parts[split].size for split in SPLITS]
+        return {
+            "bytes": np.concatenate([parts[split] for split in SPLITS]),
+            "edges": np.cumsum([0, *sizes]).astype(np.int32),
+        }
 
-    def batch(self, key: jax.Array, split: Split, size: int, arrays: Any = ()) -> Batch:
-        data_L = arrays[split]
-        starts = data_L.shape[0] - self.length
-        start_B = jax.random.randint(split_key(key, split), (size,), 0, starts)
+    def batch(
+        self, key: jax.Array, split: Split | jax.Array, size: int, arrays: Any = ()
+    ) -> Batch:
+        data_L, edges_4 = arrays["bytes"], arrays["edges"]
+        low, high = edges_4[split_index(split)], edges_4[split_index(split) + 1]
+        starts = high - low - self.length
+        start_B1 = low + Draws(key, split, size, 1).integers(1, starts)
         window_1T = jnp.arange(self.length + 1)[None]
-        window_BT = data_L[start_B[:, None] + window_1T].astype(jnp.int32)
+        window_BT = data_L[start_B1 + window_1T].astype(jnp.int32)
         inputs_BT = window_BT[:, :-1]
         ended_BT = jnp.cumsum(inputs_BT == ENDS, axis=1)
         return Batch(

@@ -1,0 +1,85 @@
+"""Text from files: splits that share nothing, distances that an oracle confirms."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from attn_research.options import BadInput
+from attn_research.tasks.text import Text, read, repeat_distance
+from tests.tasks import oracles
+
+
+def test_repeat_distance_is_the_naive_one():
+    tokens = np.random.default_rng(0).integers(0, 3, (20, 50))
+    found = repeat_distance(jnp.asarray(tokens))
+    for row in range(20):
+        np.testing.assert_array_equal(found[row], oracles.repeats(tokens[row], 4))
+
+
+def test_one_file_is_split_by_blocks(tmp_path):
+    content = bytes(range(1, 201))
+    (tmp_path / "one.txt").write_bytes(content)
+    parts = read(str(tmp_path / "one.txt"))
+    joined = b"".join(bytes(parts[s]) for s in ("train", "validation", "test"))
+    assert joined == content
+    assert [parts[s].size for s in parts] == [180, 10, 10]
+
+
+def test_a_directory_is_split_by_file_and_no_byte_is_shared(tmp_path):
+    for i in range(100):
+        (tmp_path / f"{i}.txt").write_bytes(bytes([33 + i]) * 10)
+    parts = read(str(tmp_path))
+    sets = {split: set(data.tolist()) - {0} for split, data in parts.items()}
+    assert sum(map(len, sets.values())) == 100
+    assert len(set.union(*sets.values())) == 100
+    assert len(sets["train"]) > 75 and all(sets.values())
+
+
+def test_windows_stay_in_their_split_and_segments_at_their_file(tmp_path):
+    (tmp_path / "f").write_bytes(b"a" * 900 + b"b" * 50 + b"c" * 50)
+    task = Text(path=str(tmp_path / "f"), length=8)
+    arrays = jax.tree.map(jnp.asarray, task.arrays())
+    for split, letter in (("train", "a"), ("validation", "b"), ("test", "c")):
+        batch = task.batch(jax.random.key(0), split, 64, arrays)
+        assert set(np.asarray(batch.inputs).ravel()) == {ord(letter)}
+        assert set(np.asarray(batch.targets).ravel()) == {ord(letter)}
+    joined = jnp.asarray(np.frombuffer(b"abc\0def\0gh" * 4, np.uint8))
+    arrays = {"bytes": joined, "edges": jnp.asarray([0, 40, 40, 40], jnp.int32)}
+    batch = task.batch(jax.random.key(0), "train", 16, arrays)
+    inputs, segments = np.asarray(batch.inputs), np.asarray(batch.segments)
+    assert np.all(np.diff(segments, axis=1) == (inputs[:, 1:] == 0))
+
+
+@pytest.mark.parametrize(
+    ("make", "sentence"),
+    [
+        (lambda p: p / "none", "does not exist"),
+        (lambda p: (p / "empty").touch() or p / "empty", "is empty"),
+        (lambda p: (p / "d").mkdir() or p / "d", "holds no file"),
+        (lambda p: (p / "short").write_text("abc") and p / "short", "bytes; more than"),
+    ],
+)
+def test_a_bad_path_is_one_sentence(make, sentence, tmp_path):
+    path = str(make(tmp_path))
+    with pytest.raises(BadInput) as caught:
+        Text(path=path).arrays()
+    assert sentence in str(caught.value) and path in str(caught.value)
+
+
+def test_an_unreadable_path_is_one_sentence(tmp_path, monkeypatch):
+    path = tmp_path / "secret"
+    path.write_text("x" * 1000)
+
+    def refuse(self):
+        raise PermissionError(13, "Permission denied", str(self))
+
+    monkeypatch.setattr("pathlib.Path.read_bytes", refuse)
+    with pytest.raises(BadInput, match="cannot be read: Permission denied"):
+        Text(path=str(path)).arrays()
+
+
+def test_the_standard_library_is_there():
+    parts = read("stdlib")
+    assert all(data.size > 300_000 for data in parts.values())
+    assert b"import" in bytes(parts["train"][:100_000])
