@@ -27,12 +27,28 @@ COSTS = (
     "peak_bytes",
 )
 TABLES = ("by_gap", "by_position")
-_NUMBER = re.compile(r"[-+]?(\d+\.?\d*|\.\d+)([eE][-+]?\d+)?|[-+]?(nan|inf)")
+_NUMERIC = re.compile(r"[-+]?(\d+\.?\d*|\.\d+)([eE][-+]?\d+)?|[-+]?(nan|inf)")
 
 
 def fields(run: Run) -> dict[str, Any]:
-    """Dotted name -> value of every field of a cell's config."""
-    return flatten(run.config)
+    """Dotted name -> value of every field of a cell's config.
+
+    The options of a task are text in its spec; those that are numbers come as numbers.
+    """
+    flat = flatten(run.config)
+    return {
+        name: _number(value) if name.startswith("task.") else value
+        for name, value in flat.items()
+    }
+
+
+def _number(text: str) -> Any:
+    for kind in (int, float):
+        try:
+            return kind(text)
+        except ValueError:
+            continue
+    return text
 
 
 def varying(configs: Iterable[dict[str, Any]]) -> list[str]:
@@ -102,6 +118,6 @@ def as_csv(found: Sequence[dict[str, Any]]) -> str:
 
 def safe(value: Any) -> Any:
     """A CSV cell that no spreadsheet takes for a formula; numbers stay numbers."""
-    if not isinstance(value, str) or _NUMBER.fullmatch(value):
+    if not isinstance(value, str) or _NUMERIC.fullmatch(value):
         return value
     return f"'{value}" if value[:1] in ("=", "+", "-", "@", "\t", "\r") else value

@@ -121,7 +121,7 @@ class _Launcher:
             while free and self.waiting and self.stopping is None:
                 id = self.waiting.popleft()
                 if self._wanted(id):
-                    self.running.append(self._start(id, free.pop(0), quiet))
+                    self._try(id, free, quiet)
             for child in [c for c in self.running if c.process.poll() is not None]:
                 self.running.remove(child)
                 free.append(child.slot)
@@ -159,6 +159,16 @@ class _Launcher:
     def _fail(self, id: str, message: str) -> None:
         self.failed.add(id)
         self.report(f"{self._name(id)} failed: {message}")
+
+    def _try(self, id: str, free: list[slots.Slot], quiet: bool) -> None:
+        """Starts a cell in the first free slot, which stays free where that fails."""
+        try:
+            self.running.append(self._start(id, free[0], quiet))
+        except OSError as error:
+            message = f"it could not be started ({error})"
+            self._record(id, "internal", message, INTERNAL)
+        else:
+            free.pop(0)
 
     def _start(self, id: str, slot: slots.Slot, quiet: bool) -> Child:
         folder = store.place(self.directory, id)

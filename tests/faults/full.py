@@ -28,13 +28,13 @@ def _trial(
 ) -> None:
     acknowledged, logged = 0, 0
     free = draw.randrange(50, 600) << 10
+    ballast = at / "ballast"
     with Journal(at / "log.jsonl") as journal:
         try:
             with Writer(at / "run", keep=2) as writer:
                 for step in (1, 2):
                     writer.save(step, {"params": tree(step)}, {})
                     acknowledged = writer.wait() or 0
-                ballast = at / "ballast"
                 with open(ballast, "wb") as file:
                     size = (4 << 20) - sum(
                         f.stat().st_blocks * 512 for f in at.rglob("*") if f.is_file()

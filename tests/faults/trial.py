@@ -21,7 +21,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 ROOT = Path(__file__).parents[2]
-Tell = Callable[[Any], None]
+Tell = Callable[[Any], object]
 
 
 def drive(name: str, timeout: float = 300.0, **options: Any) -> dict[str, Any]:
@@ -84,7 +84,7 @@ def kill_after(child: Child, seconds: float) -> None:
     os.kill(child.pid, signal.SIGKILL)
 
 
-# --- what the children write: a tree that its step decides -----------------------------
+# --- what the children write: a tree that its step decides ---------------------------
 
 
 def tree(step: int, size: int = 2000) -> dict[str, Any]:

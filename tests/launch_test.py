@@ -1,0 +1,311 @@
+"""Sweeps: every cell is done once; failures are recorded and the rest go on."""
+
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from attn_research import layout, store
+from attn_research.config import Config, Train
+from attn_research.durable import Busy, Damaged, DiskError
+from attn_research.launch import cell, local, selection, slots
+from attn_research.lock import Lock
+from attn_research.memory import MemoryRefused
+from attn_research.options import BadInput
+from attn_research.study import Study, cells
+from tests.faults.sweeper import command, study
+
+
+@pytest.fixture
+def three(tmp_path):
+    return store.open_study(tmp_path / "study", study(3), cells(study(3)))
+
+
+def states(directory):
+    return [row.state for row in store.status(directory)]
+
+
+def run(opened, **options):
+    told = []
+    options = {"command": command(5, 0.0), "report": told.append, **options}
+    return local.run(opened.directory, opened.ids, **options), told
+
+
+def test_every_cell_is_run_once(three, tmp_path, monkeypatch):
+    log = tmp_path / "starts"
+    monkeypatch.setenv("STARTS", str(log))
+    assert run(three, workers=2)[0] == 0
+    assert run(three, workers=2) == (0, [])  # there is nothing left to do
+    assert states(three.directory) == ["done"] * 3
+    started = [line.split()[0] for line in log.read_text().splitlines()]
+    assert sorted(started) == sorted(three.ids)
+
+
+def test_cores_are_divided(three, tmp_path, monkeypatch):
+    mine = sorted(os.sched_getaffinity(0))
+    if len(mine) < 2:
+        pytest.skip("this machine has one core")
+    log = tmp_path / "starts"
+    monkeypatch.setenv("STARTS", str(log))
+    assert run(three, workers=2)[0] == 0
+    shares = {line.split(" ", 1)[1] for line in log.read_text().splitlines()}
+    assert len(shares) == 2 and str(mine) not in shares
+    assert sorted(os.sched_getaffinity(0)) == mine
+
+
+FAILING = """
+import os, sys
+from pathlib import Path
+from attn_research.launch.cell import guard
+from attn_research.memory import MemoryRefused
+from attn_research.durable import DiskError
+from attn_research.options import BadInput
+kind = sys.argv[2]
+def run():
+    if kind.startswith("-"):
+        os.kill(os.getpid(), int(kind[1:]))
+    if kind.isdigit():
+        print("last words", file=sys.stderr)
+        sys.exit(int(kind))
+    raise {
+        "bad_input": BadInput("width is 0"),
+        "memory_refused": MemoryRefused("needs 9 GB"),
+        "oom": RuntimeError("RESOURCE_EXHAUSTED: Out of memory allocating 9 bytes"),
+        "disk": DiskError(28, "Could not write x (No space left on device)"),
+        "internal": ZeroDivisionError("division by zero"),
+    }[kind]
+sys.exit(guard(Path(sys.argv[1]), run))
+"""
+
+
+@pytest.mark.parametrize(
+    "how, kind, exit",
+    [
+        ("bad_input", "bad_input", 65),
+        ("memory_refused", "memory_refused", 65),
+        ("oom", "oom", 70),
+        ("disk", "disk", 74),
+        ("internal", "internal", 70),
+        ("-9", "oom_killed", 70),
+        ("-11", "internal", 70),
+        ("1", "internal", 1),
+        ("0", "internal", 70),
+    ],
+)
+def test_a_failure_is_recorded_by_its_kind_and_the_rest_go_on(three, how, kind, exit):
+    good, bad = command(3, 0.0), store.place(three.directory, three.ids[1])
+
+    def mixed(folder):
+        if folder == bad:
+            return [sys.executable, "-c", FAILING, str(folder), how]
+        return good(folder)
+
+    code, told = run(three, command=mixed, workers=2)
+    assert code == 1
+    assert states(three.directory) == ["done", "failed", "done"]
+    error = layout.read_error(bad)
+    assert error is not None and (error["kind"], error["exit"]) == (kind, exit)
+    (sentence,) = [line for line in told if "failed" in line]
+    assert kind in sentence and "\n" not in sentence
+    if how == "1":
+        assert "last words" in sentence
+    before = (bad / layout.ERROR).read_bytes()
+    code, told = run(three)  # the same command, the cause removed
+    if kind in ("oom", "oom_killed"):  # not retried where it did not fit
+        assert code == 1 and "not tried again here" in told[0]
+        assert (bad / layout.ERROR).read_bytes() == before
+    else:
+        assert code == 0 and states(three.directory) == ["done"] * 3
+        assert not (bad / layout.ERROR).exists()
+
+
+def test_a_cell_that_cannot_be_started_is_a_failure(three):
+    code, told = run(three, command=lambda folder: ["/nonexistent/python"])
+    assert code == 1 and len(told) == 3
+    assert states(three.directory) == ["failed"] * 3
+
+
+def test_a_cell_of_another_process_is_left_to_it(three):
+    with Lock(store.place(three.directory, three.ids[0]) / layout.CHECKPOINTS):
+        code, told = run(three, grace=0.2)
+        assert code == 75
+        assert any(f"process {os.getpid()}" in line for line in told)
+        assert states(three.directory) == ["running", "done", "done"]
+    assert run(three)[0] == 0
+
+
+def test_a_damaged_cell_counts_as_failed(three):
+    path = store.place(three.directory, three.ids[2]) / layout.CONFIG
+    path.write_text("{")
+    code, told = run(three)
+    assert code == 1 and str(path) in told[-1]
+    assert states(three.directory) == ["done", "done", "damaged"]
+
+
+def test_what_is_no_disease_of_the_cell_is_not_written_there(tmp_path):
+    def busy():
+        raise Busy("held")
+
+    assert cell.guard(tmp_path, busy) == 75
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    "error, wanted",
+    [
+        (MemoryRefused("x"), ("memory_refused", 65)),
+        (Damaged("x"), ("bad_input", 65)),
+        (MemoryError(), ("oom", 70)),
+        (OSError(28, "full"), ("disk", 74)),
+        (DiskError("full"), ("disk", 74)),
+        (FileNotFoundError(2, "none"), ("internal", 70)),
+        (KeyError("x"), ("internal", 70)),
+    ],
+)
+def test_kinds_of_failure(error, wanted):
+    assert cell.classify(error) == wanted
+    assert "\n" not in cell.sentence(error)
+
+
+# --- shares --------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("workers", [1, 2, 3, 5])
+@pytest.mark.parametrize("count", [0, 1, 2, 7, 8])
+def test_every_core_is_used_and_none_twice(workers, count):
+    found = slots.divide(workers, list(range(count)), [])
+    used = [core for slot in found for core in slot.cores]
+    assert len(found) == workers and set(used) == set(range(count))
+    if workers <= count:
+        assert len(used) == count
+        sizes = [len(slot.cores) for slot in found]
+        assert max(sizes) - min(sizes) <= 1
+
+
+def test_gpus_are_divided_and_never_shared():
+    found = slots.divide(2, [0, 1], ["0", "1", "2"])
+    assert [slot.gpus for slot in found] == [("0", "1"), ("2",)]
+    with pytest.raises(BadInput, match="3 GPUs"):
+        slots.divide(4, [0, 1], ["0", "1", "2"])
+    with pytest.raises(BadInput, match="at least 1"):
+        slots.divide(0, [0], [])
+    assert slots.gpus({"CUDA_VISIBLE_DEVICES": "3,5"}) == ["3", "5"]
+    assert slots.gpus({"JAX_PLATFORMS": "cpu", "CUDA_VISIBLE_DEVICES": "3"}) == []
+
+
+def test_the_environment_of_a_cell():
+    slot = slots.Slot((4, 5, 6), None)
+    chosen = slots.environment(slot, 2, {"XLA_FLAGS": "--a=1"})
+    assert chosen["NPROC"] == "3"
+    assert chosen["XLA_FLAGS"] == f"--a=1 {slots.DEVICES}=2"  # no more than members
+    kept = {"NPROC": "9", "XLA_FLAGS": f"{slots.DEVICES}=7"}
+    again = slots.environment(slot, 2, kept)
+    assert {name: again[name] for name in kept} == kept
+    on_gpu = slots.environment(slots.Slot((0,), ("1", "2")), 2, {})
+    assert on_gpu["CUDA_VISIBLE_DEVICES"] == "1,2" and "XLA_FLAGS" not in on_gpu
+    package = Path(cell.__file__).parents[2]
+    assert on_gpu["PYTHONPATH"].split(os.pathsep)[0] == str(package)
+
+
+# --- what a sweep is asked for -------------------------------------------------------
+
+
+def test_axes_are_read_with_quotes_and_brackets():
+    assert selection.axis("a.b=1,2") == ("a.b", ["1", "2"])
+    assert selection.axis('p=dense,"conv,dense"') == ("p", ["dense", "conv,dense"])
+    assert selection.axis("task=copying(lag=3,x=1),recall")[1] == [
+        "copying(lag=3,x=1)",
+        "recall",
+    ]
+
+
+@pytest.mark.parametrize(
+    "text, words",
+    [
+        ("width", "write FIELD=VALUE"),
+        ("=3", "write FIELD=VALUE"),
+        ("a=", "write FIELD=VALUE"),
+        ("a=1,,2", "empty"),
+        ('a="x', "unbalanced"),
+        ("a=f(1", "unbalanced"),
+        ("lr=1e-3", "--lr=1e-3"),
+    ],
+)
+def test_bad_axes(text, words):
+    with pytest.raises(BadInput, match=words):
+        selection.axis(text)
+
+
+@pytest.mark.parametrize("text", ["5/4", "0/4", "1", "a/b", "1/0", "-1/2", "1/2/3", ""])
+def test_bad_shares(text):
+    with pytest.raises(BadInput, match="write i/n"):
+        selection.share(text)
+
+
+def test_shares_cover_every_cell_once():
+    numbers = list(range(10))
+    parts = [numbers[selection.share(f"{i}/3")] for i in (1, 2, 3)]
+    assert sorted(sum(parts, [])) == numbers and numbers[selection.share(None)]
+
+
+def test_changes_of_a_study():
+    base = Study("n", "q", "c", Config(train=Train(steps=3)), {"model.width": [8]})
+    changed = selection.changed(
+        base, ["model.width=16,32", "task.length=64"], {"lr": "1e-2,1e-3", "seed": None}
+    )
+    assert changed.axes == {"model.width": ["16", "32"], "task.length": ["64"]}
+    assert changed.population.lr == (1e-2, 1e-3) and changed.population.seed == (0,)
+    with pytest.raises(BadInput, match="twice"):
+        selection.changed(base, ["a=1", "a=2"], {})
+    with pytest.raises(BadInput, match="lr is"):
+        selection.changed(base, [], {"lr": "-1"})
+    with pytest.raises(BadInput, match="did you mean 'model.width'"):
+        cells(selection.changed(base, ["model.widht=3"], {}))
+
+
+def test_experiments_are_found_by_name(tmp_path):
+    folder = tmp_path / "questions"
+    folder.mkdir()
+    (folder / "why.py").write_text(
+        "from attn_research.study import Study\n"
+        "STUDIES = {'quick': Study('a', 'b', 'c')}\n"
+    )
+    assert selection.experiment(folder, "why", "quick").name == "a"
+    for name, size, words in (
+        ("whi", "quick", "did you mean 'why'"),
+        (None, "quick", "known: why"),
+        ("why", "huge", "known: quick"),
+        ("../why", "quick", "Unknown experiment"),
+    ):
+        with pytest.raises(BadInput, match=words):
+            selection.experiment(folder, name, size)
+
+
+def test_a_cell_dies_with_its_launcher(three):
+    """Without its launcher a cell checkpoints and lets go of its directory."""
+    folder = store.place(three.directory, three.ids[0])
+    launcher = f"""
+import subprocess, sys, time
+from tests.faults.sweeper import command
+from pathlib import Path
+child = subprocess.Popen(command(10000, 0.01)(Path({str(folder)!r})))
+while not Path({str(folder)!r}, "checkpoints", "state.json").exists():
+    time.sleep(0.01)
+print(child.pid, flush=True)
+time.sleep(60)
+"""
+    process = subprocess.Popen(
+        [sys.executable, "-c", launcher], stdout=subprocess.PIPE, text=True
+    )
+    with process:
+        assert process.stdout is not None
+        pid = int(process.stdout.readline())
+        process.send_signal(signal.SIGKILL)
+    with Lock(folder / layout.CHECKPOINTS, patience=10):
+        assert (
+            not Path(f"/proc/{pid}/cmdline").exists()
+            or not Path(f"/proc/{pid}/cmdline").read_bytes()
+        )

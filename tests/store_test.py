@@ -1,0 +1,244 @@
+"""The directory of a study: one study, cells by content, results rebuilt from files."""
+
+import csv
+import json
+import shutil
+
+import pytest
+
+from attn_research import layout, store
+from attn_research.config import Config, Model, Population, Train
+from attn_research.durable import Damaged, Journal, write_json
+from attn_research.layout import members
+from attn_research.lock import Lock
+from attn_research.options import BadInput
+from attn_research.results import as_csv, safe, varying
+from attn_research.study import Study, cells
+
+BASE = Config(task="recall(length=32)", train=Train(steps=4))
+STUDY = Study(
+    name="distance",
+    question="Does it depend on distance?",
+    claim="It does.",
+    base=BASE,
+    axes={"model.pattern": ["dense", "conv,dense"], "task.length": [32, 64]},
+    population=Population(seed=(0, 1), lr=(1e-3, 3e-3)),
+)
+
+
+def finish(folder, **more):
+    """Writes the result that a run would leave."""
+    _, population, _ = layout.read_config(folder)
+    grid = [(s, lr) for lr in population.lr for s in population.seed]
+    result = {
+        "cell": folder.name, "seconds": 2.0, "compile_seconds": 1.0,
+        "steps_per_second": 3.0, "parameters": 10, "state_bytes": 8, "flops": 5,
+        "peak_bytes": 100, "environment": {}, "metric": "accuracy", "goal": "max",
+        "members": [
+            {
+                "member": i, "seed": s, "lr": lr, "weight_decay": 0.1,
+                "status": "done", "step": 4, "solved_step": None,
+                "validation": {"accuracy": 0.1 * i, "loss": 1.0},
+                "test": {"accuracy": 0.2 * i, "loss": 2.0},
+                "by_gap": {"low": [0], "high": [8], "count": [3]}, "by_position": {},
+            }
+            for i, (s, lr) in enumerate(grid)
+        ],
+        **more,
+    }  # fmt: skip
+    write_json(folder / layout.RESULT, result)
+
+
+@pytest.fixture
+def opened(tmp_path):
+    return store.open_study(tmp_path / "study", STUDY, cells(STUDY))
+
+
+def test_opening_writes_the_study_and_its_cells_once(opened):
+    directory, ids = opened
+    assert len(set(ids)) == 4
+    found = store.read_study(directory)
+    assert found["question"] == STUDY.question
+    assert [cell["id"] for cell in found["cells"]] == ids
+    before = {p: p.read_bytes() for p in directory.rglob("config.json")}
+    assert len(before) == 4
+    again = store.open_study(directory, STUDY, cells(STUDY))
+    assert again.ids == ids
+    assert before == {p: p.read_bytes() for p in directory.rglob("config.json")}
+    run = store.read_cell(directory, ids[0])
+    assert (run.config, run.population) == (cells(STUDY)[0].config, STUDY.population)
+    assert members(run.population) == 4
+
+
+def test_another_study_is_refused_and_more_cells_extend(opened):
+    other = Study("distance", "Another question?", "", BASE)
+    with pytest.raises(BadInput, match="was written by the study 'distance'"):
+        store.open_study(opened.directory, other, cells(other))
+    one = Study(STUDY.name, STUDY.question, "", BASE, {"model.layers": [3]})
+    more = store.open_study(opened.directory, one, cells(one))
+    known = [cell["id"] for cell in store.read_study(opened.directory)["cells"]]
+    assert known == [*opened.ids, *more.ids]
+
+
+@pytest.mark.parametrize("name", ["../up", "a/b", "", ".hidden", "a b"])
+def test_names_that_leave_the_directory_are_refused(tmp_path, name):
+    with pytest.raises(BadInput, match="name of a study"):
+        store.open_study(tmp_path / "s", Study(name, "?", ""), [])
+    with pytest.raises(BadInput):
+        store.place(tmp_path, name)
+    assert not (tmp_path / "s").exists()
+
+
+def test_a_file_in_place_of_the_directory(tmp_path):
+    (tmp_path / "s").write_text("x")
+    with pytest.raises(BadInput, match="is a file"):
+        store.open_study(tmp_path / "s", STUDY, [])
+
+
+def test_states(opened):
+    directory, ids = opened
+    done, failed, stopped, waiting = (store.place(directory, id) for id in ids)
+    finish(done)
+    layout.write_error(failed, "oom", "Out of memory", 70)
+    with Journal(stopped / layout.METRICS) as journal:
+        journal.append({"step": 3, "member": 0})
+    with Lock(stopped / layout.CHECKPOINTS):
+        assert store.state(directory, ids[2])[0] == "running"
+    rows = store.status(directory)
+    assert [row.state for row in rows] == ["done", "failed", "stopped", "waiting"]
+    assert rows[0].best == pytest.approx(0.3) and rows[0].seconds == 2.0
+    assert rows[1].message == "oom: Out of memory"
+    assert [row.step for row in rows] == [4, 0, 3, 0]
+    assert list(rows[0].varies) == ["task.length", "model.pattern"]
+    assert all(row.members == 4 for row in rows)
+    assert not list(waiting.glob("*.lock"))  # looking leaves nothing behind
+
+
+def test_a_member_that_diverged_is_never_the_best(opened):
+    folder = store.place(opened.directory, opened.ids[0])
+    finish(folder)
+    result = json.loads((folder / layout.RESULT).read_text())
+    result["members"][1]["validation"]["accuracy"] = float("nan")
+    result["members"][2]["validation"] = None
+    write_json(folder / layout.RESULT, result)
+    assert store.status(opened.directory)[0].best == pytest.approx(0.3)
+    result["goal"] = "min"
+    write_json(folder / layout.RESULT, result)
+    assert store.status(opened.directory)[0].best == 0.0
+
+
+def test_collecting_gives_every_finished_member_once(opened):
+    directory, ids = opened
+    for id in ids[:2]:
+        finish(store.place(directory, id))
+    rows = store.collect(directory)
+    assert [(row["cell"], row["member"]) for row in rows] == [
+        (id, member) for id in ids[:2] for member in range(4)
+    ]
+    first = rows[0]
+    assert first["model.width"] == 64 and first["task.length"] == 32
+    assert first["by_gap"] == {"low": [0], "high": [8], "count": [3]}
+    with open(directory / "results.csv", newline="") as file:
+        table = list(csv.DictReader(file))
+    assert len(table) == 8
+    assert "task.length" in table[0] and "model.pattern" not in table[0]
+    assert table[3]["test.accuracy"] == str(0.2 * 3)
+    assert "by_gap" not in table[0] and "environment" not in table[0]
+    assert store.rows(directory) == rows
+    (directory / "results.csv").unlink()
+    store.collect(directory)
+    with open(directory / "results.csv", newline="") as file:
+        assert list(csv.DictReader(file)) == table
+
+
+DAMAGE = {
+    "config": (layout.CONFIG, b"{"),
+    "swapped": (layout.CONFIG, None),
+    "result": (layout.RESULT, b'{"members": []}'),
+    "member": (layout.RESULT, b'{"members": [{"member": 0}]}'),
+    "zeros": (layout.RESULT, b"\0" * 64),
+}
+
+
+@pytest.mark.parametrize("kind", DAMAGE)
+def test_a_damaged_cell_is_told_and_the_rest_go_on(opened, kind):
+    directory, ids = opened
+    for id in ids:
+        finish(store.place(directory, id))
+    name, content = DAMAGE[kind]
+    path = store.place(directory, ids[1]) / name
+    if content is None:  # whole, but of another cell
+        shutil.copy(store.place(directory, ids[2]) / name, path)
+    else:
+        path.write_bytes(content)
+    told = []
+    rows = store.collect(directory, told.append)
+    assert len(rows) == 12 and len(told) == 1
+    assert str(path) in told[0] and "\n" not in told[0]
+    states = [row.state for row in store.status(directory)]
+    assert states == ["done", "damaged", "done", "done"]
+
+
+def test_damaged_metrics_and_errors_are_told(opened):
+    directory, ids = opened
+    (store.place(directory, ids[0]) / layout.METRICS).write_text("{}\nx\n")
+    (store.place(directory, ids[1]) / layout.ERROR).write_text('{"kind": "odd"}')
+    rows = store.status(directory)
+    assert [row.state for row in rows[:2]] == ["damaged", "damaged"]
+    assert "line 2" in rows[0].message and layout.ERROR in rows[1].message
+
+
+@pytest.mark.parametrize(
+    "content", [b"", b"[]", b"{}", b'{"name": "a", "question": "b", "cells": [1]}']
+)
+def test_a_damaged_study(opened, content):
+    (opened.directory / store.STUDY).write_bytes(content)
+    for use in (store.status, store.collect, store.read_study):
+        with pytest.raises(Damaged, match=r"study\.json"):
+            use(opened.directory)
+
+
+def test_a_hostile_id_in_a_study_is_refused(opened):
+    found = store.read_study(opened.directory)
+    found["cells"][0]["id"] = "../../etc"
+    write_json(opened.directory / store.STUDY, found)
+    with pytest.raises(BadInput, match="id of a cell"):
+        store.status(opened.directory)
+
+
+def test_no_study(tmp_path):
+    with pytest.raises(BadInput, match="no directory of a study"):
+        store.status(tmp_path)
+
+
+@pytest.mark.parametrize(
+    "value, wanted",
+    [
+        ("=1+1", "'=1+1"),
+        ("+cmd", "'+cmd"),
+        ("-x", "'-x"),
+        ("@a", "'@a"),
+        ("\tx", "'\tx"),
+        ("-1.5e-3", "-1.5e-3"),
+        ("+3", "+3"),
+        ("-inf", "-inf"),
+        (-2.5, -2.5),
+        ("a=b", "a=b"),
+        (None, None),
+    ],
+)
+def test_no_spreadsheet_takes_a_cell_for_a_formula(value, wanted):
+    assert safe(value) == wanted
+
+
+def test_csv_of_nothing_has_a_header():
+    assert as_csv([]).startswith("cell,member,status,seed")
+    assert varying([]) == []
+
+
+def test_a_run_of_the_study_keeps_its_model(opened):
+    """A field that no axis varies is in every row, whatever its default becomes."""
+    study = Study("n", "q", "c", Config(model=Model(width=16)))
+    found = store.open_study(opened.directory.parent / "other", study, cells(study))
+    finish(store.place(found.directory, found.ids[0]))
+    assert {row["model.width"] for row in store.rows(found.directory)} == {16}
