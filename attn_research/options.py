@@ -84,6 +84,8 @@ def convert(text: Any, kind: Any, where: str) -> Any:
         except ValueError:
             need = "a whole number" if kind is int else "a number"
             raise BadInput(f"{where} is {text!r}; {need} is allowed") from None
+        if abs(value) > 2**62 and kind is int:
+            raise BadInput(f"{where} is too large; at most 2**62 is allowed")
         if not math.isfinite(value):
             raise BadInput(f"{where} is {text!r}; a finite number is allowed")
         return value

@@ -239,7 +239,11 @@ class _Launcher:
                 message = str(damage)
             self._record(child.id, "internal", message, INTERNAL)
         elif code == REQUEUE:
-            self.left.add(child.id)
+            taken = store.state(self.directory, child.id)[0] in ("running", "done")
+            if taken and self.stopping is None:  # another process was faster
+                self.busy.append(child.id)
+            else:
+                self.left.add(child.id)
         elif code < 0:
             self._signalled(child, -code)
         else:
