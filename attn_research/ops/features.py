@@ -12,8 +12,8 @@ def elu_plus_one(x: jax.Array) -> jax.Array:
     Written as x + 1 above zero and exp(x) below: expm1(x) + 1 would lose the digits of
     a small weight. Katharopoulos et al., 2020, arXiv:2006.16236.
     """
-    # The inner minimum keeps exp, and so its gradient, finite where it is not taken.
-    return jnp.where(x > 0, x + 1, jnp.exp(jnp.minimum(x, 0)))
+    # The inner choice keeps exp, and so its gradient, finite where it is not taken.
+    return jnp.where(x > 0, x + 1, jnp.exp(jnp.where(x > 0, 0, x)))
 
 
 def identity(x: jax.Array) -> jax.Array:

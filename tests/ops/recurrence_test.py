@@ -1,0 +1,191 @@
+"""Recurrences against plain loops, and the cells against PyTorch."""
+
+import functools
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from jax.test_util import check_grads
+
+from attn_research.ops.recurrence import (
+    diagonal_recurrence,
+    gru_cell,
+    lstm_cell,
+    scan_cell,
+)
+
+B, T, N = 2, 11, 3
+SEGMENTS = np.stack(
+    [np.repeat([0, 1, 0, 2, 3], [1, 2, 1, 4, 3]), np.ones(11, int)]
+).astype(np.int32)
+
+
+def inputs(dtype=np.float64):
+    draw = np.random.default_rng(0).standard_normal
+    a, b = np.tanh(draw((B, T, N))), draw((B, T, N))
+    if np.issubdtype(dtype, np.complexfloating):
+        a = a * np.exp(1j * draw((B, T, N)))
+    return a.astype(dtype), b.astype(dtype)
+
+
+def looped(a, b, segments):
+    h = np.zeros_like(b)
+    for row, t in np.ndindex(B, T):
+        if segments[row, t]:
+            h[row, t] = b[row, t]
+            if t and segments[row, t] == segments[row, t - 1]:
+                h[row, t] += a[row, t] * h[row, t - 1]
+    return h
+
+
+def error(got, want) -> float:
+    difference = np.asarray(got) - np.asarray(want)
+    return float(np.linalg.norm(difference) / np.linalg.norm(want))
+
+
+@functools.partial(jax.jit, static_argnames="form")
+def pull(a, b, segments, ct, form):
+    run = functools.partial(
+        diagonal_recurrence, segments_BT=segments, implementation=form
+    )
+    h, back = jax.vjp(run, a, b)
+    return h, *back(ct)
+
+
+@pytest.mark.parametrize("form", ["naive", "sequential", "associative"])
+def test_every_form_is_the_loop(form):
+    a, b = inputs()
+    with jax.enable_x64(True):
+        want = [np.asarray(x) for x in pull(a, b, SEGMENTS, b, "naive")]
+    assert error(want[0], looped(a, b, SEGMENTS)) < 1e-14
+    got = pull(*inputs(np.float32), SEGMENTS, np.float32(b), form)
+    assert max(map(error, got, want)) < 2e-6
+    for leaf in got:
+        assert not np.asarray(leaf)[SEGMENTS == 0].any()
+
+
+def test_one_segment_is_none():
+    a, b = inputs(np.float32)
+    got = diagonal_recurrence(a, b)
+    assert error(got, looped(a, b, np.ones((B, T)))) < 2e-6
+
+
+@pytest.mark.parametrize("form", ["sequential", "associative"])
+def test_complex_states_stay_complex(form):
+    a, b = inputs(np.complex64)
+    got = jax.jit(diagonal_recurrence, static_argnames="implementation")(
+        a, b, segments_BT=SEGMENTS, implementation=form
+    )
+    assert got.dtype == jnp.complex64
+    assert error(got, looped(a, b, SEGMENTS)) < 2e-6
+
+
+@pytest.mark.parametrize("form", ["sequential", "associative"])
+def test_the_state_counts_in_float32_for_bfloat16(form):
+    ones = jnp.ones((1, 4096, 1), jnp.bfloat16)
+    run = jax.jit(diagonal_recurrence, static_argnames="implementation")
+    h = run(ones, ones, implementation=form)
+    assert h.dtype == jnp.bfloat16 and float(h[0, -1, 0]) == 4096
+
+
+def test_long_sequences_keep_their_digits():
+    draw = np.random.default_rng(0).standard_normal
+    a, b = 1 - 1e-3 * draw((1, 131_072, 2)) ** 2, draw((1, 131_072, 2))
+    run = jax.jit(diagonal_recurrence, static_argnames="implementation")
+    with jax.enable_x64(True):
+        # Of the rounded decays: their rounding is no fault of the recurrence.
+        a32, b32 = a.astype(np.float32), b.astype(np.float32)
+        want = np.asarray(run(a32.astype(np.float64), b32.astype(np.float64)))
+    for form in ("sequential", "associative"):
+        assert error(run(a32, b32, implementation=form), want) < 1e-5
+
+
+def test_padding_may_hold_anything():
+    a, b = inputs(np.float32)
+    a[SEGMENTS == 0] = b[SEGMENTS == 0] = np.nan
+    for form in ("sequential", "associative"):
+        got = pull(a, b, SEGMENTS, np.ones_like(b), form)
+        want = pull(np.nan_to_num(a), np.nan_to_num(b), SEGMENTS, np.ones_like(b), form)
+        for one, two in zip(got, want, strict=True):
+            np.testing.assert_array_equal(one, two)
+
+
+def test_gradients_of_both_orders_by_finite_differences():
+    with jax.enable_x64(True):
+        a, b = (x[:, :6] for x in inputs())
+        for form in ("sequential", "associative"):
+            run = functools.partial(
+                diagonal_recurrence, segments_BT=SEGMENTS[:, :6], implementation=form
+            )
+            check_grads(jax.jit(run), (a, b), 2, ["rev"], atol=1e-6, rtol=1e-6)
+
+
+def test_unknown_forms_are_refused():
+    a, b = inputs(np.float32)
+    with pytest.raises(ValueError, match="'fast'; naive, sequential, associative"):
+        diagonal_recurrence(a, b, implementation="fast")
+    with pytest.raises(ValueError, match="'fast'; naive, scan or None"):
+        scan_cell(lstm_cell, a, (b[:, 0],) * 2, b, implementation="fast")
+
+
+# --- cells ----------------------------------------------------------------------------
+
+
+def cell(kind: str):
+    """A cell with z_BTZ, its first state, and its weights."""
+    draw = np.random.default_rng(1).standard_normal
+    gates, leaves = {"lstm": (4, 2), "gru": (3, 1)}[kind]
+    z_BTZ = draw((B, T, gates * N)).astype(np.float32)
+    weights = [draw((N, gates * N)).astype(np.float32)]
+    if kind == "gru":
+        weights.append(draw(N).astype(np.float32))
+    function = {"lstm": lstm_cell, "gru": gru_cell}[kind]
+    return function, z_BTZ, (jnp.zeros((B, N)),) * leaves, weights
+
+
+@pytest.mark.parametrize("kind", ["lstm", "gru"])
+def test_the_scan_of_a_cell_is_the_loop_and_restarts_in_segments(kind):
+    function, z_BTZ, state, weights = cell(kind)
+    run = jax.jit(scan_cell, static_argnums=0, static_argnames="implementation")
+    h = run(function, z_BTZ, state, *weights, segments_BT=SEGMENTS)
+    naive = run(
+        function, z_BTZ, state, *weights, segments_BT=SEGMENTS, implementation="naive"
+    )
+    np.testing.assert_allclose(h, naive, rtol=1e-5, atol=1e-6)
+    assert not np.asarray(h)[SEGMENTS == 0].any()
+    alone = run(function, z_BTZ[:, 4:8], state, *weights)
+    np.testing.assert_allclose(h[0, 4:8], alone[0], rtol=1e-5, atol=1e-6)
+
+
+@pytest.mark.parametrize("kind", ["lstm", "gru"])
+def test_the_cells_are_those_of_pytorch(kind):
+    torch = pytest.importorskip("torch", reason="the peer, PyTorch, is not installed")
+    D = 5
+    draw = np.random.default_rng(2).standard_normal
+    x_BTD, ct_BTN = draw((B, T, D)), draw((B, T, N))
+    peer = {"lstm": torch.nn.LSTM, "gru": torch.nn.GRU}[kind](
+        D, N, batch_first=True, dtype=torch.float64
+    )
+    w_ih, w_hh, b_ih, b_hh = (p.detach().numpy().T for p in peer.parameters())
+    function, _, state, _ = cell(kind)
+
+    def ours(x_BTD, w_ih, w_hh, b_ih, b_hh):
+        z_BTZ = x_BTD @ w_ih + b_ih[None, None]
+        if kind == "lstm":
+            return scan_cell(function, z_BTZ + b_hh[None, None], start, w_hh)
+        # Only the candidate needs a bias inside the recurrence.
+        outer = jnp.where(jnp.arange(3 * N) < 2 * N, b_hh, 0)[None, None]
+        return scan_cell(function, z_BTZ + outer, start, w_hh, b_hh[2 * N :])
+
+    with jax.enable_x64(True):
+        start = tuple(jnp.zeros((B, N), jnp.float64) for _ in state)
+        h_BTN, back = jax.vjp(jax.jit(ours), x_BTD, w_ih, w_hh, b_ih, b_hh)
+        gradients = [np.asarray(g) for g in back(jnp.asarray(ct_BTN))]
+    x = torch.tensor(x_BTD, requires_grad=True)
+    peer_BTN, _ = peer(x)
+    peer_BTN.backward(torch.tensor(ct_BTN))
+    np.testing.assert_allclose(h_BTN, peer_BTN.detach().numpy(), atol=1e-12)
+    want = [x.grad.numpy(), *(p.grad.numpy().T for p in peer.parameters())]
+    for got, true in zip(gradients, want, strict=True):
+        np.testing.assert_allclose(got, true, atol=1e-11)
