@@ -139,7 +139,7 @@ def _show_help(doc: str) -> None:
     print("  --flagfile=FILE\n      Reads flags from a file, such as a run's own.")
 
 
-def _parse(argv: Sequence[str], doc: str) -> None:
+def _parse(argv: Sequence[str], doc: str, takes: str) -> list[str]:
     if {"--help", "-h", "-help", "--helpfull"} & set(argv[1:]):
         FLAGS.mark_as_parsed()
         _show_help(doc)
@@ -156,19 +156,26 @@ def _parse(argv: Sequence[str], doc: str) -> None:
             if message.startswith("flag --") and marker in message:
                 message = "--" + message.split(marker, 1)[1]
         raise BadInput(" ".join(message.split())) from None
-    if rest[1:]:
+    if rest[1:] and not takes:
         raise BadInput(f"Unknown argument {rest[1]!r}; every option is a flag")
+    if takes and len(rest) != 2:
+        raise BadInput(f"{len(rest) - 1} arguments are given; give one {takes}")
+    return rest[1:]
 
 
-def main(run: Callable[[], int | None], doc: str | None) -> NoReturn:
+def main(
+    run: Callable[..., int | None], doc: str | None, *, takes: str = ""
+) -> NoReturn:
     """Parses the flags, calls `run`, exits with its code.
+
+    `takes` names the one argument that `run` is called with, where there is one.
 
     A `BadInput` ends in one sentence and exit code 65, an error of the disk in one
     sentence and 74, anything unforeseen in a traceback and 70.
     """
     try:
-        _parse(sys.argv, doc or "")
-        code = run() or DONE
+        arguments = _parse(sys.argv, doc or "", takes)
+        code = run(*arguments) or DONE
     except BadInput as error:
         print(f"Error: {error}", file=sys.stderr)
         code = BAD_INPUT

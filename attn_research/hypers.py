@@ -44,7 +44,7 @@ def schedule(step: jax.Array, train: Train) -> jax.Array:
     arXiv:1608.03983); wsd stays, then falls linearly over the last `decay` of the steps
     (Hu et al., 2024, arXiv:2404.06395).
     """
-    warm = round(train.warmup * train.steps)
+    step, warm = step.astype(jnp.float32), round(train.warmup * train.steps)
     rising = (step + 1) / max(warm, 1)
     done = (step - warm) / max(train.steps - warm, 1)
     if train.schedule == "cosine":

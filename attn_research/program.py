@@ -161,11 +161,12 @@ def make(config: Config, onto: Mesh) -> Program:
 
         loss, grads = jax.value_and_grad(loss_of)(member.params)
         transform = optimizer(member.hypers, train)
-        updates, state = transform.update(grads, member.optimizer, member.params)
-        params = optax.apply_updates(member.params, updates)
+        with jax.numpy_dtype_promotion("standard"):  # optax mixes counts and rates
+            updates, state = transform.update(grads, member.optimizer, member.params)
+            params = optax.apply_updates(member.params, updates)
         # A sum of squares is finite only where every number is.
-        finite = jnp.isfinite(loss) & jnp.isfinite(optax.global_norm(grads))
-        finite &= jnp.isfinite(optax.global_norm(params))
+        finite = jnp.isfinite(loss) & jnp.isfinite(optax.tree.norm(grads))
+        finite &= jnp.isfinite(optax.tree.norm(params))
         moved = member._replace(
             params=params,
             optimizer=state,

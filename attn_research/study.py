@@ -11,7 +11,7 @@ import itertools
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, NamedTuple
 
 from attn_research.config import Config, Population, content_hash, replace
 
@@ -77,3 +77,35 @@ def change(
         axes={**study.axes, **axes},
         population=replace(study.population, population),
     )
+
+
+class Finding(NamedTuple):
+    """An expectation, what was measured, and whether it holds (None: undecided)."""
+
+    expectation: Expectation
+    value: float
+    holds: bool | None
+
+
+def findings(study: Study, rows: Sequence[Row]) -> list[Finding]:
+    """Each expectation of a study against the rows that were collected."""
+    found = []
+    for expectation in study.expectations:
+        try:
+            value = float(expectation.measure(rows))
+        except (ValueError, KeyError, ZeroDivisionError, IndexError):
+            value = math.nan  # the rows it needs are not there yet
+        decided = not math.isnan(value)
+        holds = expectation.low <= value <= expectation.high if decided else None
+        found.append(Finding(expectation, value, holds))
+    return found
+
+
+def verdict(found: Sequence[Finding]) -> str:
+    """supported, refuted, mixed or undecided, from what holds and what does not."""
+    if not found or any(finding.holds is None for finding in found):
+        return "undecided"
+    held = sum(bool(finding.holds) for finding in found)
+    if held == len(found):
+        return "supported"
+    return "mixed" if held else "refuted"

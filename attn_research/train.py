@@ -203,7 +203,7 @@ def _claim(directory: Path, config: Config, members: Population) -> None:
     check_name(directory.name or "run", "The name of the run")
     if (directory / layout.CONFIG).exists():
         there = layout.read_config(directory)
-        if (there.config, there.population) != (config, members):
+        if (program.resolve(there.config), there.population) != (config, members):
             raise BadInput(
                 f"{directory} holds another run; give an --out of its own, or the same "
                 f"flags (--flagfile={directory / FLAGFILE})"

@@ -6,6 +6,7 @@ A model is built from `config.Model` and the sizes of its task:
                   length=1024, causal=True, per_sequence=False)
 """
 
+import dataclasses
 from collections.abc import Callable
 from typing import Any, Literal, NamedTuple
 
@@ -20,7 +21,7 @@ from attn_research.modules.block import Block
 from attn_research.modules.contract import Carry, Cost, Projection, parameters
 from attn_research.modules.frontends import Frontend
 from attn_research.modules.norm import Norm
-from attn_research.ops.dropout import dropout
+from attn_research.modules.dropout import dropout
 from attn_research.options import build as build_options
 from attn_research.options import parse, spell, split, unknown
 
@@ -50,6 +51,20 @@ def layers(pattern: str) -> list[tuple[str, Any]]:
 def resolve(pattern: str) -> str:
     """The pattern with every option written out."""
     return ",".join(spell(name, options) for name, options in layers(pattern))
+
+
+def brief(pattern: str) -> str:
+    """The pattern with only the options that differ from their defaults."""
+    shown = []
+    for name, options in layers(pattern):
+        default = type(options)()
+        given = {
+            field.name: getattr(options, field.name)
+            for field in dataclasses.fields(options)
+            if getattr(options, field.name) != getattr(default, field.name)
+        }
+        shown.append(spell(name, given))
+    return ",".join(shown)
 
 
 def build(model: Model, sizes: Sizes) -> Functional:

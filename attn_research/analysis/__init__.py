@@ -1,0 +1,1 @@
+"""Pure functions that say what results and restored models mean."""

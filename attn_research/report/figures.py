@@ -1,0 +1,238 @@
+"""Figures of a study: each a function of rows that returns a figure and its numbers.
+
+Every figure shows one series per mixer, as the mean over seeds with its 95 % bootstrap
+interval, at the learning rate that validation chose.
+"""
+
+import math
+from collections.abc import Callable, Sequence
+from typing import Any, NamedTuple
+
+from attn_research.analysis import statistics as stats
+from attn_research.analysis.statistics import Interval, Row
+from attn_research.report.marks import Mark, marks
+
+UNITS = {
+    "accuracy": "accuracy (fraction)",
+    "loss": "loss (nats)",
+    "mse": "mean squared error",
+    "bits_per_byte": "bits per byte",
+    "lr": "peak learning rate",
+    "task.length": "length (tokens)",
+    "task.lag": "lag (tokens)",
+    "model.width": "width (channels)",
+    "model.layers": "layers",
+    "state_bytes": "decoding state of one sequence (bytes)",
+    "flops": "forward FLOPs of one sequence",
+    "step_seconds": "time of one training step (s)",
+    "peak_bytes": "predicted peak memory of the cell (bytes)",
+    "parameters": "parameters",
+    "gap": "distance to the information (tokens)",
+    "position": "position in the sequence (tokens)",
+}
+Series = dict[str, list[tuple[float, Interval]]]
+
+
+class Figure(NamedTuple):
+    """A drawn figure, what it shows in words, and its numbers as rows of a table."""
+
+    name: str
+    title: str
+    caption: str
+    drawing: Any
+    table: list[dict[str, Any]]
+
+
+def unit(name: str) -> str:
+    """The label of an axis, with its unit."""
+    return UNITS.get(name, name)
+
+
+def draw(
+    name: str,
+    title: str,
+    caption: str,
+    panels: dict[str, Series],
+    x: str,
+    y: str,
+    *,
+    log_x: bool = True,
+    log_y: bool = False,
+    level: float | None = None,
+) -> Figure:
+    """One panel per key, side by side with one scale; series as lines with bands."""
+    from matplotlib.figure import Figure as Canvas
+
+    panels = {key: series for key, series in panels.items() if any(series.values())}
+    labels = list(dict.fromkeys(label for s in panels.values() for label in s))
+    looks = marks(labels)
+    columns = min(len(panels), 3) or 1
+    lines = math.ceil(len(panels) / columns) or 1
+    canvas = Canvas(
+        figsize=(3.6 * columns + 1.2, 3.1 * lines + 0.9), layout="constrained"
+    )
+    axes = canvas.subplots(lines, columns, squeeze=False, sharey=True).ravel()
+    table: list[dict[str, Any]] = []
+    for axis, (key, series) in zip(axes, panels.items(), strict=False):
+        for label, points in series.items():
+            _line(axis, label, looks[label], points)
+            table += [
+                {"panel": key, "series": label, x: at, y: m, "low": low, "high": high}
+                for at, (m, low, high) in points
+            ]
+        if level is not None:
+            axis.axhline(level, color="#767676", linewidth=0.8, dashes=(4, 3))
+            axis.annotate(
+                "chance", (0.99, level), xycoords=("axes fraction", "data"),
+                ha="right", va="bottom", fontsize=8, color="#595959",
+            )  # fmt: skip
+        _scale(axis, x, y, log_x, log_y)
+        if len(panels) > 1:
+            axis.set_title(key, fontsize=10)
+    for axis in axes[len(panels) :]:
+        axis.set_axis_off()
+    for index, axis in enumerate(axes[: len(panels)]):
+        if index % columns == 0:
+            axis.set_ylabel(unit(y), fontsize=9)
+    handles = {
+        h.get_label(): h
+        for a in axes
+        for h in a.get_lines()
+        if h.get_marker() != "None"
+    }
+    canvas.legend(
+        list(handles.values()), list(handles), loc="outside lower center",
+        ncols=min(len(handles), 4) or 1, fontsize=9, frameon=False,
+    )  # fmt: skip
+    return Figure(name, title, caption, canvas, table)
+
+
+def _line(
+    axis: Any, label: str, look: Mark, points: list[tuple[float, Interval]]
+) -> None:
+    shown = [(at, value) for at, value in points if math.isfinite(value.mean)]
+    if not shown:
+        return
+    at = [x for x, _ in shown]
+    axis.plot(
+        at, [v.mean for _, v in shown], label=label, color=look.color,
+        marker=look.marker, linestyle=look.dash, markersize=5, linewidth=1.5,
+    )  # fmt: skip
+    axis.fill_between(
+        at, [v.low for _, v in shown], [v.high for _, v in shown],
+        color=look.color, alpha=0.15, linewidth=0,
+    )  # fmt: skip
+
+
+def _scale(axis: Any, x: str, y: str, log_x: bool, log_y: bool) -> None:
+    from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
+
+    if log_x:
+        base = (
+            2
+            if x.startswith("task.") or x in ("gap", "position", "model.width")
+            else 10
+        )
+        axis.set_xscale("log", base=base)
+        if base == 2:
+            axis.xaxis.set_major_locator(LogLocator(base=2, numticks=12))
+            axis.xaxis.set_major_formatter(FuncFormatter(lambda v, _: f"{v:g}"))
+            axis.xaxis.set_minor_formatter(NullFormatter())
+    if log_y:
+        axis.set_yscale("log")
+    elif y == "accuracy":
+        axis.set_ylim(-0.03, 1.03)
+    axis.set_xlabel(unit(x), fontsize=9)
+    axis.tick_params(labelsize=8)
+    axis.grid(True, color="#e3e3e3", linewidth=0.6)
+    for side in ("top", "right"):
+        axis.spines[side].set_visible(False)
+
+
+def groups(rows: Sequence[Row], by: Callable[[Row], str]) -> dict[str, list[Row]]:
+    """The rows under each value of a key, in the order met."""
+    found: dict[str, list[Row]] = {}
+    for row in rows:
+        found.setdefault(by(row), []).append(row)
+    return found
+
+
+def along(
+    rows: Sequence[Row], axis: str, panel: Callable[[Row], str]
+) -> dict[str, Series]:
+    """The test headline against a numeric axis, by panel and mixer."""
+    panels: dict[str, Series] = {}
+    for key, part in groups(rows, panel).items():
+        for label, own in groups(part, lambda row: row["mixer"]).items():
+            points = groups(own, lambda row: str(row[axis]))
+            panels.setdefault(key, {})[label] = sorted(
+                (
+                    float(value),
+                    stats.bootstrap([stats.headline(r) for r in chosen(some)]),
+                )
+                for value, some in points.items()
+            )
+    return panels
+
+
+def chosen(rows: Sequence[Row]) -> list[Row]:
+    """The trained rows at the best learning rate."""
+    return stats.trained(stats.at_best_rate(rows))
+
+
+def distance(
+    rows: Sequence[Row], table: str, metric: str, panel: Callable[[Row], str]
+) -> dict[str, Series]:
+    """A metric against distance (`by_gap`, `by_position`), by panel and mixer."""
+    return {
+        key: {
+            label: stats.by_distance(chosen(own), table, metric)
+            for label, own in groups(part, lambda row: row["mixer"]).items()
+        }
+        for key, part in groups(rows, panel).items()
+    }
+
+
+def rates(rows: Sequence[Row], panel: Callable[[Row], str]) -> dict[str, Series]:
+    """The test headline against the learning rate, by panel and mixer."""
+    return {
+        key: {
+            label: list(stats.rate_curve(own).items())
+            for label, own in groups(part, lambda row: row["mixer"]).items()
+        }
+        for key, part in groups(rows, panel).items()
+    }
+
+
+def against_cost(
+    rows: Sequence[Row], cost: str, panel: Callable[[Row], str]
+) -> dict[str, Series]:
+    """The test headline against a cost, a point per cell, by panel and mixer."""
+    panels: dict[str, Series] = {}
+    for key, part in groups(rows, panel).items():
+        for label, own in groups(part, lambda row: row["mixer"]).items():
+            cells = groups(own, lambda row: row["cell"])
+            panels.setdefault(key, {})[label] = sorted(
+                (
+                    float(some[0][cost]),
+                    stats.bootstrap([stats.headline(r) for r in chosen(some)]),
+                )
+                for some in cells.values()
+                if some[0].get(cost)
+            )
+    return panels
+
+
+def cost_along(rows: Sequence[Row], axis: str, cost: str) -> Series:
+    """A cost against a numeric axis, by mixer."""
+    series: Series = {}
+    for label, own in groups(rows, lambda row: row["mixer"]).items():
+        points = groups(own, lambda row: str(row[axis]))
+        series[label] = sorted(
+            (
+                float(value),
+                stats.bootstrap([float(r[cost]) for r in some if r.get(cost)]),
+            )
+            for value, some in points.items()
+        )
+    return series

@@ -1,0 +1,1 @@
+"""Questions put to the mixers; each module holds data only: `STUDIES` by size."""

@@ -1,0 +1,104 @@
+"""Does recall depend on distance?
+
+Multi-query recall with pairs and queries anywhere, so that the distance from a query
+back to its value runs from one token to the whole sequence. Attention reaches every
+distance at one cost, a window only its own, a recurrence whatever its state still
+holds, a convolution its kernel.
+
+    python scripts/sweep.py --experiment=recall_distance --out=runs/recall_distance
+    python scripts/report.py runs/recall_distance
+"""
+
+import math
+from collections.abc import Sequence
+from dataclasses import replace
+
+from attn_research.config import Config, Model, Population, Train
+from attn_research.config import replace as change
+from attn_research.study import Expectation, Row, Study
+
+DENSE, WIDE = "dense(positions=rope)", 16
+WINDOW = f"window(window={WIDE},positions=rope)"
+REACH = 2 * (WIDE - 1)  # two layers, each sees itself and WIDE - 1 tokens before
+
+
+def accuracy(rows: Sequence[Row], mixer: str, low: int, high: float) -> float:
+    """Accuracy over gaps from low to high of the best member, worst over lengths."""
+    best: dict[str, float] = {}
+    for row in rows:
+        table, total, weight = row["by_gap"], 0.0, 0.0
+        if row["mixer"] != mixer:
+            continue
+        for first, last, count, value in zip(
+            table["low"], table["high"], table["count"], table["accuracy"], strict=True
+        ):
+            if low <= first and last <= high:
+                total, weight = total + count * value, weight + count
+        if weight:
+            length = row["task.length"]
+            best[length] = max(best.get(length, 0.0), total / weight)
+    return min(best.values()) if best else math.nan
+
+
+QUICK = Study(
+    name="recall_distance",
+    question="Does recall depend on the distance to what is recalled?",
+    claim="Attention recalls at every distance; other mixers lose what lies far back.",
+    base=Config(
+        task="recall(length=64,pairs=4,vocabulary=32)",
+        model=Model(width=64),
+        train=Train(
+            steps=1500,
+            batch=32,
+            eval_every=250,
+            eval_batches=4,
+            test_batches=32,
+            stop_at=0.995,
+        ),
+    ),
+    axes={
+        "task.length": (32, 64),
+        "model.pattern": (
+            DENSE,
+            WINDOW,
+            "linear",
+            "lstm",
+            "conv",
+            "conv,dense",
+        ),
+    },
+    population=Population(seed=(0, 1), lr=(1e-3, 4e-3)),
+    expectations=(
+        Expectation(
+            "Dense attention recalls at every gap",
+            lambda rows: accuracy(rows, DENSE, 1, math.inf),
+            low=0.9,
+        ),
+        Expectation(
+            f"A window of {WIDE} recalls within its reach",
+            lambda rows: accuracy(rows, WINDOW, 1, WIDE - 1),
+            low=0.9,
+        ),
+        Expectation(
+            "The same window fails beyond its reach",
+            lambda rows: accuracy(rows, WINDOW, REACH + 1, math.inf),
+            high=0.5,
+        ),
+    ),
+)
+
+FULL = replace(
+    QUICK,
+    base=change(
+        QUICK.base,
+        {
+            "task": "recall(length=256,pairs=16,vocabulary=1024)",
+            "train.batch": 64,
+            "train.steps": 20_000,
+            "train.eval_every": 1000,
+        },
+    ),
+    axes={**QUICK.axes, "task.length": (128, 256, 512, 1024)},
+    population=Population(seed=(0, 1, 2, 3), lr=(3e-4, 1e-3, 3e-3, 1e-2)),
+)
+STUDIES = {"quick": QUICK, "full": FULL}
