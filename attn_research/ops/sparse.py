@@ -1,4 +1,4 @@
-"""Attention through sparse masks, never building T x S.
+"""Attention through sparse masks: what a mask discards is never computed.
 
 Now: sliding windows. Beltagy et al., 2020, arXiv:2004.05150.
 """
@@ -20,7 +20,26 @@ def attend(
     segments_BT: jax.Array | None = None,
     implementation: Literal["naive", "chunked"] | None = None,
 ) -> jax.Array:
-    """out_BTHE."""
+    """out_BTHE of self-attention through a window: `dense.attend` with its mask.
+
+    "naive", the twin, builds T x T; "chunked", the default, costs T times the window
+    in time and T in memory. Raises ValueError for another implementation, or where the
+    shapes do not fit.
+    """
+    dense.shapes(q_BTHK, k_BTGK, v_BTGE)
+    arrays = q_BTHK, k_BTGK, v_BTGE, mask, segments_BT, segments_BT
     if implementation == "naive":
-        return dense.naive(q_BTHK, k_BTGK, v_BTGE, mask, segments_BT, segments_BT)
-    return flash.attend(q_BTHK, k_BTGK, v_BTGE, mask, segments_BT, segments_BT)
+        return dense.naive(*arrays)
+    if implementation in (None, "chunked"):
+        return flash.attend(*arrays, block=block(mask))
+    raise ValueError(
+        f"No implementation {implementation!r} of window attention; naive and chunked "
+        "are there"
+    )
+
+
+def block(mask: Band) -> int:
+    """The block that wastes least: half a window, where products stay efficient."""
+    if mask.left is None or mask.right is None:
+        return flash.BLOCK
+    return min(flash.BLOCK, max(64, (mask.left + mask.right + 1) // 2))
