@@ -16,9 +16,8 @@ from attn_research.modules.contract import (
 )
 from attn_research.modules.directions import refuse_decoding, without_padding
 from attn_research.ops.features import FEATURES
-from attn_research.ops.linear import linear_attention, linear_step
+from attn_research.ops.linear import State, linear_attention, linear_start, linear_step
 from attn_research.ops.norm import rms_norm
-from attn_research.ops.precision import wide
 from attn_research.options import BadInput, option
 
 
@@ -102,21 +101,16 @@ class Linear(nnx.Module):
         )
         return self._joined(y_BTHE)
 
-    def start(self, batch: int, length: int, dtype: Any = jnp.float32) -> jax.Array:
+    def start(self, batch: int, length: int, dtype: Any = jnp.float32) -> State:
         refuse_decoding("linear", self.causal)
         H = self.options.heads
         K = self.width // H
-        dtype = wide(dtype)
-        return jnp.zeros((batch, H, K, K + self.options.normalize), dtype)
+        return linear_start(batch, H, K, K, self.options.normalize, dtype)
 
-    def step(self, x_BD: jax.Array, carry: jax.Array) -> tuple[jax.Array, jax.Array]:
+    def step(self, x_BD: jax.Array, carry: State) -> tuple[jax.Array, State]:
         refuse_decoding("linear", self.causal)
-        y_BHE, carry = linear_step(
-            *self._qkv(x_BD),
-            carry,
-            log_decay_H=self._log_decays()[0],
-            normalize=self.options.normalize,
-        )
+        log_decay_H = self._log_decays()[0]
+        y_BHE, carry = linear_step(*self._qkv(x_BD), carry, log_decay_H=log_decay_H)
         return self._joined(y_BHE), carry
 
     def cost(self, length: int) -> Cost:

@@ -9,7 +9,7 @@ import pytest
 from jax.test_util import check_grads
 
 from attn_research.ops.features import elu_plus_one
-from attn_research.ops.linear import linear_attention, linear_step
+from attn_research.ops.linear import linear_attention, linear_start, linear_step
 
 B, H, M, E = 2, 2, 3, 4
 BEFORE, AFTER = np.log([0.9, 0.5]), np.log([0.7, 0.99])
@@ -159,10 +159,8 @@ def test_padding_is_zero_whatever_it_holds(form):
 def test_step_by_step_is_the_causal_sum(normalize):
     q, k, v = (jnp.asarray(a, jnp.float32) for a in inputs(17))
     log_decay_H = jnp.asarray(BEFORE, jnp.float32)
-    step = jax.jit(
-        functools.partial(linear_step, log_decay_H=log_decay_H, normalize=normalize)
-    )
-    state, outs = jnp.zeros((B, H, M, E + normalize)), []
+    step = jax.jit(functools.partial(linear_step, log_decay_H=log_decay_H))
+    state, outs = linear_start(B, H, M, E, normalize, jnp.float32), []
     for t in range(17):
         out, state = step(q[:, t], k[:, t], v[:, t], state)
         outs.append(out)
