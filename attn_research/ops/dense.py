@@ -152,16 +152,14 @@ def library(
     (B, T), S = q_BTHK.shape[:2], k_BSGK.shape[1]
     plain = source_BS is None and mask in (FULL, CAUSAL)
     admit_BTS = admitted(B, T, S, mask, segments_BT, source_BS)
-    # The library itself promotes bfloat16, which a strict setting would refuse.
-    with jax.numpy_dtype_promotion("standard"):
-        out_BTHE = jax.nn.dot_product_attention(
-            q_BTHK,
-            k_BSGK,
-            v_BSGE,
-            mask=None if plain else admit_BTS[:, None],
-            is_causal=plain and mask == CAUSAL,
-            implementation="cudnn" if plain and cudnn(q_BTHK) else "xla",
-        )
+    out_BTHE = jax.nn.dot_product_attention(
+        q_BTHK,
+        k_BSGK,
+        v_BSGE,
+        mask=None if plain else admit_BTS[:, None],
+        is_causal=plain and mask == CAUSAL,
+        implementation="cudnn" if plain and cudnn(q_BTHK) else "xla",
+    )
     if plain:
         return out_BTHE
     return jnp.where(admit_BTS.any(axis=-1)[..., None, None], out_BTHE, 0)

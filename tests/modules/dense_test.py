@@ -1,0 +1,103 @@
+"""What is particular to the attention mixers, beyond the laws of every mixer."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from flax import nnx
+
+from attn_research.modules.dense import Dense, DenseOptions
+from attn_research.modules.sparse import Window, WindowOptions
+from attn_research.options import BadInput
+
+X_BTD = np.random.default_rng(0).standard_normal((2, 11, 8), np.float32)
+
+
+def build(mixer, causal=True, width=8, length=11, **options):
+    return mixer(
+        mixer.Options(**options),
+        width=width,
+        causal=causal,
+        length=length,
+        rngs=nnx.Rngs(0),
+    )
+
+
+def error(got, want) -> float:
+    return float(np.linalg.norm(np.subtract(got, want)) / np.linalg.norm(want))
+
+
+def test_without_positions_a_bidirectional_one_follows_a_permutation():
+    order = np.random.default_rng(1).permutation(11)
+    mixer = build(Dense, causal=False)
+    assert error(mixer(X_BTD[:, order]), mixer(X_BTD)[:, order]) <= 1e-6
+
+
+@pytest.mark.parametrize("positions", ["learned", "rope"])
+def test_positions_tell_the_order(positions):
+    mixer = build(Dense, causal=False, heads=2, positions=positions)
+    assert error(mixer(X_BTD[:, ::-1]), mixer(X_BTD)[:, ::-1]) > 1e-4
+
+
+@pytest.mark.parametrize("causal", [True, False])
+def test_a_window_as_long_as_the_sequence_is_dense(causal):
+    dense, window = (
+        build(mixer, causal, heads=2, groups=1, positions="rope", **more)
+        for mixer, more in ((Dense, {}), (Window, {"window": 11}))
+    )
+    assert error(window(X_BTD), dense(X_BTD)) <= 2e-6
+
+
+def test_decoding_past_the_window_needs_no_more_memory():
+    mixer = build(Window, window=4, heads=2, positions="rope")
+    carry = mixer.start(2, 11)
+    assert carry.k_BSGK.shape == (2, 4, 2, 4)
+    step = jax.jit(mixer.step)
+    for t in range(11):
+        y_BD, carry = step(jnp.asarray(X_BTD[:, t]), carry)
+    assert error(y_BD, mixer(X_BTD)[:, -1]) <= 2e-6
+
+
+def test_the_cache_keeps_the_dtype_it_was_started_with():
+    carry = build(Dense).start(2, 5, jnp.bfloat16)
+    assert carry.k_BSGK.dtype == carry.v_BSGK.dtype == jnp.bfloat16
+    y_BD, after = build(Dense).step(jnp.ones((2, 8), jnp.bfloat16), carry)
+    assert y_BD.dtype == after.k_BSGK.dtype == jnp.bfloat16
+
+
+@pytest.mark.parametrize("mixer", [Dense, Window])
+def test_cost_counts_what_is_computed(mixer):
+    full = build(
+        mixer, causal=False, heads=2, **({"window": 11} if mixer is Window else {})
+    )
+    # Four projections of 8 x 8 for 11 tokens, two products over all pairs.
+    assert full.cost(11).flops == 2 * 11 * 4 * 64 + 2 * 2 * 11 * 11 * 8
+    assert full.cost(11).state_bytes == 0
+
+
+@pytest.mark.parametrize(
+    "wrong, sentence",
+    [
+        ({"heads": 3}, "width is 8 with 3 heads"),
+        ({"heads": 4, "groups": 3}, "3 groups; a divisor of 4"),
+        ({"heads": 8, "positions": "rope"}, "head_size is 1, even"),
+    ],
+)
+@pytest.mark.parametrize("mixer", [Dense, Window])
+def test_sizes_that_do_not_fit_are_refused(mixer, wrong, sentence):
+    with pytest.raises(BadInput, match=sentence):
+        build(mixer, **wrong)
+
+
+@pytest.mark.parametrize("mixer", [Dense, Window])
+def test_learned_positions_refuse_a_longer_sequence(mixer):
+    short = build(mixer, length=10, positions="learned")
+    with pytest.raises(BadInput, match="11 tokens"):
+        short(X_BTD)
+    with pytest.raises(BadInput, match="11 tokens"):
+        short.start(1, 11)
+
+
+def test_options_are_frozen_and_hashable():
+    assert hash(DenseOptions()) == hash(DenseOptions())
+    assert WindowOptions(window=3) != WindowOptions(window=4)
