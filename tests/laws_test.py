@@ -46,7 +46,7 @@ def cases():
 
 
 @pytest.mark.parametrize("law", LAWS)
-@pytest.mark.parametrize("case", cases())
+@pytest.mark.parametrize("case", list(cases()))
 def test_law(case, law):
     LAWS[law](case)
 
