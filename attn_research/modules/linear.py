@@ -18,6 +18,7 @@ from attn_research.modules.directions import refuse_decoding, without_padding
 from attn_research.ops.features import FEATURES
 from attn_research.ops.linear import State, linear_attention, linear_start, linear_step
 from attn_research.ops.norm import rms_norm
+from attn_research.ops.precision import wide
 from attn_research.options import BadInput, option
 
 
@@ -99,7 +100,7 @@ class Linear(nnx.Module):
             chunk=self.options.chunk,
             implementation=self.options.implementation,
         )
-        return self._joined(y_BTHE)
+        return self._joined(y_BTHE, x_BTD.dtype)
 
     def start(self, batch: int, length: int, dtype: Any = jnp.float32) -> State:
         refuse_decoding("linear", self.causal)
@@ -111,7 +112,7 @@ class Linear(nnx.Module):
         refuse_decoding("linear", self.causal)
         log_decay_H = self._log_decays()[0]
         y_BHE, carry = linear_step(*self._qkv(x_BD), carry, log_decay_H=log_decay_H)
-        return self._joined(y_BHE), carry
+        return self._joined(y_BHE, x_BD.dtype), carry
 
     def cost(self, length: int) -> Cost:
         D, K = self.width, self.width // self.options.heads
@@ -138,15 +139,17 @@ class Linear(nnx.Module):
         """Features of queries and keys, and values: (..., T, H, K) each."""
         H = self.options.heads
         K = self.width // H
-        q, k, v = jnp.split(self.qkv(x), 3, axis=-1)
+        # Widened here, so that the sums come back wide for the norm of the heads.
+        qkv = self.qkv(x).astype(wide(x.dtype))
+        q, k, v = jnp.split(qkv, 3, axis=-1)
         q, k, v = (z.reshape(*z.shape[:-1], H, K) for z in (q, k, v))
         feature = FEATURES[self.options.feature]
         return feature(q), feature(k), v
 
-    def _joined(self, y: jax.Array) -> jax.Array:
+    def _joined(self, y: jax.Array, dtype: Any) -> jax.Array:
         if self.head_scale is not None:
             y = rms_norm(y, self.head_scale.get_value())
-        return self.out(y.reshape(*y.shape[:-2], self.width))
+        return self.out(y.reshape(*y.shape[:-2], self.width).astype(dtype))
 
 
 def kept_odds(heads: int) -> jax.Array:
