@@ -117,7 +117,7 @@ def run(
                 environment.require_same(facts["environment"], environment.facts())
             members_P = _resumed(members_P, items, devices)
             spent, best, latest_P = facts["seconds"], facts["best"], facts["latest"]
-        clock, saved, pace = time.monotonic() - spent, step, 0.0
+        clock, saved, pace, paces = time.monotonic() - spent, step, 0.0, []
         measured = step - step % train.eval_every
 
         def save() -> None:
@@ -141,10 +141,11 @@ def run(
                 ahead = min(
                     boundary - step, max(1, int(DISPATCH / pace)) if pace else 4
                 )
-                began = time.monotonic()
+                began, running_P = time.monotonic(), status_P == RUNNING
                 members_P = compiled.advance(members_P, (arrays, np.int32(ahead)))
                 jax.block_until_ready(members_P.step)
                 pace = (time.monotonic() - began) / ahead
+                paces.append(pace / np.sum(running_P))
                 step += ahead
                 progress.step(step)
                 if step == boundary:
@@ -192,7 +193,7 @@ def run(
             outcome.each(test_P, count),
             spec,
         )
-        result = _result(directory, compiled, rows, time.monotonic() - clock)
+        result = _result(directory, compiled, rows, time.monotonic() - clock, paces)
         write_json(directory / layout.RESULT, result)
         (directory / layout.ERROR).unlink(missing_ok=True)
         return flags.DIVERGED if outcome.all_diverged(rows) else 0
@@ -268,8 +269,13 @@ def _resumed(members_P: Member, items: dict[str, Any], devices: Any) -> Member:
 
 
 def _result(
-    directory: Path, compiled: Compiled, rows: list[dict[str, Any]], seconds: float
+    directory: Path,
+    compiled: Compiled,
+    rows: list[dict[str, Any]],
+    seconds: float,
+    paces: list[float],
 ) -> dict[str, Any]:
+    """What result.json holds; `step_seconds` is the median time of one model step."""
     spec = compiled.program.task.spec
     cost = program.cost(compiled.program.config)
     steps = sum(row["step"] for row in rows)
@@ -278,6 +284,7 @@ def _result(
         "seconds": seconds,
         "compile_seconds": compiled.seconds,
         "steps_per_second": steps / seconds,
+        "step_seconds": float(np.median(paces[1:] or paces)) if paces else None,
         "parameters": cost.params,
         "state_bytes": cost.state_bytes,
         "flops": cost.flops,

@@ -1,0 +1,81 @@
+"""What does a mixer cost as sequences grow?
+
+Each mixer trains for a few steps at every length; the report fits the exponents of the
+time of a step, of the predicted peak memory and of the decoding state.
+
+    python scripts/sweep.py --experiment=cost_scaling --out=runs/cost_scaling
+    python scripts/report.py runs/cost_scaling
+"""
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+from attn_research.analysis.statistics import exponent
+from attn_research.config import Config, Model, Population, Train
+from attn_research.study import Expectation, Row, Study
+
+
+def growth(rows: Sequence[Row], mixer: str, cost: str) -> float:
+    """The fitted exponent of a cost over length."""
+    points = sorted(
+        (float(row["task.length"]), float(row[cost]))
+        for row in rows
+        if row["mixer"] == mixer
+    )
+    return exponent(*zip(*points, strict=True)).mean
+
+
+QUICK = Study(
+    name="cost_scaling",
+    question="What does a mixer cost as sequences grow?",
+    claim="Attention costs quadratic time; windows, linear attention, recurrences and "
+    "convolutions cost linear time.",
+    base=Config(
+        task="adding(length=1024)",
+        model=Model(width=64),
+        train=Train(
+            steps=6,
+            batch=1,
+            eval_every=6,
+            eval_batches=1,
+            test_batches=1,
+        ),
+    ),
+    axes={
+        "task.length": (1024, 2048, 4096, 8192, 16384),
+        "model.pattern": (
+            "dense",
+            "window(window=256)",
+            "linear",
+            "lstm",
+            "diagonal",
+            "conv",
+            "dilated",
+        ),
+    },
+    population=Population(),
+    expectations=(
+        Expectation(
+            "The time of dense attention grows faster than linearly",
+            lambda rows: growth(rows, "dense", "step_seconds"),
+            low=1.3,
+            high=2.1,
+        ),
+        Expectation(
+            "The time of linear attention grows linearly",
+            lambda rows: growth(rows, "linear", "step_seconds"),
+            low=0.8,
+            high=1.1,
+        ),
+        Expectation(
+            "The memory of dense attention, computed in blocks, grows linearly",
+            lambda rows: growth(rows, "dense", "peak_bytes"),
+            low=0.8,
+            high=1.1,
+        ),
+    ),
+)
+FULL = replace(
+    QUICK, axes={**QUICK.axes, "task.length": (1024, 4096, 16384, 65536, 131072)}
+)
+STUDIES = {"quick": QUICK, "full": FULL}
