@@ -1,0 +1,170 @@
+"""The script of sweeps: from flags to results, and one sentence for every mistake."""
+
+import json
+import os
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from attn_research import store
+from attn_research.config import Config, Population, Train
+from attn_research.study import Study, cells
+
+SCRIPT = Path(__file__).parents[1] / "scripts" / "sweep.py"
+STUDY = Study(
+    "named",
+    "A question?",
+    "A claim.",
+    Config(train=Train(steps=3)),
+    {"model.pattern": ["dense", "conv"]},
+    Population(seed=(0, 1)),
+)
+
+
+def sweep(*flags: str, **environment: str) -> subprocess.CompletedProcess:
+    root = str(SCRIPT.parents[1])
+    return subprocess.run(
+        [sys.executable, str(SCRIPT), *flags],
+        capture_output=True,
+        text=True,
+        timeout=300,
+        env={**os.environ, "PYTHONPATH": root, **environment},
+    )
+
+
+def test_help_is_quick_and_complete():
+    took = []
+    for _ in range(3):
+        began = time.monotonic()
+        sweep("--help")
+        took.append(time.monotonic() - began)
+    done = sweep("--help")
+    assert done.returncode == 0
+    for flag in ("experiment", "set", "only", "workers", "dry_run", "status"):
+        assert f"--{flag}" in done.stdout
+    # Half a second on a quiet machine; importing jax alone takes more than this.
+    assert min(took) < 1.0
+
+
+MISTAKES = [
+    (["--experiment=nothing"], "Unknown experiment 'nothing'"),
+    (["--experiment=../x"], "Unknown experiment"),
+    ([], "--experiment is missing"),
+    (["--only=5/4"], "write i/n"),
+    (["--workers=0"], "--workers is 0; it must be at least 1"),
+    (["--workers=two"], "a whole number is allowed"),
+    (["--grace=nan"], "a finite number is allowed"),
+    (["--experiments=x"], "did you mean 'experiment'"),
+    (["stray"], "Unknown argument 'stray'"),
+]
+
+
+@pytest.mark.parametrize("flags, words", MISTAKES)
+def test_a_mistake_is_one_sentence(flags, words, tmp_path):
+    done = sweep(f"--out={tmp_path / 'out'}", *flags)
+    assert done.returncode == 65
+    assert words in done.stderr and done.stderr.count("\n") == 1
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_directory_has_to_be_given():
+    done = sweep("--status")
+    assert done.returncode == 65 and "--out is missing" in done.stderr
+
+
+def test_status_and_collect_of_a_study(tmp_path):
+    opened = store.open_study(tmp_path / "s", STUDY, cells(STUDY))
+    done = sweep(f"--out={opened.directory}", "--status")
+    assert done.returncode == 0, done.stderr
+    assert "2 cells: 2 waiting" in done.stdout and opened.ids[0] in done.stdout
+    assert "model.pattern" in done.stdout
+    done = sweep(f"--out={opened.directory}", "--collect")
+    assert done.returncode == 0 and "0 members" in done.stdout
+    done = sweep(f"--out={tmp_path}", "--status")
+    assert done.returncode == 65 and "no directory of a study" in done.stderr
+
+
+EXPERIMENT = '''
+"""A small question."""
+from attn_research.config import Config, Model, Population, Train
+from attn_research.study import Study
+BASE = Config(
+    task="recall(length=16,pairs=2,vocabulary=16)",
+    model=Model(width=8, layers=1),
+    train=Train(steps=4, batch=4, eval_every=2, eval_batches=1, test_batches=1),
+)
+QUICK = Study("small", "Is it small?", "Yes.", BASE, {"model.pattern": ["conv"]},
+              Population(seed=(0, 1)))
+STUDIES = {"quick": QUICK}
+'''
+
+
+@pytest.fixture(scope="module")
+def script(tmp_path_factory):
+    """The script beside an experiment of its own."""
+    root = tmp_path_factory.mktemp("root")
+    for name in ("scripts", "experiments"):
+        (root / name).mkdir()
+    (root / "experiments" / "__init__.py").touch()
+    (root / "experiments" / "small.py").write_text(EXPERIMENT)
+    copy = root / "scripts" / "sweep.py"
+    copy.write_text(SCRIPT.read_text())
+    return copy
+
+
+def run(script: Path, *flags: str) -> subprocess.CompletedProcess:
+    package = str(SCRIPT.parents[1])
+    return subprocess.run(
+        [sys.executable, str(script), "--experiment=small", *flags],
+        capture_output=True,
+        text=True,
+        timeout=600,
+        env={**os.environ, "PYTHONPATH": package},
+    )
+
+
+def test_a_dry_run_shows_cells_and_costs_and_runs_none(script, tmp_path):
+    done = run(script, "--dry_run", "--set", "model.width=8,16", "--seed=0,1,2")
+    assert done.returncode == 0, done.stderr
+    assert "2 cells" in done.stdout and "model.width" in done.stdout
+    first = json.loads(done.stdout[done.stdout.index("{") :])
+    assert first["population"]["seed"] == [0, 1, 2]
+    assert first["config"]["model"]["pattern"].startswith("conv(")
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize(
+    "flags, words",
+    [
+        (["--set", "model.widht=3"], "did you mean 'model.width'"),
+        (["--set", "task.length=zero"], "a whole number is allowed"),
+        (["--set", "model.pattern=danse"], "did you mean 'dense'"),
+        (["--set", "task=recal"], "did you mean 'recall'"),
+        (["--lr=0"], "lr is 0"),
+        (["--size=huge"], "Unknown size"),
+    ],
+)
+def test_a_mistake_in_the_cells_is_told_before_anything_runs(
+    script, tmp_path, flags, words
+):
+    done = run(script, f"--out={tmp_path / 'out'}", *flags)
+    assert done.returncode == 65, done.stdout
+    assert words in done.stderr and done.stderr.count("\n") == 1
+    assert not (tmp_path / "out").exists()
+
+
+def test_from_flags_to_results(script, tmp_path):
+    """A cell is trained once, however often it is asked for."""
+    out = tmp_path / "out"
+    flags = [f"--out={out}", "--workers=2"]
+    done = run(script, *flags)
+    assert done.returncode == 0, done.stdout + done.stderr
+    rows = store.rows(out)
+    assert [row["seed"] for row in rows] == [0, 1]
+    assert (out / "results.csv").read_text().count("\n") == 3
+    before = {p: p.read_bytes() for p in out.rglob("result.json")}
+    assert run(script, *flags).returncode == 0
+    assert before == {p: p.read_bytes() for p in out.rglob("result.json")}
