@@ -16,7 +16,7 @@ GROUND = {"options", "config", "durable", "study"}
 MODEL = {*LEAVES, "ops", "modules"}
 RUN = {*MODEL, "hypers", "lock", "layout", "environment", "memory", "checkpoint"}
 TRAIN = {*RUN, "tasks", "population", "outcome", "program", "interrupt", "progress"}
-LAUNCH = {*TRAIN, "flags", "train", "store", "launch"}
+LAUNCH = {*TRAIN, "flags", "train", "results", "store", "launch"}
 ALLOWED = {
     "__init__": set(),
     "options": set(),
@@ -41,7 +41,8 @@ ALLOWED = {
     "outcome": {"evaluate", "hypers", "population", "tasks"},
     "program": {*MODEL, "hypers", "tasks", "population"},
     "train": {*TRAIN, "flags"},
-    "store": {*RUN, "study"},
+    "results": {*GROUND, "layout"},
+    "store": {*RUN, "study", "results"},
     "launch": LAUNCH,
     "analysis": {*LAUNCH, "analysis"},
     "report": {*LAUNCH, "analysis", "report"},

@@ -18,15 +18,14 @@ from types import FrameType
 from typing import IO, NamedTuple
 
 from attn_research import layout, store
-from attn_research.durable import Damaged
-from attn_research.flags import DISK, DIVERGED, DONE, INTERNAL, REQUEUE
+from attn_research.flags import DONE, INTERNAL, REQUEUE
 from attn_research.launch import slots
 from attn_research.launch.cell import INEXACT
+from attn_research.launch.ending import LOG, Ending, judge
 from attn_research.lock import owner
 
 FAILED = 1
 ASKING = (signal.SIGTERM, signal.SIGINT, signal.SIGUSR1, signal.SIGUSR2)
-LOG = "log.txt"
 TICK = 0.05  # seconds between looks at the processes
 
 Command = Callable[[Path], list[str]]
@@ -166,7 +165,7 @@ class _Launcher:
             self.running.append(self._start(id, free[0], quiet))
         except OSError as error:
             message = f"it could not be started ({error})"
-            self._record(id, "internal", message, INTERNAL)
+            self._failed(id, Ending("failed", message, "internal", INTERNAL))
         else:
             free.pop(0)
 
@@ -227,72 +226,35 @@ class _Launcher:
         if child.log:
             child.log.close()
         code, folder = child.process.returncode, store.place(self.directory, child.id)
-        seconds = time.monotonic() - child.began
-        if code in (DONE, DIVERGED):
-            try:
-                if layout.read_result(folder) is not None:
-                    words = "every member diverged" if code == DIVERGED else "done"
-                    self.report(f"{self._name(child.id)} {words} in {seconds:.0f} s")
-                    return
-                message = f"it ended with code {code} and left no result"
-            except Damaged as damage:
-                message = str(damage)
-            self._record(child.id, "internal", message, INTERNAL)
-        elif code == REQUEUE:
-            taken = store.state(self.directory, child.id)[0] in ("running", "done")
-            if taken and self.stopping is None:  # another process was faster
-                self.busy.append(child.id)
+        ending = judge(code, folder)
+        if self.stopping is not None and code < 0:  # our own doing
+            ending = Ending("stopped", "it was asked to stop")
+        if ending.outcome == "done":
+            seconds = time.monotonic() - child.began
+            self.report(f"{self._name(child.id)} {ending.message} in {seconds:.0f} s")
+        elif ending.outcome == "failed":
+            self._failed(child.id, ending)
+        else:
+            self._write_down(child.id, ending)
+            state, _ = store.state(self.directory, child.id)
+            if state in ("running", "done") and self.stopping is None:
+                self.busy.append(child.id)  # another process was faster
             else:
                 self.left.add(child.id)
-        elif code < 0:
-            self._signalled(child, -code)
-        else:
-            self._described(child, code)
 
-    def _signalled(self, child: Child, number: int) -> None:
-        name = signal.Signals(number).name
-        if self.stopping is not None:
-            self.left.add(child.id)
-        elif number == signal.SIGKILL:
-            message = "the kernel killed it, most likely for want of memory"
-            self._record(child.id, "oom_killed", message, INTERNAL)
-        elif number in ASKING or number == signal.SIGHUP:
+    def _failed(self, id: str, ending: Ending) -> None:
+        self._write_down(id, ending)
+        kind = f"{ending.kind}: " if ending.kind else ""
+        self._fail(id, f"{kind}{ending.message}")
+
+    def _write_down(self, id: str, ending: Ending) -> None:
+        """Writes error.json, unless the cell has done so or there is none."""
+        folder, host = store.place(self.directory, id), socket.gethostname()
+        if ending.kind is None:
+            return
+        try:
             layout.write_error(
-                store.place(self.directory, child.id), "killed", name, REQUEUE
+                folder, ending.kind, ending.message, ending.exit, host=host
             )
-            self.left.add(child.id)
-        else:
-            self._record(child.id, "internal", f"it crashed with {name}", INTERNAL)
-
-    def _described(self, child: Child, code: int) -> None:
-        folder = store.place(self.directory, child.id)
-        try:
-            error = layout.read_error(folder)
-        except Damaged:
-            error = None
-        if error and error.get("exit") == code:
-            self._fail(child.id, f"{error['kind']}: {error['message']}")
-        else:
-            kind = "disk" if code == DISK else "internal"
-            message = f"it ended with code {code}{_last_words(folder / LOG)}"
-            self._record(child.id, kind, message, code)
-
-    def _record(self, id: str, kind: layout.ErrorKind, message: str, code: int) -> None:
-        folder = store.place(self.directory, id)
-        try:
-            layout.write_error(folder, kind, message, code, host=socket.gethostname())
         except OSError as error:
             self.report(f"Error: {error}")
-        self._fail(id, f"{kind}: {message}")
-
-
-def _last_words(log: Path) -> str:
-    """The last line that a process wrote, where its output is kept."""
-    try:
-        with open(log, "rb") as file:
-            file.seek(max(0, log.stat().st_size - 2000))
-            lines = file.read().decode(errors="replace").split("\n")
-    except OSError:
-        return ""
-    said = [line.strip() for line in lines if line.strip()]
-    return f" ({said[-1][:200]})" if said else ""
