@@ -71,8 +71,8 @@ def trials(folder: str, count: int, seed: int) -> dict[str, Any]:
         for trial, delay in zip(range(count + 1), delays(seed, 0.5), strict=False):
             saver = fork(lambda tell: resume_and_save(at / "run", tell))
             logger = fork(lambda tell: log(at / "log.jsonl", tell))
-            judge(saver.first(), acknowledged, problems, trial)
-            first = logger.first()["number"]
+            judge(saver.next(), acknowledged, problems, trial)
+            first = logger.next()["number"]
             if first < records:
                 problems.append(f"{trial}: {first} records left of {records}")
             time.sleep(delay)

@@ -30,7 +30,7 @@ def trials(directory: str, seconds: float, seed: int) -> dict[str, Any]:
         if time.monotonic() > end:
             break
         child = fork(lambda tell: write(folder, tell))
-        first = child.first()
+        first = child.next()
         if first < acknowledged:
             problems.append(f"{kills}: {first} records left of {acknowledged}")
         kill_after(child, delay)

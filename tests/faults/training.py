@@ -84,7 +84,7 @@ def trials(
             continue
         for _ in range(kills):
             child = fork(lambda tell, p=pattern, d=parts: run(p, d, tell))
-            resumed.append(child.first())
+            resumed.append(child.next())
             for _ in range(draw.randint(2, 6)):  # dispatches, each to an evaluation
                 child.pipe.readline()
             kill_after(child, draw.uniform(0.0, 0.1))
@@ -95,7 +95,7 @@ def trials(
             continue
         # In a child too: reading starts threads, and no fork after them would work.
         child = fork(lambda tell, w=whole, p=parts: same(w, p, tell))
-        if not child.first():
+        if not child.next():
             problems.append(f"{pattern}: other bits, or another curve or result")
         child.end()
     return {"landed": landed, "resumed": resumed, "problems": problems}

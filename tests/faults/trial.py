@@ -49,8 +49,8 @@ class Child(NamedTuple):
     pid: int
     pipe: Any
 
-    def first(self) -> Any:
-        """Waits for the first thing it tells."""
+    def next(self) -> Any:
+        """Waits for the next thing it tells."""
         return json.loads(self.pipe.readline())
 
     def end(self) -> tuple[int, list[Any]]:
