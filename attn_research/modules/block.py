@@ -13,8 +13,8 @@ from attn_research.modules.contract import (
     Projection,
     parameters,
 )
-from attn_research.modules.dropout import dropout
 from attn_research.modules.norm import Norm
+from attn_research.ops.dropout import dropout
 
 
 class MLP(nnx.Module):

@@ -21,7 +21,7 @@ from attn_research.modules.block import Block
 from attn_research.modules.contract import Carry, Cost, Projection, parameters
 from attn_research.modules.frontends import Frontend
 from attn_research.modules.norm import Norm
-from attn_research.modules.dropout import dropout
+from attn_research.ops.dropout import dropout
 from attn_research.options import build as build_options
 from attn_research.options import parse, spell, split, unknown
 

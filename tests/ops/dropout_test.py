@@ -5,7 +5,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from attn_research.modules.dropout import dropout, hashed
+from attn_research.ops.dropout import dropout, hashed
 
 KEY = jax.random.key(0)
 SHAPE = (64, 64, 64)
