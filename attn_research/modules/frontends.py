@@ -17,7 +17,9 @@ Positions = Literal["none", "learned", "sinusoid"]
 class Frontend(nnx.Module):
     """Inputs as x_BTD: tokens_BT by a table, values_BTF by a projection.
 
-    Learned or sinusoid positions restart in every segment.
+    Learned or sinusoid positions restart in every segment. Tables start with variance
+    1 / D and are read times sqrt(D): the residual stream starts at one, as large as what
+    the mixers add, and a head that shares the table starts with logits of one.
     """
 
     def __init__(
@@ -34,12 +36,12 @@ class Frontend(nnx.Module):
         self.width = width
         if inputs == "tokens":
             table_VD = jax.random.normal(rngs.params(), (features, width))
-            self.table = nnx.Param(table_VD * 0.02)
+            self.table = nnx.Param(table_VD * width**-0.5)
         else:
             self.project = Projection(features, width, rngs=rngs, bias=True)
         if positions == "learned":
             table_TD = jax.random.normal(rngs.params(), (length, width))
-            self.place = nnx.Param(table_TD * 0.02)
+            self.place = nnx.Param(table_TD * width**-0.5)
 
     def __call__(
         self, inputs: jax.Array, segments_BT: jax.Array | None, dtype: jnp.dtype
@@ -58,11 +60,11 @@ class Frontend(nnx.Module):
     def embed(self, inputs: jax.Array) -> jax.Array:
         """Tokens or values (any leading axes) without positions, in float32."""
         if self.inputs == "tokens":
-            return self.table.get_value()[inputs]
+            return self.table.get_value()[inputs] * math.sqrt(self.width)
         return self.project(inputs)
 
     def at(self, position: jax.Array) -> jax.Array:
         """The vectors of positions (any shape), in float32."""
         if self.positions == "learned":
-            return lookup(self.place.get_value(), position)
-        return sinusoid(position, self.width) / math.sqrt(self.width)
+            return lookup(self.place.get_value(), position) * math.sqrt(self.width)
+        return sinusoid(position, self.width)
