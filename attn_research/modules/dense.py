@@ -93,10 +93,13 @@ class Dense(nnx.Module):
     def step(
         self, x_BD: jax.Array, carry: heads.Cache
     ) -> tuple[jax.Array, heads.Cache]:
-        """y_BD and the cache with this token; raises BadInput if bidirectional."""
+        """y_BD and the cache with this token; raises BadInput if bidirectional.
+
+        Past the length that `start` was given y_BD is NaN.
+        """
         if not self.causal:
             raise BadInput("Bidirectional dense attention cannot decode; causal=True")
-        return heads.step(self.heads, x_BD, carry)
+        return heads.step(self.heads, x_BD, carry, limit=carry.k_BSGK.shape[1])
 
     def reach(self, length: int) -> int:
         """Everything: `length`."""

@@ -136,14 +136,26 @@ def remember(cache: Cache, k_B1GK: jax.Array, v_B1GK: jax.Array) -> Cache:
     )
 
 
-def step(heads: Heads, x_BD: jax.Array, cache: Cache) -> tuple[jax.Array, Cache]:
-    """y_BD of one token over the cache and itself, and the cache with it."""
+def step(
+    heads: Heads, x_BD: jax.Array, cache: Cache, limit: int | None
+) -> tuple[jax.Array, Cache]:
+    """y_BD of one token over the cache and itself, and the cache with it.
+
+    After `limit` tokens (None: any number), or beyond a table of learned positions, the
+    output is NaN: it would lack a token or tell a wrong position, and a compiled step
+    cannot raise.
+    """
     positions_B1 = jnp.broadcast_to(cache.time, (x_BD.shape[0], 1))
     q_B1HK, k_B1GK, v_B1GK = heads.split(x_BD[:, None], positions_B1)
     cache = remember(cache, k_B1GK, v_B1GK)
     # Which slots are seen does not depend on their order: a ring needs no unrolling.
     y_B1HK = attend(q_B1HK, *cache[:2], source_BS=held(cache), implementation="naive")
-    return heads.merge(y_B1HK)[:, 0], cache
+    y_BD = heads.merge(y_B1HK)[:, 0]
+    table = heads.length if heads.kind == "learned" else None
+    bounds = [bound for bound in (limit, table) if bound is not None]
+    if bounds:
+        y_BD = jnp.where(cache.time <= min(bounds), y_BD, jnp.nan)
+    return y_BD, cache
 
 
 def held(cache: Cache) -> jax.Array:

@@ -96,10 +96,16 @@ class Window(nnx.Module):
     def step(
         self, x_BD: jax.Array, carry: heads.Cache
     ) -> tuple[jax.Array, heads.Cache]:
-        """y_BD and the ring with this token; raises BadInput if bidirectional."""
+        """y_BD and the ring with this token; raises BadInput if bidirectional.
+
+        Past the length that `start` was given y_BD is NaN, unless the ring holds a
+        whole window: then decoding goes on for ever, learned positions excepted.
+        """
         if not self.causal:
             raise BadInput("A bidirectional window cannot decode; causal=True can")
-        return heads.step(self.heads, x_BD, carry)
+        slots = carry.k_BSGK.shape[1]
+        limit = slots if slots < self.options.window else None
+        return heads.step(self.heads, x_BD, carry, limit=limit)
 
     def reach(self, length: int) -> int:
         """The tokens of the window before this one."""

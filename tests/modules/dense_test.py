@@ -40,12 +40,21 @@ def test_positions_tell_the_order(positions):
 
 
 @pytest.mark.parametrize("causal", [True, False])
-def test_a_window_as_long_as_the_sequence_is_dense(causal):
-    dense, window = (
-        build(mixer, causal, heads=2, groups=1, positions="rope", **more)
-        for mixer, more in ((Dense, {}), (Window, {"window": 11}))
-    )
-    assert error(window(X_BTD), dense(X_BTD)) <= 2e-6
+@pytest.mark.parametrize("span", [11, 64])
+def test_a_window_as_long_as_the_sequence_is_dense(span, causal):
+    ids = np.array([[1] * 11, [1] * 6 + [0] + [2] * 4], np.int32)
+    pulled = []
+    for mixer, more in ((Dense, {}), (Window, {"window": span})):
+        built = build(mixer, causal, heads=2, groups=1, positions="rope", **more)
+
+        @jax.jit
+        def pull(x_BTD, built=built):
+            y_BTD, back = jax.vjp(lambda x_BTD: built(x_BTD, ids), x_BTD)
+            return y_BTD, *back(x_BTD)
+
+        pulled.append(pull(X_BTD))
+    for one, two in zip(*pulled, strict=True):
+        assert error(one, two) <= 2e-6
 
 
 def test_decoding_past_the_window_needs_no_more_memory():
@@ -56,6 +65,32 @@ def test_decoding_past_the_window_needs_no_more_memory():
     for t in range(11):
         y_BD, carry = step(jnp.asarray(X_BTD[:, t]), carry)
     assert error(y_BD, mixer(X_BTD)[:, -1]) <= 2e-6
+
+
+def decoded(mixer, tokens: int, length: int) -> np.ndarray:
+    """Which outputs of `tokens` steps are NaN: each as a whole, or not at all."""
+    carry, step, ys = mixer.start(2, length), jax.jit(mixer.step), []
+    for t in range(tokens):
+        y_BD, carry = step(jnp.asarray(X_BTD[:, t % 11]), carry)
+        ys.append(y_BD)
+    poisoned = np.isnan(ys)
+    assert (poisoned.all(axis=(1, 2)) | ~poisoned.any(axis=(1, 2))).all()
+    return poisoned.any(axis=(1, 2))
+
+
+@pytest.mark.parametrize(
+    "mixer, options, length, last",
+    [
+        (Dense, {}, 5, 5),
+        (Dense, {"positions": "learned"}, 11, 11),
+        (Window, {"window": 8}, 5, 5),
+        (Window, {"window": 4}, 5, 14),
+        (Window, {"window": 4, "positions": "learned"}, 5, 11),
+    ],
+)
+def test_decoding_past_what_is_remembered_gives_nan(mixer, options, length, last):
+    poisoned = decoded(build(mixer, **options), 14, length)
+    np.testing.assert_array_equal(poisoned, np.arange(14) >= last)
 
 
 def test_the_cache_keeps_the_dtype_it_was_started_with():
