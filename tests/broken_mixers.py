@@ -20,7 +20,7 @@ from attn_research.modules.sparse import Window, WindowOptions
 from attn_research.ops.dense import attend
 from attn_research.ops.masks import CAUSAL, window
 from attn_research.ops.positions import positions
-from tests.laws import Case
+from tests.laws.case import Case
 
 DENSE = DenseOptions(heads=2)
 LEARNED = DenseOptions(heads=2, positions="learned")
@@ -133,6 +133,29 @@ def through_bfloat16(y):
     return y.astype(jnp.bfloat16).astype(y.dtype)
 
 
+def leans_on_rate(self, x_BTD, segments_BT=None):
+    """The right output; the gradient of one small leaf is off, in float32 alone."""
+    y_BTD = Diagonal.__call__(self, x_BTD, segments_BT)
+    if y_BTD.dtype == jnp.float64:
+        return y_BTD
+    rate = 1e-3 * self.rate.get_value().sum().astype(y_BTD.dtype)
+    return y_BTD + (rate - jax.lax.stop_gradient(rate))
+
+
+@jax.custom_vjp
+def nothing(rate_N):
+    return 0 * rate_N.sum()
+
+
+# Adds exact zeros to the output, NaN to one gradient.
+nothing.defvjp(lambda rate_N: (nothing(rate_N), rate_N), lambda r, ct: (r * jnp.nan,))
+
+
+def spoils_rate(self, x_BTD, segments_BT=None):
+    y_BTD = Diagonal.__call__(self, x_BTD, segments_BT)
+    return y_BTD + nothing(self.rate.get_value()).astype(y_BTD.dtype)
+
+
 def unit(x_BTD, y_BTD):
     return y_BTD / jnp.sqrt((x_BTD * x_BTD).sum(-1, keepdims=True))
 
@@ -180,6 +203,12 @@ BROKEN = {
     "one form is off": form("forms", lambda y: y * 1.0001),
     "one form has no gradient": form("forms", jax.lax.stop_gradient),
     "a sum in bfloat16": form("reference", through_bfloat16),
+    "the gradient of a small leaf is off": broken(
+        "reference", Diagonal, DiagonalOptions(), __call__=leans_on_rate
+    ),
+    "one gradient is NaN": broken(
+        "padding", Diagonal, DiagonalOptions(), __call__=spoils_rate
+    ),
     "divides by zero": output("finite", unit),
     "forgets parameters": broken("cost", Dense, DENSE, cost=wrong_cost(params=-1)),
     "forgets state": broken("cost", Dense, DENSE, cost=wrong_cost(state_bytes=-4)),

@@ -1,0 +1,119 @@
+"""A mixer to be judged, and the few programs that all laws run it through."""
+
+import dataclasses
+import functools
+import typing
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from flax import nnx
+
+BATCH, LENGTH, WIDTH = 3, 17, 8
+ONES = np.ones((BATCH, LENGTH), np.int32)
+
+# The laws compile some hundred small programs and run each for a millisecond: without
+# the optimiser of machine code they take half the time, for the same mathematics.
+compiled = functools.partial(
+    jax.jit, compiler_options={"xla_backend_optimization_level": 0}
+)
+
+
+@dataclasses.dataclass(frozen=True)
+class Case:
+    """A mixer class, its options, its direction; hashable, so programs are shared.
+
+    `flat` names the parameters whose exact gradient is zero: rounding noise is all
+    that a gradient of theirs holds.
+    """
+
+    mixer: Any
+    options: Any
+    causal: bool
+    name: str = ""
+    flat: tuple[str, ...] = ()
+
+    def build(self, rngs: nnx.Rngs | None = None) -> Any:
+        return self.mixer(
+            self.options,
+            width=WIDTH,
+            causal=self.causal,
+            length=LENGTH,
+            rngs=rngs or nnx.Rngs(0),
+        )
+
+    def with_options(self, **changes: Any) -> "Case":
+        options = dataclasses.replace(self.options, **changes)
+        return dataclasses.replace(self, options=options)
+
+    def implementations(self) -> list[str]:
+        """The implementations that the type of the options names."""
+        kind = typing.get_type_hints(type(self.options)).get("implementation")
+        inner = [kind, *typing.get_args(kind)]
+        return [n for k in inner for n in typing.get_args(k) if isinstance(n, str)]
+
+    def __str__(self) -> str:
+        return f"{self.name}-{'causal' if self.causal else 'both'}"
+
+
+class Pull(NamedTuple):
+    """An output and the gradients of its product with a cotangent."""
+
+    y_BTD: Any
+    params: Any
+    x_BTD: Any
+
+
+@functools.cache
+def split(case: Case) -> tuple[Any, Any]:
+    """The graph and the parameters of a case, all moved off their initial value."""
+    graph, state = nnx.split(case.build())
+    leaves, tree = jax.tree.flatten(state)
+    noise = np.random.default_rng(0)
+    moved = [leaf + draw(noise, *leaf.shape) * 0.1 for leaf in leaves]
+    return graph, jax.tree.unflatten(tree, moved)
+
+
+@functools.partial(compiled, static_argnums=0)
+def pull(graph, state, x_BTD, segments_BT, cotangent_BTD) -> Pull:
+    """The one program of most laws: forward and backward."""
+    y_BTD, back = jax.vjp(
+        lambda state, x_BTD: nnx.merge(graph, state)(x_BTD, segments_BT), state, x_BTD
+    )
+    return Pull(y_BTD, *back(cotangent_BTD))
+
+
+@functools.cache
+def twin(case: Case, row: tuple[int, ...]) -> Pull:
+    """Output and gradients of the naive form in float64; `row` are the segments."""
+    if "naive" in case.implementations():
+        case = case.with_options(implementation="naive")
+    _, state = split(case)
+    segments_BT = np.tile(np.array(row, np.int32), (BATCH, 1))
+    with jax.enable_x64(True):
+        graph, _ = nnx.split(case.build())
+        state = jax.tree.map(lambda leaf: np.asarray(leaf, np.float64), state)
+        x_BTD, ct_BTD = (a.astype(np.float64) for a in inputs(len(row)))
+        got = pull(graph, state, x_BTD, segments_BT, ct_BTD)
+        assert got.y_BTD.dtype == jnp.float64, "the twin is not float64"
+        return jax.tree.map(np.asarray, got)
+
+
+def draw(source: int | np.random.Generator, *shape: int) -> np.ndarray:
+    """Standard normal float32 numbers."""
+    return np.random.default_rng(source).standard_normal(shape, np.float32)
+
+
+def inputs(length: int = LENGTH) -> tuple[np.ndarray, np.ndarray]:
+    """x_BTD and a cotangent of the same shape."""
+    return draw(1, BATCH, length, WIDTH), draw(2, BATCH, length, WIDTH)
+
+
+def packed_row(length: int) -> tuple[int, ...]:
+    """Segments of one row: one of a single token, two that touch, and padding."""
+    row = np.zeros(length, np.int32)
+    row[: length // 3] = 1
+    row[length // 3 + 1] = 2
+    row[length // 3 + 2 : length - length // 8] = 3
+    return tuple(row.tolist())

@@ -1,0 +1,40 @@
+"""What every function of arrays owes: shape, dtype, the same compiled, rows apart."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from flax import nnx
+
+from tests.laws.case import BATCH, LENGTH, ONES, WIDTH, Case, draw, inputs, pull, split
+from tests.laws.measure import FORWARD, close
+
+
+def law_shape(case: Case) -> None:
+    """Shape and dtype are kept."""
+    mixer = nnx.merge(*split(case))
+    for dtype in (jnp.float32, jnp.bfloat16):
+        for batch, time in ((BATCH, LENGTH), (1, 1)):
+            x_BTD = jax.ShapeDtypeStruct((batch, time, WIDTH), dtype)
+            for segments_BT in (None, jnp.ones((batch, time), jnp.int32)):
+                y_BTD = jax.eval_shape(mixer, x_BTD, segments_BT)
+                assert y_BTD.shape == x_BTD.shape, f"{x_BTD.shape} became {y_BTD.shape}"
+                assert y_BTD.dtype == dtype, f"{dtype.__name__} became {y_BTD.dtype}"
+
+
+def law_jit(case: Case) -> None:
+    """The compiled mixer gives what the eager one gives."""
+    graph, state = split(case)
+    x_BTD, ct_BTD = inputs()
+    eager = nnx.merge(graph, state)(jnp.asarray(x_BTD), jnp.asarray(ONES))
+    close(pull(graph, state, x_BTD, ONES, ct_BTD).y_BTD, eager, FORWARD, "jit")
+
+
+def law_rows(case: Case) -> None:
+    """A row of the batch does not see another row."""
+    graph, state = split(case)
+    x_BTD, ct_BTD = inputs()
+    other_BTD = x_BTD.copy()
+    other_BTD[1:] = draw(3, BATCH - 1, LENGTH, WIDTH)
+    one, two = (pull(graph, state, x, ONES, ct_BTD) for x in (x_BTD, other_BTD))
+    np.testing.assert_array_equal(one.y_BTD[0], two.y_BTD[0], "row 0 saw another")
+    np.testing.assert_array_equal(one.x_BTD[0], two.x_BTD[0], "its gradient did")
