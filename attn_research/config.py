@@ -35,7 +35,7 @@ class Model:
         "Mixers from the first layer up, as name(option=value,...), separated by "
         "commas; the pattern repeats over the depth.",
     )
-    layers: int = option(2, "Number of layers.", low=1)
+    layers: int = option(2, "Number of layers.", low=1, high=1000)
     width: int = option(64, "Width D of the residual stream.", low=1)
     mlp: Literal["none", "gelu", "swiglu"] = option(
         "none", "Kind of MLP after each mixer."

@@ -6,6 +6,7 @@ code 65. Nothing here imports jax, so `--help` answers at once.
 """
 
 import dataclasses
+import difflib
 import sys
 import traceback
 import typing
@@ -20,7 +21,6 @@ from attn_research.options import (
     check,
     convert,
     leaves,
-    nearest,
     word,
 )
 
@@ -139,6 +139,14 @@ def _show_help(doc: str) -> None:
     print("  --flagfile=FILE\n      Reads flags from a file, such as a run's own.")
 
 
+def _nearest(name: str) -> str:
+    """Names the closest flag, where only its group was left out (`widht`) too."""
+    whole = {flag.rpartition(".")[2]: f"--{flag}" for flag in FLAGS}
+    whole |= {flag: f"--{flag}" for flag in FLAGS}
+    close = difflib.get_close_matches(name, list(whole), n=1)
+    return f"; did you mean {whole[close[0]]!r}?" if close else ""
+
+
 def _parse(argv: Sequence[str], doc: str, takes: str) -> list[str]:
     if {"--help", "-h", "-help", "--helpfull"} & set(argv[1:]):
         FLAGS.mark_as_parsed()
@@ -148,8 +156,9 @@ def _parse(argv: Sequence[str], doc: str, takes: str) -> list[str]:
         expanded = FLAGS.read_flags_from_files(list(argv))
         rest = FLAGS(_spell_task_options(expanded))
     except flags.UnrecognizedFlagError as error:
-        close = nearest(error.flagname, FLAGS)
-        raise BadInput(f"Unknown flag --{error.flagname}{close}") from None
+        raise BadInput(
+            f"Unknown flag --{error.flagname}{_nearest(error.flagname)}"
+        ) from None
     except flags.Error as error:
         message = str(error)
         for marker in (": --", ": flag --"):

@@ -18,6 +18,8 @@ from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, Literal, TypeVar
 
 T = TypeVar("T")
+# What the arrays hold that options end in: int32, and float32 at its full precision.
+INT_MAX, TINY, HUGE = 2**31 - 1, 1.2e-38, 3.4e38
 
 
 class BadInput(ValueError):
@@ -84,10 +86,15 @@ def convert(text: Any, kind: Any, where: str) -> Any:
         except ValueError:
             need = "a whole number" if kind is int else "a number"
             raise BadInput(f"{where} is {text!r}; {need} is allowed") from None
-        if abs(value) > 2**62 and kind is int:
-            raise BadInput(f"{where} is too large; at most 2**62 is allowed")
+        if kind is int and abs(value) > INT_MAX:
+            raise BadInput(f"{where} is too large; at most {INT_MAX} is allowed")
         if not math.isfinite(value):
             raise BadInput(f"{where} is {text!r}; a finite number is allowed")
+        if kind is float and value and not TINY <= abs(value) <= HUGE:
+            raise BadInput(
+                f"{where} is {text!r}; a finite number from {TINY:g} to {HUGE:g} or 0 "
+                "is allowed"
+            )
         return value
     return str(text)
 

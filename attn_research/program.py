@@ -70,14 +70,18 @@ def cost(config: Config) -> Cost:
 
 
 def resolve(config: Config) -> Config:
-    """The config with every option of its task and mixers written out; checks all."""
-    return dataclasses.replace(
+    """The config with every option of its task and mixers written out.
+
+    Raises `BadInput` where the model cannot be built or its parts do not fit.
+    """
+    pattern = models.resolve(config.model.pattern)
+    resolved = dataclasses.replace(
         config,
         task=tasks.resolve(config.task),
-        model=dataclasses.replace(
-            config.model, pattern=models.resolve(config.model.pattern)
-        ),
+        model=dataclasses.replace(config.model, pattern=pattern),
     )
+    cost(resolved)  # builds the shapes
+    return resolved
 
 
 def sizes(task: tasks.Task) -> models.Sizes:

@@ -1,4 +1,4 @@
-"""Typed options, specs, dotted names: what is refused and what survives a round trip."""
+"""Typed options, specs, dotted names: what is refused and what survives a trip."""
 
 import json
 from dataclasses import dataclass

@@ -57,7 +57,7 @@ MISTAKES = [
     (["--workers=0"], "--workers is 0; it must be at least 1"),
     (["--workers=two"], "a whole number is allowed"),
     (["--grace=nan"], "a finite number is allowed"),
-    (["--experiments=x"], "did you mean 'experiment'"),
+    (["--experiments=x"], "did you mean '--experiment'"),
     (["stray"], "Unknown argument 'stray'"),
 ]
 

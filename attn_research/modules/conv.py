@@ -23,8 +23,9 @@ class ConvOptions:
     """Options of the mixer `conv`."""
 
     width: int = option(
-        4, "Taps W: the token and W - 1 before it (not causal: after it too).", low=1
-    )
+        4, "Taps W: the token and W - 1 before it (not causal: after it too).", low=1,
+        high=1024,
+    )  # fmt: skip
     gate: bool = option(True, "Multiply the result by SiLU of a second projection.")
 
 
@@ -103,7 +104,7 @@ class DilatedOptions:
 
     kernel: int = option(
         2, "Taps of each convolution: the token and those before it (not causal: after "
-        "it too).", low=1,
+        "it too).", low=1, high=1024,
     )  # fmt: skip
     dilations: tuple[int, ...] = option(
         (1, 2, 4, 8), "Distance of the taps in each convolution of the stack.", low=1

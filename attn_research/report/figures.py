@@ -63,15 +63,19 @@ def draw(
     """One panel per key, side by side with one scale; series as lines with bands."""
     from matplotlib.figure import Figure as Canvas
 
-    panels = {key: series for key, series in panels.items() if any(series.values())}
+    panels = {key: found for key, s in panels.items() if (found := _finite(s))}
     labels = list(dict.fromkeys(label for s in panels.values() for label in s))
     looks = marks(labels)
-    columns = min(len(panels), 3) or 1
+    columns = min(len(panels), 2) or 1
     lines = math.ceil(len(panels) / columns) or 1
-    canvas = Canvas(
-        figsize=(3.6 * columns + 1.2, 3.1 * lines + 0.9), layout="constrained"
-    )
+    wide = 3.6 * columns + 1.4
+    # An entry of the legend takes its handle and about 0.075 inches a letter.
+    entry = 0.7 + 0.075 * max(map(len, labels), default=0)
+    entries = max(1, min(4, len(labels), int(wide / entry)))
+    tall = 2.9 * lines + 0.5 + 0.2 * math.ceil(len(labels) / entries)
+    canvas = Canvas(figsize=(wide, tall), layout="constrained")
     axes = canvas.subplots(lines, columns, squeeze=False, sharey=True).ravel()
+    at = sorted({x for s in panels.values() for p in s.values() for x, _ in p})
     table: list[dict[str, Any]] = []
     for axis, (key, series) in zip(axes, panels.items(), strict=False):
         for label, points in series.items():
@@ -86,7 +90,7 @@ def draw(
                 "chance", (0.99, level), xycoords=("axes fraction", "data"),
                 ha="right", va="bottom", fontsize=8, color="#595959",
             )  # fmt: skip
-        _scale(axis, x, y, log_x, log_y)
+        _scale(axis, x, y, at, log_x, log_y)
         if len(panels) > 1:
             axis.set_title(key, fontsize=10)
     for axis in axes[len(panels) :]:
@@ -102,42 +106,45 @@ def draw(
     }
     canvas.legend(
         list(handles.values()), list(handles), loc="outside lower center",
-        ncols=min(len(handles), 4) or 1, fontsize=9, frameon=False,
+        ncols=entries, fontsize=9, frameon=False,
     )  # fmt: skip
     return Figure(name, title, caption, canvas, table)
+
+
+def _finite(series: Series) -> Series:
+    """The points that there are, of the series that have any."""
+    kept = {
+        label: [(at, value) for at, value in points if math.isfinite(value.mean)]
+        for label, points in series.items()
+    }
+    return {label: points for label, points in kept.items() if points}
 
 
 def _line(
     axis: Any, label: str, look: Mark, points: list[tuple[float, Interval]]
 ) -> None:
-    shown = [(at, value) for at, value in points if math.isfinite(value.mean)]
-    if not shown:
-        return
-    at = [x for x, _ in shown]
+    at = [x for x, _ in points]
     axis.plot(
-        at, [v.mean for _, v in shown], label=label, color=look.color,
+        at, [v.mean for _, v in points], label=label, color=look.color,
         marker=look.marker, linestyle=look.dash, markersize=5, linewidth=1.5,
     )  # fmt: skip
     axis.fill_between(
-        at, [v.low for _, v in shown], [v.high for _, v in shown],
+        at, [v.low for _, v in points], [v.high for _, v in points],
         color=look.color, alpha=0.15, linewidth=0,
     )  # fmt: skip
 
 
-def _scale(axis: Any, x: str, y: str, log_x: bool, log_y: bool) -> None:
-    from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
-
-    if log_x:
-        base = (
-            2
-            if x.startswith("task.") or x in ("gap", "position", "model.width")
-            else 10
-        )
-        axis.set_xscale("log", base=base)
-        if base == 2:
-            axis.xaxis.set_major_locator(LogLocator(base=2, numticks=12))
-            axis.xaxis.set_major_formatter(FuncFormatter(lambda v, _: f"{v:g}"))
-            axis.xaxis.set_minor_formatter(NullFormatter())
+def _scale(
+    axis: Any, x: str, y: str, at: list[float], log_x: bool, log_y: bool
+) -> None:
+    if log_x and at and at[0] > 0:
+        axis.set_xscale("log")
+        axis.minorticks_off()
+        if x in ("gap", "position"):  # the middles of bins are no round numbers
+            first, last = (math.log2(value) for value in (at[0], at[-1]))
+            at = [2.0**n for n in range(math.floor(first), math.ceil(last) + 1)]
+    shown = ticks(at, log_x)
+    axis.set_xticks(shown, [short(value) for value in shown])
     if log_y:
         axis.set_yscale("log")
     elif y == "accuracy":
@@ -147,6 +154,30 @@ def _scale(axis: Any, x: str, y: str, log_x: bool, log_y: bool) -> None:
     axis.grid(True, color="#e3e3e3", linewidth=0.6)
     for side in ("top", "right"):
         axis.spines[side].set_visible(False)
+
+
+def ticks(values: Sequence[float], log: bool = True) -> list[float]:
+    """Of sorted values those far enough apart for their labels: an eighth or more."""
+    if not values:
+        return []
+
+    def place(value: float) -> float:
+        return math.log(value) if log and values[0] > 0 else value
+
+    space = (place(values[-1]) - place(values[0])) / 8
+    kept = [values[0]]
+    for value in values[1:]:
+        if place(value) - place(kept[-1]) > max(space, 1e-9):
+            kept.append(value)
+    return kept
+
+
+def short(value: float) -> str:
+    """A number as the label of a tick: 0.001, 512, 16k, 2.1M."""
+    for size, letter in ((1e12, "T"), (1e9, "G"), (1e6, "M"), (1e3, "k")):
+        if abs(value) >= max(size, 10_000):
+            return f"{value / size:.3g}{letter}"
+    return f"{value:.3g}" if value < 1000 else f"{value:.0f}"
 
 
 def groups(rows: Sequence[Row], by: Callable[[Row], str]) -> dict[str, list[Row]]:

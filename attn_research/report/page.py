@@ -16,14 +16,14 @@ from typing import Any
 from attn_research import layout, store
 from attn_research.analysis import statistics as stats
 from attn_research.durable import atomic_write
-from attn_research.modules import models
 from attn_research.report import figures
-from attn_research.report.figures import Figure, draw
+from attn_research.report.drawings import axes, drawings, prepared, summary
+from attn_research.report.figures import Figure
+from attn_research.report.words import between, number
 from attn_research.results import safe
 from attn_research.study import Finding, Study, findings, verdict
 
 Row = dict[str, Any]
-COST_AXES = ("state_bytes", "flops", "step_seconds")
 
 
 def write(directory: str | os.PathLike[str], study: Study | None = None) -> Path:
@@ -47,6 +47,7 @@ def write(directory: str | os.PathLike[str], study: Study | None = None) -> Path
         findings=found,
         figures=[_inlined(folder, figure, rows) for figure in drawn],
         done=sum(state.state == "done" for state in states),
+        total=len(states),
         cells=cells or [{"cell": s.id, "state": s.state} for s in states],
         columns=list(cells[0]) if cells else ["cell", "state"],
         failures=[_failure(directory, s) for s in states if s.state != "done"],
@@ -61,144 +62,20 @@ def headlines(found: Sequence[Finding]) -> list[str]:
     """One line per expectation: what was measured beside what was expected."""
     words = {True: "holds", False: "does not hold", None: "undecided"}
     return [
-        f"{f.expectation.claim}: {number(f.value)} (expected {_range(f)}): "
+        f"{f.expectation.claim}: {number(f.value)} (expected {expected(f)}): "
         f"{words[f.holds]}"
         for f in found
     ]
 
 
-def _range(found: Finding) -> str:
+def expected(found: Finding) -> str:
+    """The interval where an expectation holds, in words."""
     low, high = found.expectation.low, found.expectation.high
     if math.isinf(high):
         return f"at least {number(low)}"
     if math.isinf(low):
         return f"at most {number(high)}"
     return f"{number(low)} to {number(high)}"
-
-
-def prepared(rows: Sequence[Row]) -> list[Row]:
-    """The rows with `mixer`, the pattern as a person writes it."""
-    return [{**row, "mixer": models.brief(row["model.pattern"])} for row in rows]
-
-
-def axes(rows: Sequence[Row]) -> list[str]:
-    """The config fields that vary between cells, the pattern left out."""
-    names = [n for n in rows[0] if n.startswith(("task", "model.", "train."))]
-    names = [n for n in names if n != "model.pattern"] if rows else []
-    return [n for n in names if len({str(row.get(n)) for row in rows}) > 1]
-
-
-def drawings(rows: Sequence[Row]) -> list[Figure]:
-    """Every figure that these rows can fill."""
-    if not rows:
-        return []
-    metric, varying = rows[0]["metric"], axes(rows)
-    numeric = [name for name in varying if _numeric(rows, name)]
-    spec_chance = rows[0].get("chance")
-    level = spec_chance if metric in ("accuracy", "mse") else None
-
-    def panel(row: Row, without: str = "") -> str:
-        shown = [f"{n.split('.')[-1]} {row.get(n)}" for n in varying if n != without]
-        return ", ".join(shown)
-
-    made: list[Figure] = []
-    for name in numeric:
-        short = name.split(".")[-1]
-        made.append(
-            draw(
-                f"quality_{short}",
-                f"Quality against {short}",
-                f"{figures.unit(metric)} on the test split, mean over seeds.",
-                figures.along(rows, name, lambda row, name=name: panel(row, name)),
-                name,
-                metric,
-                level=level,
-            )
-        )
-    for table, x, title in (
-        ("by_gap", "gap", "Quality by distance"),
-        ("by_position", "position", "Quality by position"),
-    ):
-        series = figures.distance(rows, table, metric, panel)
-        if any(len(points) > 1 for s in series.values() for points in s.values()):
-            caption = (
-                f"{figures.unit(metric)} on the test split against the "
-                f"{figures.unit(x)}, in bins of powers of two."
-            )
-            made.append(draw(table, title, caption, series, x, metric, level=level))
-    if len({row["lr"] for row in rows}) > 1:
-        made.append(
-            draw(
-                "learning_rate",
-                "Quality against learning rate",
-                "Mean over seeds at each learning rate. The area is the mean height "
-                "over the logarithm of the rate: large where a mixer is easy to tune.",
-                figures.rates(rows, panel),
-                "lr",
-                metric,
-                level=level,
-            )
-        )
-    for cost in COST_AXES:
-        made.append(
-            draw(
-                f"cost_{cost}",
-                f"Quality against {cost.replace('_', ' ')}",
-                f"One point per cell: {figures.unit(metric)} against "
-                f"{figures.unit(cost)}.",
-                figures.against_cost(rows, cost, panel),
-                cost,
-                metric,
-                level=level,
-            )
-        )
-    if "task.length" in numeric:
-        for cost in ("step_seconds", "peak_bytes", "state_bytes"):
-            made.append(
-                draw(
-                    f"length_{cost}",
-                    f"{cost.replace('_', ' ').capitalize()} against length",
-                    f"{figures.unit(cost)}, with the exponent of its growth.",
-                    {"": figures.cost_along(rows, "task.length", cost)},
-                    "task.length",
-                    cost,
-                    log_y=True,
-                )
-            )
-    return [figure for figure in made if figure.table]
-
-
-def _numeric(rows: Sequence[Row], name: str) -> bool:
-    try:
-        return all(math.isfinite(float(row[name])) for row in rows)
-    except (TypeError, ValueError, KeyError):
-        return False
-
-
-def summary(figure: Figure, rows: Sequence[Row]) -> list[Row]:
-    """A small table under a figure: areas, or exponents of growth."""
-    series: dict[tuple[str, str], list[Row]] = {}
-    for point in figure.table:
-        series.setdefault((point["panel"], point["series"]), []).append(point)
-    told: list[Row] = []
-    for (panel, label), points in series.items():
-        x, y = list(points[0])[2:4]
-        shown = {"panel": panel} if panel else {}
-        if figure.name == "learning_rate":
-            curve = {p[x]: stats.Interval(p[y], p["low"], p["high"]) for p in points}
-            best = max if rows[0]["goal"] == "max" else min
-            top = best(points, key=lambda point: point[y])
-            told.append(
-                {**shown, "mixer": label, "best rate": top[x], "at best rate": top[y],
-                 "area": stats.area(curve)}
-            )  # fmt: skip
-        elif figure.name.startswith("length_"):
-            kept = [(p[x], p[y]) for p in points if p[y] > 0]
-            slope = stats.exponent(*zip(*kept, strict=True)) if len(kept) > 1 else None
-            if slope:
-                between = f"{number(slope.low)} to {number(slope.high)}"
-                told.append({"mixer": label, "exponent": slope.mean, "95 %": between})
-    return told
 
 
 def _cells(rows: Sequence[Row]) -> list[Row]:
@@ -216,7 +93,7 @@ def _cells(rows: Sequence[Row]) -> list[Row]:
                 "mixer": first["mixer"],
                 **{name: first.get(name) for name in names},
                 first["metric"]: value.mean,
-                "95 %": f"{number(value.low)} to {number(value.high)}",
+                "95 %": between(value),
                 "best rate": best[0]["lr"],
                 "members": ", ".join(
                     f"{len(m)} {word}" for word, m in statuses.items()
@@ -283,26 +160,11 @@ def _inlined(folder: Path, figure: Figure, rows: Sequence[Row]) -> dict[str, Any
     }
 
 
-def number(value: Any) -> str:
-    """A value as a person reads it; numbers with four digits."""
-    if value is None:
-        return ""
-    if isinstance(value, bool) or not isinstance(value, (int, float)):
-        return str(value)
-    if math.isnan(value):
-        return "unknown"
-    if math.isinf(value):
-        return "any" if value else "0"
-    if isinstance(value, int):
-        return f"{value:,}"
-    return f"{value:,.0f}" if abs(value) >= 10_000 else f"{value:.4g}"
-
-
 def _template() -> Any:
     from jinja2 import Environment, PackageLoader
 
     engine = Environment(
         loader=PackageLoader("attn_research", "report"), autoescape=True
     )
-    engine.filters["figure"] = number
+    engine.filters |= {"figure": number, "expected": expected}
     return engine.get_template("page.html")

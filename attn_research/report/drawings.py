@@ -1,0 +1,150 @@
+"""Which figures the rows of a study can fill, and the small tables under them."""
+
+import math
+from collections.abc import Sequence
+from typing import Any
+
+from attn_research.analysis import statistics as stats
+from attn_research.modules import models
+from attn_research.report import figures
+from attn_research.report.figures import Figure, draw
+from attn_research.report.words import between
+
+Row = dict[str, Any]
+COST_AXES = ("state_bytes", "flops", "step_seconds")
+TITLES = {
+    "state_bytes": "decoding state",
+    "flops": "forward FLOPs",
+    "step_seconds": "time of a step",
+    "peak_bytes": "peak memory",
+}
+
+
+def prepared(rows: Sequence[Row]) -> list[Row]:
+    """The rows with `mixer`, the pattern as a person writes it."""
+    return [{**row, "mixer": models.brief(row["model.pattern"])} for row in rows]
+
+
+def axes(rows: Sequence[Row]) -> list[str]:
+    """The config fields that vary between cells, the pattern left out."""
+    names = [n for n in rows[0] if n.startswith(("task", "model.", "train."))]
+    names = [n for n in names if n != "model.pattern"]
+    return [n for n in names if len({str(row.get(n)) for row in rows}) > 1]
+
+
+def drawings(rows: Sequence[Row]) -> list[Figure]:
+    """Every figure that these rows can fill."""
+    if not rows:
+        return []
+    metric, varying = rows[0]["metric"], axes(rows)
+    numeric = [name for name in varying if _numeric(rows, name)]
+    level = rows[0].get("chance") if metric in ("accuracy", "mse") else None
+    told = _sentence(figures.unit(metric))
+
+    def panel(row: Row, without: str = "") -> str:
+        shown = [f"{n.split('.')[-1]} {row.get(n)}" for n in varying if n != without]
+        return ", ".join(shown)
+
+    made: list[Figure] = []
+    for name in numeric:
+        short = name.split(".")[-1]
+        made.append(
+            draw(
+                f"quality_{short}",
+                f"Quality against {short}",
+                f"{told} on the test split, mean over seeds.",
+                figures.along(rows, name, lambda row, name=name: panel(row, name)),
+                name,
+                metric,
+                level=level,
+            )
+        )
+    for table, x, title in (
+        ("by_gap", "gap", "Quality by distance"),
+        ("by_position", "position", "Quality by position"),
+    ):
+        series = figures.distance(rows, table, metric, panel)
+        if any(len(points) > 1 for s in series.values() for points in s.values()):
+            caption = (
+                f"{told} on the test split against the "
+                f"{figures.unit(x)}, in bins of powers of two."
+            )
+            made.append(draw(table, title, caption, series, x, metric, level=level))
+    if len({row["lr"] for row in rows}) > 1:
+        made.append(
+            draw(
+                "learning_rate",
+                "Quality against learning rate",
+                "Mean over seeds at each learning rate. The area is the mean height "
+                "over the logarithm of the rate: large where a mixer is easy to tune.",
+                figures.rates(rows, panel),
+                "lr",
+                metric,
+                level=level,
+            )
+        )
+    for cost in COST_AXES:
+        made.append(
+            draw(
+                f"cost_{cost}",
+                f"Quality against {TITLES[cost]}",
+                f"One point per cell: {figures.unit(metric)} against "
+                f"{figures.unit(cost)}.",
+                figures.against_cost(rows, cost, panel),
+                cost,
+                metric,
+                level=level,
+            )
+        )
+    if "task.length" in numeric:
+        for cost in ("step_seconds", "peak_bytes", "state_bytes"):
+            made.append(
+                draw(
+                    f"length_{cost}",
+                    f"{TITLES[cost].capitalize()} against length",
+                    f"{_sentence(figures.unit(cost))} and the exponent of its growth.",
+                    {"": figures.cost_along(rows, "task.length", cost)},
+                    "task.length",
+                    cost,
+                    log_y=True,
+                )
+            )
+    return [figure for figure in made if figure.table]
+
+
+def _sentence(text: str) -> str:
+    return text[:1].upper() + text[1:]
+
+
+def _numeric(rows: Sequence[Row], name: str) -> bool:
+    try:
+        return all(math.isfinite(float(row[name])) for row in rows)
+    except (TypeError, ValueError, KeyError):
+        return False
+
+
+def summary(figure: Figure, rows: Sequence[Row]) -> list[Row]:
+    """A small table under a figure: areas, or exponents of growth."""
+    series: dict[tuple[str, str], list[Row]] = {}
+    for point in figure.table:
+        series.setdefault((point["panel"], point["series"]), []).append(point)
+    lines: list[Row] = []
+    for (panel, label), points in series.items():
+        x, y = list(points[0])[2:4]
+        shown = {"panel": panel} if panel else {}
+        if figure.name == "learning_rate":
+            curve = {p[x]: stats.Interval(p[y], p["low"], p["high"]) for p in points}
+            best = max if rows[0]["goal"] == "max" else min
+            top = best(points, key=lambda point: point[y])
+            lines.append(
+                {**shown, "mixer": label, "best rate": top[x], "at best rate": top[y],
+                 "area": stats.area(curve)}
+            )  # fmt: skip
+        elif figure.name.startswith("length_"):
+            kept = [(p[x], p[y]) for p in points if p[y] > 0]
+            slope = stats.exponent(*zip(*kept, strict=True)) if len(kept) > 1 else None
+            if slope:
+                lines.append(
+                    {"mixer": label, "exponent": slope.mean, "95 %": between(slope)}
+                )
+    return lines

@@ -1,0 +1,40 @@
+"""Scripts run within the tests' own process, where importing jax is already paid."""
+
+import contextlib
+import io
+import runpy
+import sys
+from pathlib import Path
+from typing import NamedTuple
+
+from absl import flags
+
+ROOT = Path(__file__).parents[1]
+
+
+class Ended(NamedTuple):
+    """How a command ended: its exit code and what it wrote."""
+
+    code: int
+    out: str
+    err: str
+
+
+def command(script: str, *arguments: str) -> Ended:
+    """Runs scripts/SCRIPT.py as `__main__` with these arguments, its flags undone."""
+    out, err, argv = io.StringIO(), io.StringIO(), sys.argv
+    before = set(flags.FLAGS)
+    sys.argv = [script, *arguments]
+    code = 0
+    try:
+        with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
+            path = ROOT / "scripts" / f"{script}.py"
+            runpy.run_path(str(path), run_name="__main__")
+    except SystemExit as ended:
+        code = int(ended.code or 0)
+    finally:
+        sys.argv = argv
+        for name in set(flags.FLAGS) - before:
+            delattr(flags.FLAGS, name)
+        flags.FLAGS.unparse_flags()
+    return Ended(code, out.getvalue(), err.getvalue())

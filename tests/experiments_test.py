@@ -1,0 +1,67 @@
+"""Every experiment is a question with a command, cells that can run, and a verdict."""
+
+import importlib
+import math
+
+import pytest
+
+from attn_research.launch import selection
+from attn_research.study import cells, findings, verdict
+from tests.command import ROOT
+
+FOLDER = ROOT / "experiments"
+NAMES = sorted(p.stem for p in FOLDER.glob("*.py") if not p.stem.startswith("_"))
+
+
+def module(name: str):
+    return importlib.import_module(f"experiments.{name}")
+
+
+def test_there_are_experiments():
+    assert NAMES
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_the_docstring_has_the_question_and_the_commands(name):
+    told = module(name).__doc__ or ""
+    assert told.splitlines()[0].endswith("?")
+    assert f"python scripts/sweep.py --experiment={name} --out=runs/{name}" in told
+    assert f"python scripts/report.py runs/{name}" in told
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_there_is_a_quick_and_a_full_study(name):
+    studies = module(name).STUDIES
+    assert set(studies) >= {"quick", "full"}
+    for study in studies.values():
+        assert study.name == name
+        assert study.question.endswith("?") and study.claim.endswith(".")
+        ids = [cell.id for cell in cells(study)]
+        assert len(set(ids)) == len(ids) > 0
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_every_cell_of_the_quick_study_can_be_built(name):
+    study = selection.experiment(FOLDER, name, "quick")
+    found = selection.resolved(study)
+    assert len(found) == len(cells(study))
+    assert len({cell.id for cell in found}) == len(found)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_every_cell_of_the_full_study_is_known(name):
+    from attn_research import tasks
+    from attn_research.modules import models
+
+    for cell in cells(module(name).STUDIES["full"]):
+        tasks.resolve(cell.config.task)
+        models.resolve(cell.config.model.pattern)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_nothing_is_decided_before_anything_ran(name):
+    for study in module(name).STUDIES.values():
+        found = findings(study, [])
+        assert found, "a study expects something"
+        assert all(f.holds is None and math.isnan(f.value) for f in found)
+        assert verdict(found) == "undecided"

@@ -1,0 +1,327 @@
+"""The page of a study, from results that were planted: what it says and what it holds.
+
+Drawing takes seconds, so one study with everything in it serves most of the tests.
+"""
+
+import csv
+import html.parser
+import math
+import re
+import shutil
+import subprocess
+import xml.etree.ElementTree as xml
+from pathlib import Path
+
+import pytest
+
+from attn_research import report, store
+from attn_research.analysis import statistics as stats
+from attn_research.report import drawings, figures, page
+from attn_research.report.marks import MARKS, marks
+from attn_research.report.words import between, number
+from attn_research.study import Expectation, findings
+from tests import planted
+
+SCRIPT = "<script>alert('x')</script>"
+
+
+def gain(low: float, high: float) -> Expectation:
+    """How much better attention is than a convolution: planted at about 0.5."""
+
+    def measure(rows):
+        def mean(mixer):
+            own = [r["test.accuracy"] for r in rows if r["mixer"] == mixer]
+            return sum(own) / len(own)
+
+        return mean("dense(positions=rope)") - mean("conv")
+
+    return Expectation(f"Attention gains {SCRIPT}", measure, low, high)
+
+
+STUDY = planted.study(
+    gain(0.3, 0.7), gain(0.9, math.inf), Expectation("Nobody knows", lambda _: math.nan)
+)
+
+
+def spoil(cell, result):
+    """One member of the window diverges; the last cell does not finish."""
+    if cell.config.model.pattern == "conv,dense" and "64" in cell.config.task:
+        return None
+    if "window" in cell.config.model.pattern and "64" in cell.config.task:
+        nothing = {"validation": {}, "test": {}, "by_gap": None, "by_position": None}
+        result["members"][3].update(status="diverged", step=17, **nothing)
+    return result
+
+
+class Page(html.parser.HTMLParser):
+    """The tags of a page with their attributes, and its text."""
+
+    def __init__(self, path: Path):
+        super().__init__()
+        self.folder, self.text = path.parent, ""
+        self.tags: list[tuple[str, dict[str, str]]] = []
+        self.feed(path.read_text())
+
+    def handle_starttag(self, tag, attrs):
+        self.tags.append((tag, {name: value or "" for name, value in attrs}))
+
+    handle_startendtag = handle_starttag
+
+    def handle_data(self, data):
+        self.text += data
+
+    def values(self, *names: str) -> list[str]:
+        return [a[name] for _, a in self.tags for name in names if name in a]
+
+
+@pytest.fixture(scope="module")
+def written(tmp_path_factory) -> Page:
+    directory = tmp_path_factory.mktemp("planted")
+    made = planted.written(directory, STUDY, spoil)
+    planted.failed(directory, made[-1], f"It needs 9 GB {SCRIPT}")
+    return Page(report.write(directory, STUDY))
+
+
+@pytest.fixture(scope="module")
+def rows(written):
+    return drawings.prepared(store.rows(written.folder.parent))
+
+
+# --- what it says --------------------------------------------------------------------
+
+
+def test_the_page_answers_the_question(written):
+    assert STUDY.question in written.text and STUDY.claim in written.text
+    assert "11 of 12 cells done" in written.text
+    for words in ("0.3 to 0.7", "at least 0.9", "undecided", "unknown"):
+        assert words in written.text
+    for mixer in planted.PATTERNS:
+        assert mixer in written.text
+
+
+@pytest.mark.parametrize(
+    ("expectations", "word"),
+    [
+        ([gain(0.3, 0.7)], "supported"),
+        ([gain(0.9, math.inf), gain(-math.inf, 0.1)], "refuted"),
+        ([gain(0.3, 0.7), gain(0.9, math.inf)], "mixed"),
+        ([gain(0.3, 0.7), Expectation("?", lambda _: math.nan)], "undecided"),
+    ],
+)
+def test_every_verdict_can_be_shown(rows, expectations, word):
+    study = planted.study(*expectations)
+    found = findings(study, rows)
+    shown = page._template().render(
+        study={"name": "s", "question": "?", "claim": "."},
+        verdict=page.verdict(found),
+        findings=found,
+        cells=[],
+        figures=[],
+        columns=[],
+        environment={},
+    )
+    assert f'class="verdict {word}">{word}<' in shown
+
+
+def test_headlines_stand_beside_what_was_expected(rows):
+    first, second, third = page.headlines(findings(STUDY, rows))
+    assert "(expected 0.3 to 0.7): holds" in first
+    assert "(expected at least 0.9): does not hold" in second
+    assert third.endswith("undecided")
+
+
+def test_failures_and_diverged_members_are_told(written):
+    assert "memory_refused: It needs 9 GB" in written.text
+    assert re.search(
+        r"member 3 \(seed 1, learning rate 0\.004\) diverged", written.text
+    )
+
+
+def test_a_cell_is_told_at_its_best_rate_with_its_interval(written, rows):
+    own = [
+        row
+        for row in rows
+        if row["mixer"] == "lstm" and row["task.length"] == 64 and row["lr"] == 1e-3
+    ]
+    interval = stats.bootstrap([row["test.accuracy"] for row in own])
+    assert number(interval.mean) in written.text
+    assert between(interval) in written.text
+
+
+def test_numbers_beside_a_figure_are_those_of_the_rows(written, rows):
+    with open(written.folder / "quality_length.csv") as file:
+        table = list(csv.DictReader(file))
+    assert len(table) == 11  # six mixers at two lengths, one of them unfinished
+    for point in table:
+        own = [
+            row["test.accuracy"]
+            for row in rows
+            if row["mixer"] == point["series"]
+            and row["task.length"] == float(point["task.length"])
+            and row["lr"] == 1e-3
+        ]
+        wanted = stats.bootstrap(own)
+        found = [float(point[name]) for name in ("accuracy", "low", "high")]
+        assert found == pytest.approx(list(wanted))
+
+
+# --- what it holds -------------------------------------------------------------------
+
+
+def test_every_figure_is_there_as_png_svg_and_csv(written):
+    names = [path.stem for path in written.folder.glob("*.svg")]
+    assert {
+        "quality_length",
+        "by_gap",
+        "by_position",
+        "learning_rate",
+        "cost_state_bytes",
+        "cost_flops",
+        "cost_step_seconds",
+        "length_step_seconds",
+        "length_peak_bytes",
+        "length_state_bytes",
+    } == set(names)
+    for name in names:
+        png = (written.folder / f"{name}.png").read_bytes()
+        assert png.startswith(b"\x89PNG") and len(png) > 5000
+        assert xml.parse(written.folder / f"{name}.svg").getroot().tag.endswith("svg")
+        with open(written.folder / f"{name}.csv") as file:
+            assert len(list(csv.reader(file))) > 2
+
+
+def test_every_link_and_reference_resolves(written):
+    ids = written.values("id")
+    assert len(set(ids)) == len(ids)
+    links = written.values("href", "xlink:href", "src")
+    assert links
+    for link in links:
+        if link.startswith("#"):
+            assert link[1:] in ids, link
+        else:
+            assert "//" not in link, "the page needs no network"
+            assert (written.folder / link).exists(), link
+    used = re.findall(r"url\(#([^)]+)\)", (written.folder / "index.html").read_text())
+    assert set(used) <= set(ids)
+    assert not [tag for tag, _ in written.tags if tag in ("script", "link", "iframe")]
+
+
+def test_every_figure_is_told_in_words_and_labels_its_axes(written):
+    cards = [a for _, a in written.tags if a.get("class") == "card"]
+    assert len(cards) == len(list(written.folder.glob("*.svg")))
+    assert all(a["role"] == "img" and len(a["aria-label"]) > 30 for a in cards)
+    assert ("html", {"lang": "en"}) in written.tags
+    for name in ("gap", "accuracy", "lr", "state_bytes", "step_seconds"):
+        assert figures.unit(name) != name
+
+
+def test_hostile_text_stays_text(written):
+    source = (written.folder / "index.html").read_text()
+    assert SCRIPT not in source and SCRIPT in written.text
+    assert "<planted & quiet>" in written.text
+
+
+def test_a_table_holds_no_formula(tmp_path):
+    drawn = figures.Figure("f", "F", "c", None, [{"series": "=1+1", "x": -1.5}])
+
+    class Blank:
+        def savefig(self, content, **_):
+            content.write(b"")
+
+    page._save(tmp_path, drawn._replace(drawing=Blank()))
+    assert (tmp_path / "f.csv").read_text() == "series,x\n'=1+1,-1.5\n"
+
+
+# --- studies with little in them -----------------------------------------------------
+
+
+def test_a_study_that_has_not_begun(tmp_path):
+    planted.written(tmp_path, STUDY, lambda cell, result: None)
+    shown = Page(report.write(tmp_path, STUDY))
+    assert "0 of 12 cells done" in shown.text and "undecided" in shown.text
+    assert not list(shown.folder.glob("*.svg"))
+    assert shown.text.count("waiting") >= 12
+
+
+def test_a_cell_with_one_member_and_one_whose_members_all_diverged(tmp_path):
+    def spoilt(cell, result):
+        result["members"] = result["members"][:1]
+        if cell.config.model.pattern == "lstm":
+            nothing = {
+                "validation": {},
+                "test": {},
+                "by_gap": None,
+                "by_position": None,
+            }
+            result["members"][0].update(status="diverged", **nothing)
+        return result
+
+    study = planted.study(patterns=("lstm", "conv"), lengths=(32,))
+    planted.written(tmp_path, study, spoilt)
+    shown = Page(report.write(tmp_path))
+    assert "2 of 2 cells done" in shown.text and "undecided" in shown.text
+    assert "1 diverged" in shown.text
+    assert (shown.folder / "by_gap.csv").exists()
+    assert not (shown.folder / "learning_rate.csv").exists()
+
+
+# --- looks ---------------------------------------------------------------------------
+
+
+def test_a_mixer_looks_the_same_everywhere_and_like_no_other():
+    looks = marks([*MARKS, "conv,dense", "lstm,dense", "window(window=8)"])
+    assert len(set(looks.values())) == len(looks)
+    assert looks["window(window=8)"].color == looks["window"].color
+    for name in MARKS:
+        assert marks([name]) == {name: MARKS[name]}
+
+
+def test_ticks_stand_at_the_values_and_never_on_top_of_each_other():
+    assert figures.ticks([1e-3, 4e-3]) == [1e-3, 4e-3]
+    assert figures.ticks([32, 64, 128]) == [32, 64, 128]
+    crowded = figures.ticks([4096, 4100, 4200, 8192, 65536])
+    assert crowded == [4096, 8192, 65536]
+    assert figures.ticks([]) == [] and figures.ticks([5.0, 5.0]) == [5.0]
+    assert [figures.short(v) for v in (0.001, 64, 4096, 16_384, 2.1e6)] == [
+        "0.001",
+        "64",
+        "4096",
+        "16.4k",
+        "2.1M",
+    ]
+
+
+@pytest.mark.skipif(not shutil.which("chromium"), reason="chromium is not installed")
+def test_on_a_phone_the_page_never_scrolls_sideways(written, tmp_path):
+    """Measured by a copy of the page that writes its width into its own title."""
+    probe = (
+        "<script>onload = () => document.body.dataset.sizes = "
+        "`${document.documentElement.scrollWidth} of ${innerWidth}`</script></body>"
+    )
+    source = (written.folder / "index.html").read_text()
+    (tmp_path / "page.html").write_text(source.replace("</body>", probe))
+    # A window can be no narrower than 500 pixels; a frame can.
+    (tmp_path / "phone.html").write_text(
+        '<iframe src="page.html" style="width:390px;height:800px;border:0"></iframe>'
+        "<script>onload = () => { const d = document.querySelector('iframe');"
+        "document.body.dataset.seen = d.contentDocument.body.dataset.sizes }</script>"
+    )
+    done = subprocess.run(
+        [
+            "chromium",
+            "--headless",
+            "--no-sandbox",
+            "--disable-gpu",
+            "--disable-background-networking",
+            "--allow-file-access-from-files",
+            "--enable-logging=stderr",
+            f"--user-data-dir={tmp_path / 'profile'}",
+            "--dump-dom",
+            f"file://{tmp_path / 'phone.html'}",
+        ],
+        capture_output=True,
+        text=True,
+        timeout=120,
+    )
+    assert 'data-seen="390 of 390"' in done.stdout, done.stdout[-500:]
+    assert "CONSOLE" not in done.stderr

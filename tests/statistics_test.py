@@ -1,0 +1,144 @@
+"""Intervals, choices, areas and exponents whose answers are known."""
+
+import math
+
+import numpy as np
+import pytest
+
+from attn_research.analysis import statistics as stats
+from attn_research.analysis.statistics import Interval
+
+
+def row(lr=1e-3, seed=0, validation=0.5, test=0.5, status="done", decay=0.1, **more):
+    return {
+        "lr": lr,
+        "weight_decay": decay,
+        "seed": seed,
+        "status": status,
+        "metric": "accuracy",
+        "goal": "max",
+        "validation.accuracy": validation,
+        "test.accuracy": test,
+        **more,
+    }
+
+
+def test_an_interval_holds_the_mean_as_often_as_it_says():
+    """Of 300 samples of 20, about 95 in 100 intervals hold the true mean."""
+    rng = np.random.default_rng(0)
+    held = 0
+    for sample in rng.normal(3.0, 1.0, (300, 20)):
+        mean, low, high = stats.bootstrap(list(sample), draws=400)
+        assert low <= mean <= high
+        held += low <= 3.0 <= high
+    assert 0.89 <= held / 300 <= 0.98
+
+
+def test_an_interval_is_the_same_every_time_and_shrinks_with_the_sample():
+    values = list(np.random.default_rng(1).normal(size=200))
+    assert stats.bootstrap(values) == stats.bootstrap(values)
+    few, many = stats.bootstrap(values[:10]), stats.bootstrap(values)
+    assert many.high - many.low < (few.high - few.low) / 2
+    spread = 2 * 1.96 * np.std(values) / math.sqrt(200)
+    assert many.high - many.low == pytest.approx(spread, rel=0.1)
+
+
+def test_what_is_not_finite_is_left_out_of_an_interval():
+    assert stats.bootstrap([2.0, math.nan, math.inf]) == Interval(2.0, 2.0, 2.0)
+    assert all(math.isnan(part) for part in stats.bootstrap([math.nan]))
+    assert all(math.isnan(part) for part in stats.bootstrap([]))
+
+
+def test_the_rate_is_chosen_in_validation_and_never_in_the_test():
+    rows = [row(1e-3, 0, 0.9, 0.1), row(1e-3, 1, 0.9, 0.2)]
+    rows += [row(1e-2, 0, 0.8, 1.0), row(1e-2, 1, 0.8, 1.0)]
+    assert {r["lr"] for r in stats.at_best_rate(rows)} == {1e-3}
+
+    class Sealed(dict):
+        """A row that says so when its test split is looked at."""
+
+        def __getitem__(self, name):
+            assert not name.startswith("test.")
+            return super().__getitem__(name)
+
+        def get(self, name, default=None):
+            assert not name.startswith("test.")
+            return super().get(name, default)
+
+    assert len(stats.at_best_rate([Sealed(r) for r in rows])) == 2
+
+
+def test_a_rate_with_a_diverged_seed_loses():
+    rows = [row(1e-3, 0, 0.6), row(1e-3, 1, 0.6)]
+    rows += [row(1e-2, 0, 1.0), row(1e-2, 1, None, status="diverged")]
+    assert {r["lr"] for r in stats.at_best_rate(rows)} == {1e-3}
+    assert stats.at_best_rate([]) == []
+    alone = [row(1.0, validation=math.nan, status="diverged")]
+    assert stats.at_best_rate(alone) == alone
+    assert stats.trained(alone) == []
+
+
+def test_a_small_loss_is_a_good_one_and_weight_decay_is_chosen_too():
+    rows = [
+        row(1e-3, decay=decay, validation=value, goal="min")
+        for decay, value in ((0.0, 0.3), (0.1, 0.1), (0.2, 0.2))
+    ]
+    (best,) = stats.at_best_rate(rows)
+    assert best["weight_decay"] == 0.1
+
+
+def test_the_curve_over_rates_is_of_the_test_and_rises_with_the_rate():
+    rows = [
+        row(lr, seed, 0.5, 100 * lr + seed) for lr in (1e-2, 1e-3) for seed in (0, 1)
+    ]
+    curve = stats.rate_curve(rows)
+    assert list(curve) == [1e-3, 1e-2]
+    assert [value.mean for value in curve.values()] == pytest.approx([0.6, 1.5])
+
+
+def point(height: float) -> Interval:
+    return Interval(height, height, height)
+
+
+def test_the_area_of_known_curves():
+    flat = {rate: point(0.7) for rate in (1e-4, 1e-3, 1e-2)}
+    assert stats.area(flat) == pytest.approx(0.7)
+    rising = {1e-4: point(0.0), 1e-3: point(0.5), 1e-2: point(1.0)}
+    assert stats.area(rising) == pytest.approx(0.5)
+    uneven = {1e-4: point(0.0), 1e-2: point(1.0), 1e-1: point(1.0)}
+    assert stats.area(uneven) == pytest.approx(2 / 3)
+    assert math.isnan(stats.area({1e-3: point(1.0), 1e-2: point(math.nan)}))
+
+
+def test_seeds_meet_in_their_bins():
+    tables = [
+        {"low": [0, 1, 2], "high": [0, 1, 3], "accuracy": [1.0, 0.5, 0.0]},
+        {"low": [1, 2], "high": [1, 3], "accuracy": [0.7, 0.2]},
+    ]
+    found = stats.by_distance([{"by_gap": t} for t in tables], "by_gap", "accuracy")
+    assert [at for at, _ in found] == pytest.approx([0.5, 1.0, math.sqrt(6)])
+    assert [value.mean for _, value in found] == pytest.approx([1.0, 0.6, 0.1])
+    assert stats.by_distance([{"by_gap": None}], "by_gap", "accuracy") == []
+
+
+@pytest.mark.parametrize("power", [0.0, 0.5, 1.0, 2.0])
+def test_exponents_of_power_laws(power):
+    x = [2.0**n for n in range(5, 12)]
+    found = stats.exponent(x, [3 * value**power for value in x])
+    assert found == pytest.approx((power, power, power), abs=1e-9)
+
+
+def test_the_interval_of_an_exponent_holds_the_truth():
+    rng, x = np.random.default_rng(2), 2.0 ** np.arange(8)
+    held = 0
+    for _ in range(200):
+        y = x**1.5 * np.exp(rng.normal(0, 0.2, x.size))
+        _, low, high = stats.exponent(list(x), list(y))
+        held += low <= 1.5 <= high
+    assert 0.9 <= held / 200 <= 0.99
+
+
+def test_too_few_points_have_no_exponent_or_no_interval():
+    assert math.isnan(stats.exponent([1.0], [1.0]).mean)
+    two = stats.exponent([1.0, 10.0], [1.0, 100.0])
+    assert two.mean == pytest.approx(2.0) and math.isnan(two.low)
