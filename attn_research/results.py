@@ -21,6 +21,7 @@ COSTS = (
     "seconds",
     "compile_seconds",
     "steps_per_second",
+    "step_seconds",
     "parameters",
     "state_bytes",
     "flops",
@@ -64,6 +65,7 @@ def member_rows(id: str, run: Run, result: dict[str, Any]) -> Rows:
         **fields(run),
         "metric": result.get("metric"),
         "goal": result.get("goal"),
+        "chance": result.get("chance"),
         **{name: result.get(name) for name in COSTS},
     }
     return [
@@ -100,8 +102,8 @@ def as_csv(found: Sequence[dict[str, Any]]) -> str:
             if name.startswith(("validation.", "test."))
         )
     )
-    fixed = {"cell", "member", "status", "step", "solved_step", "metric", "goal"}
-    fixed |= {*HYPERS, *COSTS, *TABLES, *metrics}
+    fixed = {"cell", "member", "status", "step", "solved_step"}
+    fixed |= {"metric", "goal", "chance", *HYPERS, *COSTS, *TABLES, *metrics}
     axes = varying(
         {name: value for name, value in row.items() if name not in fixed}
         for row in found
