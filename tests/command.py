@@ -2,6 +2,7 @@
 
 import contextlib
 import io
+import os
 import runpy
 import sys
 from pathlib import Path
@@ -21,9 +22,9 @@ class Ended(NamedTuple):
 
 
 def command(script: str, *arguments: str) -> Ended:
-    """Runs scripts/SCRIPT.py as `__main__` with these arguments, its flags undone."""
+    """Runs scripts/SCRIPT.py as `__main__` with these arguments, leaving no trace of it."""
     out, err, argv = io.StringIO(), io.StringIO(), sys.argv
-    before = set(flags.FLAGS)
+    before, environment = set(flags.FLAGS), dict(os.environ)
     sys.argv = [script, *arguments]
     code = 0
     try:
@@ -34,6 +35,8 @@ def command(script: str, *arguments: str) -> Ended:
         code = int(ended.code or 0)
     finally:
         sys.argv = argv
+        os.environ.clear()
+        os.environ.update(environment)
         for name in set(flags.FLAGS) - before:
             delattr(flags.FLAGS, name)
         flags.FLAGS.unparse_flags()
