@@ -30,7 +30,7 @@ def _version(package: str) -> str:
         return "none"
 
 
-def _processor() -> str:
+def processor() -> str:
     """A digest of the instruction set, which decides the code that XLA generates."""
     try:
         lines = Path("/proc/cpuinfo").read_text().splitlines()
@@ -82,7 +82,7 @@ def software() -> dict[str, str]:
         "python": platform.python_version(),
         **{package: _version(package) for package in PACKAGES},
         "system": f"{platform.system()} {platform.machine()}",
-        "processor": _processor(),
+        "processor": processor(),
     }
 
 

@@ -63,7 +63,9 @@ def records(
     rows = []
     for index, total in enumerate(test_P):
         status = int(status_P[index])
-        own = {k: v.item() for k, v in member(hypers_P, index)._asdict().items()}
+        # The shortest decimal of a float32: 0.001, not 0.0010000000474974513.
+        numbers = member(hypers_P, index)._asdict().items()
+        own = {name: type(v.item())(str(v)) for name, v in numbers}
         step = int(step_P[index])
         rows.append(
             {

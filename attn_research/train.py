@@ -34,6 +34,7 @@ from attn_research.checkpoint import Writer
 from attn_research.config import Config, Population
 from attn_research.durable import Journal, atomic_write, check_name, write_json
 from attn_research.interrupt import Interrupt
+from attn_research.modules import models
 from attn_research.options import BadInput, parse
 from attn_research.population import FILLER, RUNNING
 from attn_research.program import Member
@@ -93,6 +94,7 @@ def run(
     config, directory = program.resolve(config), Path(directory)
     train, hypers_P = config.train, hypers.grid(members)
     count = len(hypers_P.seed)
+    environment.code()  # as it is now: a later change of the source is another code
     _claim(directory, config, members)
     with Writer(directory / layout.CHECKPOINTS) as writer, Interrupt() as interrupt:
         done = layout.read_result(directory)
@@ -129,7 +131,7 @@ def run(
             }
             writer.save(step, _items(members_P, count), facts)
 
-        name = f"{parse(config.task)[0]} {directory.name}"
+        name = f"{parse(config.task)[0]} {models.brief(config.model.pattern)}"
         with (
             Journal(directory / layout.METRICS, lambda r: r["step"] <= step) as journal,
             Progress(name, train.steps, step, spec.metrics[0], spec.goal) as progress,
@@ -204,7 +206,10 @@ def _claim(directory: Path, config: Config, members: Population) -> None:
     check_name(directory.name or "run", "The name of the run")
     if (directory / layout.CONFIG).exists():
         there = layout.read_config(directory)
-        if (program.resolve(there.config), there.population) != (config, members):
+        # What was refused before its first step claims nothing.
+        begun = (directory / layout.METRICS).exists()
+        same = (program.resolve(there.config), there.population) == (config, members)
+        if begun and not same:
             raise BadInput(
                 f"{directory} holds another run; give an --out of its own, or the same "
                 f"flags (--flagfile={directory / FLAGFILE})"

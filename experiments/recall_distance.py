@@ -48,16 +48,16 @@ QUICK = Study(
         task="recall(length=64,pairs=4,vocabulary=32)",
         model=Model(width=64),
         train=Train(
-            steps=1500,
-            batch=32,
-            eval_every=250,
+            steps=600,
+            batch=64,
+            eval_every=100,
             eval_batches=4,
             test_batches=32,
             stop_at=0.995,
         ),
     ),
     axes={
-        "task.length": (32, 64),
+        "task.length": (64,),
         "model.pattern": (
             DENSE,
             WINDOW,
@@ -67,7 +67,7 @@ QUICK = Study(
             "conv,dense",
         ),
     },
-    population=Population(seed=(0, 1), lr=(1e-3, 4e-3)),
+    population=Population(seed=(0, 1), lr=(3e-3, 1e-2)),
     expectations=(
         Expectation(
             "Dense attention recalls at every gap",

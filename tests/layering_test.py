@@ -119,7 +119,7 @@ def test_the_package_imports_light():
 def test_training_needs_no_drawing_and_no_data_sets():
     code = (
         "import sys, attn_research.train, attn_research.modules, attn_research.tasks\n"
-        "heavy = {'orbax', 'matplotlib', 'tensorflow_datasets', 'jinja2', 'rich'}\n"
+        "heavy = {'orbax', 'matplotlib', 'tensorflow_datasets', 'jinja2'}\n"
         "print(sorted(heavy & set(sys.modules)))"
     )
     out = subprocess.run(

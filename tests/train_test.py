@@ -79,11 +79,9 @@ def stopped_and_resumed(config, population, directory, monkeypatch):
     assert train.run(config, population, directory) == flags.DONE
 
 
-@pytest.mark.parametrize("mixer", MIXERS)
-def test_a_resumed_run_has_the_bits_of_an_uninterrupted_one(
-    mixer, tmp_path, monkeypatch
-):
-    config = of(f"{mixer},conv")
+def test_a_resumed_run_has_the_bits_of_an_uninterrupted_one(tmp_path, monkeypatch):
+    every = {"model.pattern": ",".join(MIXERS), "model.layers": len(MIXERS)}
+    config = replace(SMALL, every)
     assert train.run(config, FOUR, tmp_path / "whole") == flags.DONE
     stopped_and_resumed(config, FOUR, tmp_path / "parts", monkeypatch)
     assert_same_run(tmp_path / "whole", tmp_path / "parts")
@@ -93,11 +91,24 @@ def test_a_resumed_run_has_the_bits_of_an_uninterrupted_one(
     ("population", "changes"),
     [
         (Population(), {}),
-        (FOUR, {"train.execution": "vmap"}),
-        (FOUR, {"train.distinct_batches": 3, "model.dropout": 0.1}),
-        (FOUR, {"model.dtype": "bfloat16", "model.remat": True, "model.mlp": "swiglu"}),
+        (
+            FOUR,
+            {
+                "train.execution": "vmap",
+                "train.distinct_batches": 3,
+                "model.dropout": 0.1,
+            },
+        ),
+        pytest.param(
+            FOUR,
+            {"model.dtype": "bfloat16", "model.remat": True, "model.mlp": "swiglu"},
+            marks=pytest.mark.slow,
+        ),
+        pytest.param(
+            FOUR, {"model.width": 128, "train.batch": 32}, marks=pytest.mark.slow
+        ),
     ],
-    ids=["solo", "vmap", "epochs-dropout", "bfloat16-remat"],
+    ids=["solo", "vmap-epochs-dropout", "bfloat16-remat", "mid-size"],
 )
 def test_every_way_of_running_resumes(population, changes, tmp_path, monkeypatch):
     config = of("dense", **changes)

@@ -35,7 +35,7 @@ def preview(cells: Sequence[Cell]) -> None:
         # A backward pass costs two forward ones.
         flops = 3.0 * cost.flops * train.batch * train.steps * members
         total += flops
-        varied = [_short(fields.get(name)) for name in names]
+        varied = [_short(name, fields.get(name)) for name in names]
         lines.append(
             [cell.id, *varied, str(members), f"{cost.params:,}", f"{flops:.2g}"]
         )
@@ -58,7 +58,7 @@ def show(rows: Sequence[Row]) -> None:
         [
             row.id,
             row.state,
-            *(_short(row.varies.get(name)) for name in names),
+            *(_short(name, row.varies.get(name)) for name in names),
             str(row.members),
             str(row.step),
             "" if row.best is None else f"{row.best:.4g}",
@@ -76,7 +76,11 @@ def show(rows: Sequence[Row]) -> None:
     print(f"{len(rows)} cells: {told or 'none'}; {spent:.0f} s of finished runs.")
 
 
-def _short(value: Any) -> str:
+def _short(name: str, value: Any) -> str:
+    if name == "model.pattern":
+        from attn_research.modules.models import brief
+
+        value = brief(value)
     text = "" if value is None else str(value)
     return text if len(text) <= 40 else f"{text[:37]}..."
 

@@ -6,6 +6,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import NamedTuple
 
+from attn_research.environment import processor
 from attn_research.options import BadInput
 
 DEVICES = "--xla_force_host_platform_device_count"
@@ -63,6 +64,12 @@ def _share(things: list, workers: int, index: int) -> list:
     return things[start : start + each + (index < more)]
 
 
+def compilations(given: Mapping[str, str]) -> Path:
+    """Where compiled programs are kept: a directory for every instruction set."""
+    home = given.get("XDG_CACHE_HOME") or Path.home() / ".cache"
+    return Path(home) / "attn_research" / "xla" / processor()
+
+
 @contextmanager
 def confined(slot: Slot) -> Iterator[None]:
     """Within it, a process that is started inherits the cores of the slot."""
@@ -89,6 +96,7 @@ def environment(
     chosen = dict(given)
     count = len(slot.cores) or os.cpu_count() or 1
     chosen.setdefault("NPROC", str(count))
+    chosen.setdefault("JAX_COMPILATION_CACHE_DIR", str(compilations(given)))
     if slot.gpus is not None:
         chosen["CUDA_VISIBLE_DEVICES"] = ",".join(slot.gpus)
     elif DEVICES not in chosen.get("XLA_FLAGS", "") and not one_device:
