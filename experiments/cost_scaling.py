@@ -17,12 +17,9 @@ from attn_research.study import Expectation, Row, Study
 
 def growth(rows: Sequence[Row], mixer: str, cost: str) -> float:
     """The fitted exponent of a cost over length."""
-    points = sorted(
-        (float(row["task.length"]), float(row[cost]))
-        for row in rows
-        if row["mixer"] == mixer
-    )
-    return exponent(*zip(*points, strict=True)).mean
+    own = [row for row in rows if row["mixer"] == mixer and row[cost]]
+    lengths = [float(row["task.length"]) for row in own]
+    return exponent(lengths, [float(row[cost]) for row in own]).mean
 
 
 QUICK = Study(

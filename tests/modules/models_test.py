@@ -7,16 +7,20 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from flax import nnx
 
 from attn_research.config import Model
 from attn_research.modules import MIXERS, models
+from attn_research.modules.contract import carry_bytes
 from attn_research.modules.models import Sizes, brief, build, cost, resolve
 from attn_research.options import BadInput
 
 TOKENS = Sizes("tokens", 11, 11, 12, causal=True)
 VALUES = Sizes("values", 2, 1, 12, causal=True)
 POOLED = Sizes("tokens", 11, 3, 12, causal=False, per_sequence=True)
-SMALL = Model(pattern="conv,dense(heads=2)", width=8, mlp="gelu", mlp_ratio=1.0)
+# One cheap layer: what is tested here is around the mixers.
+SMALL = Model(pattern="conv", layers=1, width=8, mlp="gelu", mlp_ratio=1.0)
+DENSE = "dense(heads=2,implementation=naive)"
 EVERY = ",".join(MIXERS)
 
 
@@ -79,11 +83,10 @@ def test_a_head_of_other_outputs_is_never_tied():
 
 @pytest.mark.parametrize("positions", ["none", "learned", "sinusoid"])
 def test_one_token_at_a_time_gives_what_the_whole_sequence_gives(positions):
-    pattern = EVERY if positions == "none" else "conv"
-    layers = len(MIXERS) if positions == "none" else 1
-    model, params = built(
-        replace(SMALL, pattern=pattern, layers=layers, positions=positions)
-    )
+    # Every mixer in one stack, and with positions the cheapest one.
+    names = list(MIXERS) if positions == "none" else ["conv"]
+    changes = {"pattern": ",".join(names), "layers": len(names), "mlp": "none"}
+    model, params = built(replace(SMALL, positions=positions, **changes))
     whole_BTV = model.apply(params, tokens())
 
     @jax.jit
@@ -116,12 +119,11 @@ def test_a_packed_sequence_gives_what_it_gives_alone(positions):
 @pytest.mark.parametrize("positions", ["learned", "sinusoid"])
 def test_positions_tell_places_apart(positions):
     same_1T = jnp.ones((1, 12), jnp.int32)
-    without, params = built(replace(SMALL, pattern="dense(heads=2)", mlp="none"))
+    attending = replace(SMALL, pattern=DENSE, mlp="none")
+    without, params = built(attending)
     rows_TV = without.apply(params, same_1T)[0]
     close(rows_TV, jnp.broadcast_to(rows_TV[:1], rows_TV.shape))
-    placed, params = built(
-        replace(SMALL, pattern="dense(heads=2)", positions=positions)
-    )
+    placed, params = built(replace(attending, positions=positions))
     rows_TV = placed.apply(params, same_1T)[0]
     assert jnp.abs(rows_TV[1:] - rows_TV[:-1]).max(axis=1).min() > 1e-4
 
@@ -222,8 +224,10 @@ def test_bfloat16_computes_in_it_and_keeps_float32_parameters():
 # --- costs and patterns --------------------------------------------------------------
 
 
-@pytest.mark.parametrize("sizes", [TOKENS, VALUES, POOLED])
-@pytest.mark.parametrize("positions", ["none", "learned"])
+@pytest.mark.parametrize(
+    ("sizes", "positions"),
+    [(TOKENS, "learned"), (VALUES, "sinusoid"), (POOLED, "none")],
+)
 def test_the_cost_counts_the_real_parameters(sizes, positions):
     model = replace(SMALL, pattern=EVERY, layers=9, positions=positions, mlp="swiglu")
     abstract = jax.eval_shape(build(model, sizes).init, jax.random.key(0))
@@ -231,12 +235,12 @@ def test_the_cost_counts_the_real_parameters(sizes, positions):
 
 
 def test_the_cost_counts_the_real_state_and_the_head():
-    model, params = built(replace(SMALL, pattern=EVERY, layers=8))
-    carry = jax.eval_shape(lambda p: model.bind(p).start(1, 12), params)
-    held = sum(x.size * x.dtype.itemsize for x in jax.tree.leaves(carry["layers"]))
-    found = cost(replace(SMALL, pattern=EVERY, layers=8), TOKENS)
-    assert found.state_bytes == held
-    more = cost(replace(SMALL, pattern=EVERY, layers=8), TOKENS._replace(outputs=12))
+    deep = replace(SMALL, pattern=EVERY, layers=len(MIXERS))
+    module = nnx.eval_shape(lambda: models.LM(deep, TOKENS, rngs=nnx.Rngs(0)))
+    carry = jax.eval_shape(lambda: module.start(1, 12))
+    found = cost(deep, TOKENS)
+    assert found.state_bytes == carry_bytes(carry["layers"])
+    more = cost(deep, TOKENS._replace(outputs=12))
     assert more.flops - found.flops == 2 * 8 * 12  # one output more at 12 positions
 
 
@@ -251,8 +255,10 @@ def test_a_pattern_survives_being_written_out_and_shortened(pattern):
 
 
 def test_a_pattern_repeats_over_the_depth():
-    _, params = built(replace(SMALL, pattern="conv,lstm", layers=5))
-    kinds = ["kernel" in params["trunk"]["blocks"][str(i)]["mixer"] for i in range(5)]
+    model = build(replace(SMALL, pattern="conv,lstm", layers=5), TOKENS)
+    params = jax.eval_shape(model.init, jax.random.key(0))
+    mixers = [params["trunk"]["blocks"][str(i)]["mixer"] for i in range(5)]
+    kinds = [mixer["kernel"].shape == (4, 8) for mixer in mixers]  # that of conv
     assert kinds == [True, False, True, False, True]
 
 
