@@ -27,8 +27,8 @@ def drawn(seed: int, shape=(3, LENGTH), classes: int = 5):
 
 def batch_sums(logits, targets, weights, gap, position) -> Sums:
     loss, correct = losses(jnp.asarray(logits), jnp.asarray(targets), "token")
-    given = (jnp.asarray(a) for a in (weights, gap, position))
-    return sums(loss, correct, *given, LENGTH)
+    weights, gap, position = map(jnp.asarray, (weights, gap, position))
+    return sums(loss, correct, weights, gap, position, LENGTH)
 
 
 def bin_of(distance: int, length: int) -> int:
@@ -77,7 +77,7 @@ def test_sums_are_those_of_numpy_in_all_and_in_every_bin():
     for found_3J, distance in ((total.gap_3J, gap), (total.position_3J, position)):
         wanted_3J = np.zeros((3, bins(LENGTH)))
         for at in np.ndindex(weights.shape):
-            place = bin_of(distance[at], LENGTH)
+            place = bin_of(int(distance[at]), LENGTH)
             wanted_3J[:, place] += weights[at] * np.array([1.0, loss[at], correct[at]])
         np.testing.assert_allclose(found_3J, wanted_3J, rtol=1e-5, atol=1e-6)
         np.testing.assert_allclose(np.sum(found_3J, axis=1), total[:3], rtol=1e-5)
@@ -98,7 +98,8 @@ def test_sums_of_batches_add_up_to_those_of_the_whole():
 
 
 def test_metrics_by_name():
-    total = Sums(*map(jnp.float32, (4, 8, 3)), jnp.zeros((3, 3)), jnp.zeros((3, 3)))
+    weight, loss, correct = (jnp.float32(number) for number in (4, 8, 3))
+    total = Sums(weight, loss, correct, jnp.zeros((3, 3)), jnp.zeros((3, 3)))
     found = metrics(total, ("loss", "mse", "accuracy", "bits_per_byte"))
     assert found == pytest.approx(
         {"loss": 2, "mse": 2, "accuracy": 0.75, "bits_per_byte": 2 / math.log(2)}

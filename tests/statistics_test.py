@@ -70,7 +70,7 @@ def test_the_rate_is_chosen_in_validation_and_never_in_the_test():
 
 def test_a_rate_with_a_diverged_seed_loses():
     rows = [row(1e-3, 0, 0.6), row(1e-3, 1, 0.6)]
-    rows += [row(1e-2, 0, 1.0), row(1e-2, 1, None, status="diverged")]
+    rows += [row(1e-2, 0, 1.0), row(1e-2, 1, math.nan, status="diverged")]
     assert {r["lr"] for r in stats.at_best_rate(rows)} == {1e-3}
     assert stats.at_best_rate([]) == []
     alone = [row(1.0, validation=math.nan, status="diverged")]

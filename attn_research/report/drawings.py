@@ -5,12 +5,13 @@ from collections.abc import Sequence
 from typing import Any
 
 from attn_research.analysis import statistics as stats
+from attn_research.analysis.statistics import Row
 from attn_research.modules import models
 from attn_research.report import figures
 from attn_research.report.figures import Figure, draw
 from attn_research.report.words import between
 
-Row = dict[str, Any]
+Line = dict[str, Any]
 COST_AXES = ("state_bytes", "flops", "step_seconds")
 TITLES = {
     "state_bytes": "decoding state",
@@ -20,7 +21,7 @@ TITLES = {
 }
 
 
-def prepared(rows: Sequence[Row]) -> list[Row]:
+def prepared(rows: Sequence[Row]) -> list[Line]:
     """The rows with `mixer`, the pattern as a person writes it."""
     return [{**row, "mixer": models.brief(row["model.pattern"])} for row in rows]
 
@@ -123,12 +124,12 @@ def _numeric(rows: Sequence[Row], name: str) -> bool:
         return False
 
 
-def summary(figure: Figure, rows: Sequence[Row]) -> list[Row]:
+def summary(figure: Figure, rows: Sequence[Row]) -> list[Line]:
     """A small table under a figure: areas, or exponents of growth."""
-    series: dict[tuple[str, str], list[Row]] = {}
+    series: dict[tuple[str, str], list[Line]] = {}
     for point in figure.table:
         series.setdefault((point["panel"], point["series"]), []).append(point)
-    lines: list[Row] = []
+    lines: list[Line] = []
     for (panel, label), points in series.items():
         x, y = list(points[0])[2:4]
         shown = {"panel": panel} if panel else {}
