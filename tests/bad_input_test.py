@@ -225,7 +225,7 @@ def test_a_damaged_checkpoint_is_refused_and_the_newest_good_one_named(
     data = bytearray(victim.read_bytes())
     data[len(data) // 2] ^= 1
     victim.write_bytes(bytes(data))
-    with pytest.raises(Damaged, match=rf"\b{older.name}\b") as caught:
+    with pytest.raises(Damaged, match=f"good one is step {int(older.name)} ") as caught:
         load(run)
     assert "\n" not in str(caught.value)
     assert load(run, step=int(older.name)).step == int(older.name)
