@@ -71,6 +71,14 @@ def test_padding_may_hold_anything(op):
 
 
 @pytest.mark.parametrize("op", OPS)
+@pytest.mark.parametrize("size", [1e30, 0.0, 1e-40])
+def test_extreme_inputs_stay_finite(op, size):
+    x, kernel = inputs(op, 4)
+    got = pull(np.float32(x * size), np.float32(kernel), SEGMENTS, op, 1, True, None)
+    assert all(np.isfinite(leaf).all() for leaf in got)
+
+
+@pytest.mark.parametrize("op", OPS)
 @pytest.mark.parametrize("causal", [True, False])
 def test_the_convolutions_are_those_of_pytorch(op, causal):
     torch = pytest.importorskip("torch", reason="the peer, PyTorch, is not installed")

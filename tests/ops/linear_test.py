@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from jax.test_util import check_grads
 
+from attn_research.ops import linear
 from attn_research.ops.features import elu_plus_one
 from attn_research.ops.linear import linear_attention, linear_start, linear_step
 
@@ -111,6 +112,37 @@ def test_every_form_is_the_twin(form, chunk, causal, T):
         jax.tree.leaves(got[1]), jax.tree.leaves(want[1]), strict=True
     ):
         assert error(gradient, true) < 1e-5
+
+
+@pytest.mark.parametrize("chunk", [None, 1, 5, 16, 64, 66])
+def test_every_form_ends_in_the_state_of_its_last_segment(chunk):
+    T = 65
+    q, k, v = inputs(T)
+    segments = packed(T)
+    faded = np.exp(BEFORE[None] * np.arange(T)[::-1, None])
+    last = segments == segments[:, -1:]
+    want = np.einsum("BTHM,BTHE,TH,BT->BHME", k, v, faded, last)
+    form = linear._recurrent
+    if chunk is not None:
+        form = functools.partial(linear._chunked, chunk=chunk)
+    q, k, v, decay = (np.asarray(a, np.float32) for a in (q, k, v, BEFORE))
+    run = jax.jit(functools.partial(form, strict=False))
+    _, (state,) = run(q, k, (v,), decay, segments)
+    assert error(state, want) < 2e-6
+
+
+@pytest.mark.parametrize("form", ["naive", "recurrent", "chunked"])
+def test_extreme_inputs_stay_finite(form):
+    q, k, v = inputs(17)
+    decays = np.float32(BEFORE), np.float32(AFTER)
+    ct = np.ones_like(v, np.float32)
+    for features, values in ((1e4, 1.0), (1.0, 1e30), (0.0, 0.0), (1e-40, 1e-40)):
+        scaled = [
+            np.float32(a * b) for a, b in ((q, features), (k, features), (v, values))
+        ]
+        for normalize in (True, False):
+            got = pull(*scaled, decays, packed(17), ct, False, normalize, form, 4)
+            assert all(np.isfinite(leaf).all() for leaf in jax.tree.leaves(got))
 
 
 def test_long_sequences_keep_their_digits():
