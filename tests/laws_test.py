@@ -33,13 +33,17 @@ SLOW_VARIANTS = (
 SLOW_BOTH = ("gru", "dilated")
 # Of one key the softmax is one, whatever the query.
 FLAT = {SLOW_VARIANTS[0]: ("query", "key", "table_ND")}
+# The gradient of a decay sums over all tokens, and its terms cancel to a seventh of
+# their size: 3.1e-6 and 2.0e-2 are seen, on the leaf `decay_odds`.
+LOOSE = {VARIANTS[3]: {"same": 7e-6, "narrow": 4e-2}}
 
 
 def case(spec: str, causal: bool) -> Case:
     tables = {name: mixer.Options for name, mixer in MIXERS.items()}
     mixer = MIXERS[spec.partition("(")[0]]
     options = choose(spec, tables, "mixer")
-    return Case(mixer, options, causal, spec, FLAT.get(spec, ()))
+    flat = FLAT.get(spec, ())
+    return Case(mixer, options, causal, spec, flat, **LOOSE.get(spec, {}))
 
 
 def cases():

@@ -10,13 +10,14 @@ from tests.laws.measure import FORWARD, GRADIENT, close, finite
 def law_reference(case: Case) -> None:
     """Outputs and gradients agree with the naive float64 twin."""
     graph, state = split(case)
-    want = twin(case, (1,) * LENGTH)
+    # Of bfloat16 each product rounds by 2e-3: three or four in a row stay below 1e-2.
     for dtype, forward, gradient in (
         (jnp.float32, FORWARD, GRADIENT),
-        (jnp.bfloat16, 1e-2, 2e-2),
+        (jnp.bfloat16, 1e-2, case.narrow),
     ):
         x_BTD, ct_BTD = (jnp.asarray(a, dtype) for a in inputs())
         got = pull(graph, state, x_BTD, ONES, ct_BTD)
+        want = twin(case, (1,) * LENGTH, dtype)
         close(got.y_BTD, want.y_BTD, forward, f"{dtype.__name__} output")
         close(got[1:], want[1:], gradient, f"{dtype.__name__} gradient", case.flat)
 

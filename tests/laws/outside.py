@@ -7,7 +7,7 @@ from flax import nnx
 from attn_research.functional import functional, to_params
 from attn_research.modules.contract import carry_bytes, parameters
 from tests.laws.case import LENGTH, ONES, WIDTH, Case, compiled, inputs, pull, split
-from tests.laws.measure import SAME, close
+from tests.laws.measure import close
 
 
 def law_cost(case: Case) -> None:
@@ -45,4 +45,4 @@ def law_bridge(case: Case) -> None:
         alone_BTD = model.apply(variables["params"], x_BTD)
         return linen.apply(variables, x_BTD), alone_BTD
 
-    close(*compiled(both)(inputs()[0]), SAME, "through Linen")
+    close(*compiled(both)(inputs()[0]), case.same, "through Linen")

@@ -4,7 +4,7 @@ import jax
 import numpy as np
 
 from tests.laws.case import BATCH, LENGTH, ONES, WIDTH, Case, draw, inputs, pull, split
-from tests.laws.measure import SAME, close, finite
+from tests.laws.measure import close, finite
 
 SHORT = 7
 
@@ -48,10 +48,10 @@ def packed(case: Case, offsets: tuple[int, ...], fill: np.ndarray) -> None:
     for one, offset in zip(alone, offsets, strict=True):
         inside = slice(offset, offset + SHORT)
         where = f"sequence at {offset}"
-        close(got.y_BTD[:, inside], one.y_BTD, SAME, f"{where}, output")
-        close(got.x_BTD[:, inside], one.x_BTD, SAME, f"{where}, gradient of input")
+        close(got.y_BTD[:, inside], one.y_BTD, case.same, f"{where}, output")
+        close(got.x_BTD[:, inside], one.x_BTD, case.same, f"{where}, gradient of input")
     total = jax.tree.map(lambda *leaves: sum(leaves), *(one.params for one in alone))
-    close(got.params, total, SAME, "gradient of parameters", case.flat)
+    close(got.params, total, case.same, "gradient of parameters", case.flat)
     padding_BT = segments_BT == 0
     assert not np.asarray(got.y_BTD)[padding_BT].any(), "padding has an output"
     assert not np.asarray(got.x_BTD)[padding_BT].any(), "padding has a gradient"
