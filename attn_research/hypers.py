@@ -37,14 +37,14 @@ def member(hypers: Hypers, index: int) -> Hypers:
     return Hypers(*(field[index] for field in hypers))
 
 
-def schedule(step: jax.Array, train: Train) -> jax.Array:
+def schedule(step: jax.typing.ArrayLike, train: Train) -> jax.Array:
     """The learning rate at a step (from 0) over its peak: warm-up, then the schedule.
 
     constant stays; cosine falls to 0 at the last step (Loshchilov & Hutter, 2016,
     arXiv:1608.03983); wsd stays, then falls linearly over the last `decay` of the steps
     (Hu et al., 2024, arXiv:2404.06395).
     """
-    step, warm = step.astype(jnp.float32), round(train.warmup * train.steps)
+    step, warm = jnp.asarray(step, jnp.float32), round(train.warmup * train.steps)
     rising = (step + 1) / max(warm, 1)
     done = (step - warm) / max(train.steps - warm, 1)
     if train.schedule == "cosine":

@@ -111,14 +111,15 @@ def run(
         spec, devices = task.spec, population.mesh()
         arrays = population.place(arrays, devices, shared=True)
         members_P = _start(compiled, hypers_P, devices)
-        step, spent, best, latest_P = 0, 0.0, 0, []
+        step, spent, inside, best, latest_P = 0, 0.0, 0.0, 0, []
         found = writer.restore(_shapes(_items(members_P, count)))
         if found:
             step, items, facts = found
             if not allow_inexact_resume:
                 environment.require_same(facts["environment"], environment.facts())
             members_P = _resumed(members_P, items, devices)
-            spent, best, latest_P = facts["seconds"], facts["best"], facts["latest"]
+            spent, inside = facts["seconds"], facts["advance_seconds"]
+            best, latest_P = facts["best"], facts["latest"]
         clock, saved, pace, paces = time.monotonic() - spent, step, 0.0, []
         measured = step - step % train.eval_every
 
@@ -126,6 +127,7 @@ def run(
             facts = {
                 "environment": environment.facts(),
                 "seconds": time.monotonic() - clock,
+                "advance_seconds": inside,
                 "best": best,
                 "latest": latest_P,
             }
@@ -147,6 +149,7 @@ def run(
                 members_P = compiled.advance(members_P, (arrays, np.int32(ahead)))
                 jax.block_until_ready(members_P.step)
                 pace = (time.monotonic() - began) / ahead
+                inside += pace * ahead
                 paces.append(pace / np.sum(running_P))
                 step += ahead
                 progress.step(step)
@@ -195,7 +198,8 @@ def run(
             outcome.each(test_P, count),
             spec,
         )
-        result = _result(directory, compiled, rows, time.monotonic() - clock, paces)
+        seconds = time.monotonic() - clock
+        result = _result(directory, compiled, rows, seconds, inside, paces)
         write_json(directory / layout.RESULT, result)
         (directory / layout.ERROR).unlink(missing_ok=True)
         return flags.DIVERGED if outcome.all_diverged(rows) else 0
@@ -259,14 +263,11 @@ def _shapes(tree: Any) -> Any:
 def _resumed(members_P: Member, items: dict[str, Any], devices: Any) -> Member:
     """The population as a checkpoint has it, placed on the devices that there are."""
     total = members_P.status.shape[0]
-    kept = Member(
-        params=items["params"],
-        optimizer=items["optimizer"],
-        hypers=None,
-        **items["progress"],
+    kept = members_P._replace(
+        params=items["params"], optimizer=items["optimizer"], **items["progress"]
     )
     count = kept.status.shape[0]
-    full = population.fill(kept, total)
+    full = population.fill(kept._replace(hypers=()), total)
     status_P = np.asarray(full.status).copy()
     status_P[count:] = FILLER
     full = full._replace(status=status_P)
@@ -278,6 +279,7 @@ def _result(
     compiled: Compiled,
     rows: list[dict[str, Any]],
     seconds: float,
+    inside: float,
     paces: list[float],
 ) -> dict[str, Any]:
     """What result.json holds; `step_seconds` is the median time of one model step."""
@@ -287,6 +289,7 @@ def _result(
     return {
         "cell": directory.name,
         "seconds": seconds,
+        "advance_seconds": inside,
         "compile_seconds": compiled.seconds,
         "steps_per_second": steps / seconds,
         "step_seconds": float(np.median(paces[1:] or paces)) if paces else None,

@@ -5,6 +5,6 @@ set -euo pipefail
 
 began=$SECONDS
 out=runs/recall_distance
-"$python" scripts/sweep.py --experiment=recall_distance --size=quick --out="$out" "$@"
+"$python" scripts/sweep.py --experiment=recall_distance --size=quick --out="$out" --workers=2 "$@"
 "$python" scripts/report.py "$out"
 echo "Time without the installation: $((SECONDS - began)) s"

@@ -25,7 +25,10 @@ def run(directory: str) -> int:
     study = None
     if (EXPERIMENTS / f"{name}.py").exists():
         study = selection.experiment(EXPERIMENTS, name, FLAGS.size)
-    print(report.write(directory, study))
+    written = report.write(directory, study)
+    for line in report.headlines(written.findings):
+        print(line)
+    print(f"Report: {written.path.resolve()}")
     return 0
 
 

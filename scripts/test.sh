@@ -6,4 +6,4 @@ set -euo pipefail
 "$python" -m ruff check .
 "$python" -m ruff format --check .
 "$python" -m basedpyright
-exec "$python" -m pytest "$@"
+exec "$python" -m pytest --numprocesses=2 "$@"

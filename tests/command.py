@@ -22,7 +22,7 @@ class Ended(NamedTuple):
 
 
 def command(script: str, *arguments: str) -> Ended:
-    """Runs scripts/SCRIPT.py as `__main__` with these arguments, leaving no trace of it."""
+    """Runs scripts/SCRIPT.py as `__main__` with these arguments; leaves no trace."""
     out, err, argv = io.StringIO(), io.StringIO(), sys.argv
     before, environment = set(flags.FLAGS), dict(os.environ)
     sys.argv = [script, *arguments]

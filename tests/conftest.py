@@ -1,4 +1,4 @@
-"""Every test runs strictly: no silent promotion, two CPU devices, warnings as errors."""
+"""Every test runs strictly: no silent promotion, two devices, warnings as errors."""
 
 import os
 import tempfile

@@ -79,7 +79,7 @@ def written(tmp_path_factory) -> Page:
     directory = tmp_path_factory.mktemp("planted")
     made = planted.written(directory, STUDY, spoil)
     planted.failed(directory, made[-1], f"It needs 9 GB {SCRIPT}")
-    return Page(report.write(directory, STUDY))
+    return Page(report.write(directory, STUDY).path)
 
 
 @pytest.fixture(scope="module")
@@ -237,7 +237,7 @@ def test_a_table_holds_no_formula(tmp_path):
 
 def test_a_study_that_has_not_begun(tmp_path):
     planted.written(tmp_path, STUDY, lambda cell, result: None)
-    shown = Page(report.write(tmp_path, STUDY))
+    shown = Page(report.write(tmp_path, STUDY).path)
     assert "0 of 12 cells done" in shown.text and "undecided" in shown.text
     assert not list(shown.folder.glob("*.svg"))
     assert shown.text.count("waiting") >= 12
@@ -258,7 +258,7 @@ def test_a_cell_with_one_member_and_one_whose_members_all_diverged(tmp_path):
 
     study = planted.study(patterns=("lstm", "conv"), lengths=(32,))
     planted.written(tmp_path, study, spoilt)
-    shown = Page(report.write(tmp_path))
+    shown = Page(report.write(tmp_path).path)
     assert "2 of 2 cells done" in shown.text and "undecided" in shown.text
     assert "1 diverged" in shown.text
     assert (shown.folder / "by_gap.csv").exists()

@@ -29,7 +29,14 @@ SMALL = replace(
     },
 )
 FOUR = Population(seed=(0, 1), lr=(1e-3, 1e-2))
-TIMES = {"seconds", "compile_seconds", "steps_per_second", "step_seconds", "cell"}
+TIMES = {
+    "seconds",
+    "compile_seconds",
+    "steps_per_second",
+    "step_seconds",
+    "advance_seconds",
+    "cell",
+}
 
 
 def of(pattern, **more):

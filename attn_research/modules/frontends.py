@@ -17,9 +17,9 @@ Positions = Literal["none", "learned", "sinusoid"]
 class Frontend(nnx.Module):
     """Inputs as x_BTD: tokens_BT by a table, values_BTF by a projection.
 
-    Learned or sinusoid positions restart in every segment. Tables start with variance
-    1 / D and are read times sqrt(D): the residual stream starts at one, as large as what
-    the mixers add, and a head that shares the table starts with logits of one.
+    Learned or sinusoid positions restart in every segment. Tables start with a variance
+    of 1 / D and are read times sqrt(D): the residual stream starts at one, as large as
+    what the mixers add, and a head that shares the table starts with logits of one.
     """
 
     def __init__(

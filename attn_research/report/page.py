@@ -11,7 +11,7 @@ import os
 import re
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from attn_research import layout, store
 from attn_research.analysis import statistics as stats
@@ -26,8 +26,15 @@ from attn_research.study import Finding, Study, findings, verdict
 Row = dict[str, Any]
 
 
-def write(directory: str | os.PathLike[str], study: Study | None = None) -> Path:
-    """Writes the report of a study and returns the path of its page.
+class Written(NamedTuple):
+    """The path of a page, and what its study found."""
+
+    path: Path
+    findings: list[Finding]
+
+
+def write(directory: str | os.PathLike[str], study: Study | None = None) -> Written:
+    """Writes the report of a study.
 
     `study` gives the expectations; without it the page has no verdict.
     """
@@ -55,7 +62,7 @@ def write(directory: str | os.PathLike[str], study: Study | None = None) -> Path
         environment=_environment(directory, states),
     )
     atomic_write(folder / "index.html", page)
-    return folder / "index.html"
+    return Written(folder / "index.html", found)
 
 
 def headlines(found: Sequence[Finding]) -> list[str]:

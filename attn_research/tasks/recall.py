@@ -74,8 +74,7 @@ class Recall:
                 "every pair can be overwritten"
             )
         _sizes(self.vocabulary, self.pairs, 1)
-        low, high = self._range()
-        if low is None:
+        if self.gap == "any":
             events = 2 * self.pairs + self.overwrites
             if events > self.length // 2:
                 raise BadInput(
@@ -83,6 +82,7 @@ class Recall:
                     f"pairs and queries; {events} are asked for"
                 )
             return
+        low, high = self._range()
         for gap in range(low, high + 1):
             need = self._extent(gap)
             if need > self.length:
@@ -91,9 +91,8 @@ class Recall:
                     f"length is {self.length}"
                 )
 
-    def _range(self) -> tuple[int | None, int]:
-        if self.gap == "any":
-            return None, 0
+    def _range(self) -> tuple[int, int]:
+        """The lowest and highest exact gap."""
         low, dots, high = self.gap.partition("..")
         try:
             bounds = int(low), int(high if dots else low)
