@@ -35,7 +35,7 @@ SLOW_BOTH = ("gru", "dilated")
 FLAT = {SLOW_VARIANTS[0]: ("query", "key", "table_ND")}
 # The gradient of a decay sums over all tokens, and its terms cancel to a seventh of
 # their size: 3.1e-6 and 2.0e-2 are seen, on the leaf `decay_odds`.
-LOOSE = {VARIANTS[3]: {"same": 7e-6, "narrow": 4e-2}}
+LOOSE = {"same": 7e-6, "narrow": 4e-2}
 
 
 def case(spec: str, causal: bool) -> Case:
@@ -43,7 +43,8 @@ def case(spec: str, causal: bool) -> Case:
     mixer = MIXERS[spec.partition("(")[0]]
     options = choose(spec, tables, "mixer")
     flat = FLAT.get(spec, ())
-    return Case(mixer, options, causal, spec, flat, **LOOSE.get(spec, {}))
+    loose = LOOSE if "decay=scalar" in spec else {}
+    return Case(mixer, options, causal, spec, flat, **loose)
 
 
 def cases():
