@@ -17,8 +17,8 @@ from attn_research.config import Config, Model, Population, Train
 from attn_research.config import replace as change
 from attn_research.study import Expectation, Row, Study
 
-DENSE, WIDE = "dense(heads=1,positions=rope)", 8
-WINDOW = f"window(window={WIDE},heads=1,positions=rope)"
+DENSE, WIDE = "dense(positions=rope)", 8
+WINDOW = f"window(window={WIDE},positions=rope)"
 REACH = 2 * (WIDE - 1)  # two layers, each sees itself and WIDE - 1 tokens before
 
 
@@ -45,7 +45,7 @@ QUICK = Study(
     question="Does recall depend on the distance to what is recalled?",
     claim="Attention recalls at every distance; other mixers lose what lies far back.",
     base=Config(
-        task="recall(length=32,pairs=3,vocabulary=32)",
+        task="recall(length=32,pairs=4,vocabulary=32)",
         model=Model(width=64),
         train=Train(
             steps=600,
@@ -57,17 +57,17 @@ QUICK = Study(
         ),
     ),
     axes={
-        "task.length": (16, 32),
+        "task.length": (32,),
         "model.pattern": (
             DENSE,
             WINDOW,
             "linear(heads=1)",
             "lstm",
             "conv",
-            "conv,dense(heads=1)",
+            "conv,dense",
         ),
     },
-    population=Population(seed=(0, 1), lr=(1e-3, 4e-3)),
+    population=Population(seed=(0, 1), lr=(1.5e-3, 4e-3)),
     expectations=(
         Expectation(
             "Dense attention recalls at every gap",

@@ -366,3 +366,12 @@ def test_importing_the_package_stays_light():
         [sys.executable, "-c", code], capture_output=True, text=True, env=environment
     )
     assert done.stdout.strip() == "[]", done.stderr
+
+
+def test_a_relative_directory_is_saved_to_and_read_from(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    with checkpoint.Writer("here") as writer:
+        writer.save(1, {"params": {"a": np.arange(3.0)}}, {})
+    np.testing.assert_array_equal(
+        checkpoint.read("here", ["params"])[1]["params"]["a"], np.arange(3.0)
+    )

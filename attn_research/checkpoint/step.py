@@ -69,8 +69,9 @@ def write(
             (directory / name).mkdir()
             if kept:
                 args = ocp.args.PyTreeSave(nest(kept))  # type: ignore
-                handler.save(directory / name, args=args)
-                handler.finalize(directory / name)
+                place = (directory / name).absolute()  # Orbax takes no other
+                handler.save(place, args=args)
+                handler.finalize(place)
     finally:
         handler.close()
     described = {
@@ -119,7 +120,7 @@ def read_item(directory: Path, name: str, facts: Facts) -> Leaves:
                 raise ValueError(f"{file} has another digest")
         if any(0 not in kind["shape"] for kind in kinds.values()):
             args = ocp.args.PyTreeRestore()  # type: ignore
-            leaves = paths(handler.restore(directory / name, args=args))
+            leaves = paths(handler.restore((directory / name).absolute(), args=args))
         for path, kind in kinds.items():
             if 0 in kind["shape"]:
                 leaves[path] = np.zeros(kind["shape"], kind["dtype"])
