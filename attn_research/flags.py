@@ -74,7 +74,7 @@ def given(cls: type[T], prefix: str = "") -> T:
     for field in dataclasses.fields(cls):  # type: ignore
         kind, name = hints[field.name], prefix + field.name
         nested = dataclasses.is_dataclass(kind)
-        values[field.name] = given(kind, f"{name}.") if nested else FLAGS[name].value
+        values[field.name] = given(kind, f"{name}.") if nested else FLAGS[name].value  # type: ignore
     return cls(**values)
 
 

@@ -5,5 +5,5 @@ set -euo pipefail
 
 "$python" -m ruff check .
 "$python" -m ruff format --check .
-"$python" -m basedpyright
+"$python" -m basedpyright --pythonpath "$python"
 exec "$python" -m pytest --numprocesses=2 "$@"

@@ -54,7 +54,7 @@ class Frontend(nnx.Module):
             )
         x_BTD = self.embed(inputs)
         if self.positions != "none":
-            x_BTD = x_BTD + self.at(positions(*inputs.shape[:2], segments_BT))
+            x_BTD = x_BTD + self.at(positions(inputs.shape[0], length, segments_BT))
         return x_BTD.astype(dtype)
 
     def embed(self, inputs: jax.Array) -> jax.Array:
