@@ -28,7 +28,15 @@ TINY = {
     "train.checkpoint_every": 3,
 }
 MEMBERS = Population(seed=(0, 1))
-TIMES = {"seconds", "compile_seconds", "steps_per_second", "cell", "peak_bytes"}
+TIMES = {
+    "seconds",
+    "advance_seconds",
+    "compile_seconds",
+    "steps_per_second",
+    "step_seconds",
+    "cell",
+    "peak_bytes",
+}
 
 
 def run(pattern: str, directory: Path, tell: Tell) -> None:
