@@ -7,6 +7,9 @@ holds, a convolution its kernel.
 
     python scripts/sweep.py --experiment=recall_distance --out=runs/recall_distance
     python scripts/report.py runs/recall_distance
+
+Quick size, about 4 minutes with --workers=2 on two cores: dense attention 1.000 over
+all gaps, the window of 8 0.904 within its reach and 0.070 beyond it (chance 0.063).
 """
 
 import math
