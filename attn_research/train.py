@@ -12,10 +12,9 @@ checkpoint and ends with the same bits as one that never stopped.
 import os
 import time
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 
 from attn_research import (
@@ -31,51 +30,25 @@ from attn_research import (
     tasks,
 )
 from attn_research.checkpoint import Writer
+from attn_research.compiled import (
+    Compiled,
+    items,
+    marked,
+    prepare,
+    resumed,
+    shapes,
+    start,
+)
 from attn_research.config import Config, Population
 from attn_research.durable import Journal, atomic_write, check_name, write_json
 from attn_research.interrupt import Interrupt
 from attn_research.modules import models
 from attn_research.options import BadInput, parse
-from attn_research.population import FILLER, RUNNING
-from attn_research.program import Member
+from attn_research.population import RUNNING
 from attn_research.progress import Progress
 
 DISPATCH = 1.0  # seconds that one dispatch should take: a signal waits no longer
 FLAGFILE = "flags.txt"
-
-
-class Compiled(NamedTuple):
-    """The functions of a population, compiled for its size and its devices."""
-
-    program: program.Program
-    init: Any
-    advance: Any
-    evaluate: Any
-    peak_bytes: int
-    seconds: float
-
-
-def prepare(config: Config, count: int, arrays: Any) -> Compiled:
-    """Compiles a resolved config for `count` members; allocates none of them."""
-    began = time.monotonic()
-    devices = population.mesh()
-    made = program.make(config, devices)
-    total = population.padded(count, devices.size)
-    shape = jax.ShapeDtypeStruct
-    hypers_P = hypers.Hypers(
-        shape((total,), jnp.int32), *(shape((total,), jnp.float32),) * 2
-    )
-    data = jax.tree.map(lambda leaf: shape(leaf.shape, leaf.dtype), arrays)
-    members_P = jax.eval_shape(made.init, hypers_P, ())
-    advance = jax.jit(made.advance, donate_argnums=0)
-    advance = advance.lower(members_P, (data, shape((), jnp.int32))).compile()
-    testing = shape((), jnp.bool_)
-    measure = jax.jit(made.evaluate).lower(members_P, (data, testing)).compile()
-    peak = max(memory.predict(advance), memory.predict(measure))
-    if jax.default_backend() == "cpu":  # the devices share one memory
-        peak *= devices.size
-    seconds = time.monotonic() - began
-    return Compiled(made, jax.jit(made.init), advance, measure, peak, seconds)
 
 
 def run(
@@ -110,14 +83,14 @@ def run(
         )
         spec, devices = task.spec, population.mesh()
         arrays = population.place(arrays, devices, shared=True)
-        members_P = _start(compiled, hypers_P, devices)
+        members_P = start(compiled, hypers_P, devices)
         step, spent, inside, best, latest_P = 0, 0.0, 0.0, 0, []
-        found = writer.restore(_shapes(_items(members_P, count)))
+        found = writer.restore(shapes(items(members_P, count)))
         if found:
-            step, items, facts = found
+            step, kept, facts = found
             if not allow_inexact_resume:
                 environment.require_same(facts["environment"], environment.facts())
-            members_P = _resumed(members_P, items, devices)
+            members_P = resumed(members_P, kept, devices)
             spent, inside = facts["seconds"], facts["advance_seconds"]
             best, latest_P = facts["best"], facts["latest"]
         clock, saved, pace, paces = time.monotonic() - spent, step, 0.0, []
@@ -131,7 +104,7 @@ def run(
                 "best": best,
                 "latest": latest_P,
             }
-            writer.save(step, _items(members_P, count), facts)
+            writer.save(step, items(members_P, count), facts)
 
         name = f"{parse(config.task)[0]} {models.brief(config.model.pattern)}"
         with (
@@ -166,7 +139,7 @@ def run(
                     status_P = outcome.judged(
                         np.asarray(members_P.status), latest_P, spec, train.stop_at
                     )
-                    members_P = _marked(members_P, status_P, devices)
+                    members_P = marked(members_P, status_P, devices)
                     best = outcome.best(latest_P, status_P, spec)
                     for index, metrics in enumerate(latest_P):
                         record = {"step": step, "member": index, **metrics}
@@ -228,50 +201,6 @@ def _write_down(
     layout.write_config(directory, config, members, sizes)
     lines = [*flags.lines(config), *flags.lines(members)]
     atomic_write(directory / FLAGFILE, "\n".join(lines) + "\n")
-
-
-def _start(compiled: Compiled, hypers_P: hypers.Hypers, devices: Any) -> Member:
-    """The population before its first step; the devices are filled with idle copies."""
-    count = len(hypers_P.seed)
-    total = population.padded(count, devices.size)
-    members_P = compiled.init(
-        population.place(population.fill(hypers_P, total), devices), ()
-    )
-    status_P = np.where(np.arange(total) < count, RUNNING, FILLER)
-    return _marked(members_P, status_P, devices)
-
-
-def _marked(members_P: Member, status_P: np.ndarray, devices: Any) -> Member:
-    """The population with these statuses, its running loss begun anew."""
-    fresh = population.place(
-        (status_P.astype(np.int32), np.zeros(status_P.shape, np.float32)), devices
-    )
-    return members_P._replace(status=fresh[0], loss_sum=fresh[1])
-
-
-def _items(members_P: Member, count: int) -> dict[str, Any]:
-    """What a checkpoint keeps, on the host, without the idle copies."""
-    kept = jax.tree.map(lambda leaf: np.asarray(leaf)[:count], members_P)
-    progress = {"step": kept.step, "status": kept.status, "loss_sum": kept.loss_sum}
-    return {"params": kept.params, "optimizer": kept.optimizer, "progress": progress}
-
-
-def _shapes(tree: Any) -> Any:
-    return jax.tree.map(lambda leaf: jax.ShapeDtypeStruct(leaf.shape, leaf.dtype), tree)
-
-
-def _resumed(members_P: Member, items: dict[str, Any], devices: Any) -> Member:
-    """The population as a checkpoint has it, placed on the devices that there are."""
-    total = members_P.status.shape[0]
-    kept = members_P._replace(
-        params=items["params"], optimizer=items["optimizer"], **items["progress"]
-    )
-    count = kept.status.shape[0]
-    full = population.fill(kept._replace(hypers=()), total)
-    status_P = np.asarray(full.status).copy()
-    status_P[count:] = FILLER
-    full = full._replace(status=status_P)
-    return population.place(full, devices)._replace(hypers=members_P.hypers)
 
 
 def _result(

@@ -16,7 +16,7 @@ GROUND = {"options", "config", "durable", "study"}
 MODEL = {*LEAVES, "ops", "modules"}
 RUN = {*MODEL, "hypers", "lock", "layout", "environment", "memory", "checkpoint"}
 TRAIN = {*RUN, "tasks", "population", "outcome", "program", "interrupt", "progress"}
-LAUNCH = {*TRAIN, "flags", "train", "results", "store", "launch"}
+LAUNCH = {*TRAIN, "compiled", "flags", "train", "results", "store", "launch"}
 ALLOWED = {
     "__init__": set(),
     "options": set(),
@@ -40,7 +40,8 @@ ALLOWED = {
     "population": set(),
     "outcome": {"evaluate", "hypers", "population", "tasks"},
     "program": {*MODEL, "hypers", "tasks", "population"},
-    "train": {*TRAIN, "flags"},
+    "compiled": {"config", "hypers", "memory", "population", "program"},
+    "train": {*TRAIN, "compiled", "flags"},
     "results": {*GROUND, "layout"},
     "store": {*RUN, "study", "results"},
     "launch": LAUNCH,
