@@ -22,22 +22,29 @@ class Functional(NamedTuple):
     """Pure `init(key)`, `apply(params, *args, method=None, **kwargs)`, `bind(params)`.
 
     `apply` calls the module, or the named method of it; `bind` gives the module back.
+    `rates` is a tree like the parameters: the share of the learning rate that a
+    parameter was declared with (`nnx.Param(value, rate=0.1)`), or None.
     """
 
     init: Callable[[jax.Array], Params]
     apply: Callable[..., Any]
     bind: Callable[[Mapping[str, Any]], Any]
+    rates: Params
 
 
-def to_params(state: Any) -> Params:
-    """The parameters of an `nnx.State` as nested dicts with string keys."""
+def to_params(state: Any, read: Callable[[Any], Any] | None = None) -> Params:
+    """What `read` (by default the value) says of each variable of an `nnx.State`.
+
+    As nested dicts with string keys.
+    """
+    read = read or (lambda variable: variable.get_value())
     params: Params = {}
     for path, value in nnx.to_flat_state(state):
         *groups, name = map(str, path)
         node = params
         for group in groups:
             node = node.setdefault(group, {})
-        node[name] = value.get_value() if isinstance(value, nnx.Variable) else value
+        node[name] = read(value) if isinstance(value, nnx.Variable) else value
     return params
 
 
@@ -99,4 +106,5 @@ def functional(constructor: Callable[..., nnx.Module]) -> Functional:
         call = module if method is None else getattr(module, method)
         return call(*args, **kwargs)
 
-    return Functional(init, apply, bind)
+    rates = to_params(state, lambda variable: variable.get_metadata().get("rate"))
+    return Functional(init, apply, bind, rates)

@@ -57,20 +57,37 @@ def schedule(step: jax.typing.ArrayLike, train: Train) -> jax.Array:
     return jnp.where(step < warm, rising, falling)
 
 
-def optimizer(hypers: Hypers, train: Train) -> optax.GradientTransformation:
+def optimizer(
+    hypers: Hypers, train: Train, rates: Any = None
+) -> optax.GradientTransformation:
     """AdamW with warm-up, schedule and clipping; weight decay on matrices only.
 
-    Built inside the step from traced `hypers`; everything it holds is per member
-    (Loshchilov & Hutter, 2017, arXiv:1711.05101).
+    `rates` (of `functional`) gives some parameters a share of the learning rate; these
+    are not decayed either, as is the custom for the dynamics of state-space models (Gu
+    et al., 2021, arXiv:2111.00396). Built inside the step from traced `hypers`;
+    everything it holds is per member (Loshchilov & Hutter, 2017, arXiv:1711.05101).
     """
+
+    def decayed(params: Any) -> Any:
+        if rates is None:
+            return jax.tree.map(lambda leaf: leaf.ndim >= 2, params)
+        return jax.tree.map(
+            lambda leaf, rate: leaf.ndim >= 2 and rate is None, params, rates
+        )
+
+    def share(updates: Any, params: Any = None) -> Any:
+        del params
+        if rates is None:
+            return updates
+        return jax.tree.map(
+            lambda leaf, rate: leaf if rate is None else leaf * rate, updates, rates
+        )
+
     clip = optax.clip_by_global_norm(train.clip) if train.clip else optax.identity()
     return optax.chain(
         clip,
         optax.scale_by_adam(),
-        optax.add_decayed_weights(hypers.weight_decay, mask=_matrices),
+        optax.add_decayed_weights(hypers.weight_decay, mask=decayed),
+        optax.stateless(share),
         optax.scale_by_schedule(lambda step: -hypers.lr * schedule(step, train)),
     )
-
-
-def _matrices(params: Any) -> Any:
-    return jax.tree.map(lambda leaf: leaf.ndim >= 2, params)

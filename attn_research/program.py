@@ -136,7 +136,7 @@ def make(config: Config, onto: Mesh) -> Program:
         params = model.init(jax.random.fold_in(root, INIT))
         return Member(
             params=params,
-            optimizer=optimizer(hypers, train).init(params),
+            optimizer=optimizer(hypers, train, model.rates).init(params),
             step=jnp.zeros((), jnp.int32),
             status=jnp.full((), RUNNING, jnp.int32),
             loss_sum=jnp.zeros((), jnp.float32),
@@ -164,7 +164,7 @@ def make(config: Config, onto: Mesh) -> Program:
             return evaluate.mean(loss, labelled.weights)
 
         loss, grads = jax.value_and_grad(loss_of)(member.params)
-        transform = optimizer(member.hypers, train)
+        transform = optimizer(member.hypers, train, model.rates)
         with jax.numpy_dtype_promotion("standard"):  # optax mixes counts and rates
             updates, state = transform.update(grads, member.optimizer, member.params)
             params = optax.apply_updates(member.params, updates)

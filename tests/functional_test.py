@@ -9,7 +9,7 @@ import pytest
 from flax import nnx
 
 from attn_research.functional import functional, mismatch
-from attn_research.modules.contract import Projection
+from attn_research.modules.contract import Projection, dynamics
 
 
 class Affine(nnx.Module):
@@ -137,3 +137,18 @@ def test_parameters_of_another_model_are_refused(changed, sentence):
     with pytest.raises(ValueError, match=re.escape(sentence)) as caught:
         AFFINE.bind(changed)
     assert "\n" not in str(caught.value)
+
+
+def test_rates_are_what_the_parameters_were_declared_with():
+    class Slow(nnx.Module):
+        def __init__(self, *, rngs: nnx.Rngs):
+            self.affine = Affine(2, rngs=rngs)
+            self.pole = dynamics(jnp.ones(2), rate=0.25)
+
+        def __call__(self, x_D: jax.Array) -> jax.Array:
+            return self.affine(x_D) * self.pole.get_value()
+
+    assert functional(Slow).rates == {
+        "affine": {"scale": None, "shift": None},
+        "pole": 0.25,
+    }

@@ -6,7 +6,8 @@ import pytest
 from flax import nnx
 
 from attn_research.functional import functional
-from attn_research.modules import MIXERS
+from attn_research.modules import BOTH_WAYS_ONLY, MIXERS
+from attn_research.modules.contract import Preset
 from attn_research.options import choose
 from tests.broken_mixers import BROKEN
 from tests.laws import LAWS
@@ -31,6 +32,16 @@ SLOW_VARIANTS = (
 
 # Of these a second direction is another program for little: the same op, mirrored.
 SLOW_BOTH = ("gru", "dilated")
+# The laws that a setting alone can break.
+OF_THE_SETTING = (
+    "shape",
+    "causality",
+    "padding",
+    "packing",
+    "step",
+    "reference",
+    "cost",
+)
 # Of one key the softmax is one, whatever the query.
 FLAT = {SLOW_VARIANTS[0]: ("query", "key", "table_ND")}
 # The gradient of a decay sums over all tokens, and its terms cancel to a seventh of
@@ -48,19 +59,26 @@ def case(spec: str, causal: bool) -> Case:
 
 
 def cases():
-    """Every mixer both ways, and its variants; most of these only under -m slow."""
+    """Every law for every mixer both ways, and for variants; some only under -m slow.
+
+    A preset runs the programs of its module at another setting: the laws that depend on
+    the setting are quick.
+    """
     for spec in (*MIXERS, *VARIANTS, *SLOW_VARIANTS):
-        for causal in (True, False):
-            quick = causal and spec not in SLOW_VARIANTS
+        name = spec.partition("(")[0]
+        ways = (False,) if name in BOTH_WAYS_ONLY else (True, False)
+        for causal in ways:
+            quick = causal is ways[0] and spec not in SLOW_VARIANTS
             quick |= spec in MIXERS and spec not in SLOW_BOTH
             one = case(spec, causal)
-            yield pytest.param(
-                one, id=str(one), marks=() if quick else pytest.mark.slow
-            )
+            for law in LAWS:
+                if isinstance(MIXERS[name], Preset) and spec == name:
+                    quick = causal is ways[0] and law in OF_THE_SETTING
+                marks = () if quick else pytest.mark.slow
+                yield pytest.param(one, law, id=f"{law}-{one}", marks=marks)
 
 
-@pytest.mark.parametrize("law", LAWS)
-@pytest.mark.parametrize("case", list(cases()))
+@pytest.mark.parametrize("case, law", list(cases()))
 def test_law(case, law):
     LAWS[law](case)
 

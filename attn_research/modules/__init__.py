@@ -20,4 +20,7 @@ MIXERS: dict[str, Any] = {
     "dilated": Dilated,
 }
 
-__all__ = ["MIXERS"]
+# Without a causal form: an output mixes all positions before any mask could tell.
+BOTH_WAYS_ONLY: frozenset[str] = frozenset()
+
+__all__ = ["BOTH_WAYS_ONLY", "MIXERS"]

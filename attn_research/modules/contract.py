@@ -9,8 +9,9 @@ sequences, each contiguous; positions and states restart in every segment, no se
 sees another, and the output at padding is exactly zero. None means one full segment.
 """
 
+import dataclasses
 import math
-from typing import Any, NamedTuple, Protocol
+from typing import Any, NamedTuple, Protocol, get_type_hints
 
 import jax
 import jax.numpy as jnp
@@ -30,6 +31,43 @@ class Cost(NamedTuple):
     params: int
     flops: int
     state_bytes: int
+
+
+@dataclasses.dataclass(frozen=True)
+class Preset:
+    """A mixer of the table: its class, and its options with defaults of their own."""
+
+    module: Any
+    Options: type
+
+    def __call__(self, options: Any, **sizes: Any) -> "Mixer":
+        return self.module(options, **sizes)
+
+
+def preset(module: Any, **defaults: Any) -> Preset:
+    """`module` under a name of its own in `MIXERS`, where these are the defaults."""
+    fields = {field.name: field for field in dataclasses.fields(module.Options)}
+    hints = get_type_hints(module.Options)
+    changed = [
+        (
+            name,
+            hints[name],
+            dataclasses.field(default=value, metadata=fields[name].metadata),
+        )
+        for name, value in defaults.items()
+    ]
+    options = dataclasses.make_dataclass(
+        module.Options.__name__,
+        changed,
+        bases=(module.Options,),
+        frozen=True,
+    )
+    return Preset(module, options)
+
+
+def dynamics(value: jax.Array, rate: float = 0.1) -> nnx.Param:
+    """A parameter that sets how a state evolves: trained slower, never decayed."""
+    return nnx.Param(value, rate=rate)
 
 
 class Mixer(Protocol):

@@ -1,0 +1,51 @@
+"""Schedules and the optimizer: what is decayed, what learns at a rate of its own."""
+
+import dataclasses
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+import pytest
+
+from attn_research.config import Population, Train
+from attn_research.hypers import Hypers, grid, optimizer, schedule
+
+TRAIN = Train(steps=100, warmup=0.1, clip=0.0)
+
+
+def test_a_grid_is_every_combination():
+    hypers_P = grid(Population(seed=(0, 1), lr=(0.1, 0.2), weight_decay=(0.0, 1.0)))
+    points = set(zip(*(np.asarray(field).tolist() for field in hypers_P), strict=True))
+    assert len(hypers_P.seed) == len(points) == 8
+
+
+@pytest.mark.parametrize(
+    "kind, want",
+    [
+        ("constant", {9: 1.0, 55: 1.0, 99: 1.0}),
+        ("cosine", {10: 1.0, 55: 0.5, 100: 0.0}),
+        ("wsd", {55: 1.0, 79: 1.0, 90: 0.5, 100: 0.0}),
+    ],
+)
+def test_schedules_at_known_steps(kind, want):
+    train = dataclasses.replace(TRAIN, schedule=kind, decay=0.2)
+    assert float(schedule(0, train)) == pytest.approx(0.1)
+    for step, share in want.items():
+        assert float(schedule(step, train)) == pytest.approx(share, abs=1e-6)
+
+
+def test_decay_and_rates_reach_the_parameters_they_are_for():
+    params = {"matrix": jnp.ones((2, 2)), "bias": jnp.ones(2), "pole": jnp.ones((2, 2))}
+    rates = {"matrix": None, "bias": None, "pole": 0.25}
+    hypers = Hypers(seed=0, lr=0.01, weight_decay=0.5)
+    train = dataclasses.replace(TRAIN, schedule="constant", warmup=0.0)
+    transform = optimizer(hypers, train, rates)
+    grads = jax.tree.map(jnp.ones_like, params)
+    with jax.numpy_dtype_promotion("standard"):
+        updates, _ = transform.update(grads, transform.init(params), params)
+        moved = optax.apply_updates(params, updates)
+    # The first step of Adam is the learning rate itself, against the gradient.
+    np.testing.assert_allclose(moved["bias"], 1 - 0.01, rtol=1e-5)
+    np.testing.assert_allclose(moved["matrix"], 1 - 0.01 * 1.5, rtol=1e-5)
+    np.testing.assert_allclose(moved["pole"], 1 - 0.01 * 0.25, rtol=1e-5)
