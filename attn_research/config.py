@@ -33,19 +33,38 @@ class Model:
     pattern: str = option(
         "dense",
         "Mixers from the first layer up, as name(option=value,...), separated by "
-        "commas; the pattern repeats over the depth.",
+        "commas; the pattern repeats over the depth. Within a layer + puts mixers one "
+        "after another and | side by side.",
     )
-    layers: int = option(2, "Number of layers.", low=1, high=1000)
+    layers: int = option(2, "Number of layers of the pattern.", low=1, high=1000)
+    stem: str | None = option(
+        None, "A pattern of layers below the others, once: a convolutional stem, say."
+    )
+    scan: bool = option(
+        False,
+        "Run the repeats of the pattern as one compiled loop: deep models compile as "
+        "fast as shallow ones.",
+    )
     width: int = option(64, "Width D of the residual stream.", low=1)
     mlp: Literal["none", "gelu", "swiglu"] = option(
         "none", "Kind of MLP after each mixer."
     )
     mlp_ratio: float = option(4.0, "Hidden width of the MLP over the width.", above=0)
+    macaron: bool = option(
+        False, "Half of an MLP before the mixers, half after, as in the Conformer."
+    )
     norm: Literal["layer", "rms"] = option("layer", "Kind of normalisation.")
+    norm_at: Literal["pre", "post"] = option(
+        "pre", "Normalise what a branch reads, or the stream after it was added."
+    )
+    residual: Literal["serial", "parallel"] = option(
+        "serial", "Branches of a layer one after another, or all from one norm."
+    )
     positions: Literal["none", "learned", "sinusoid"] = option(
         "none", "Positions added to the input of the first layer."
     )
     tied: bool = option(True, "The output head shares the token embedding.")
+    embed_norm: bool = option(False, "Normalise the input of the first layer.")
     embed_dropout: float = option(
         0.0, "Dropout rate on the input embedding.", low=0, below=1
     )

@@ -18,18 +18,28 @@ from flax import nnx
 Params = dict[str, Any]
 
 
+class Trait(NamedTuple):
+    """`rate`: the share of the learning rate of `nnx.Param(value, rate=0.1)`, or None.
+
+    `matrix`: whether one layer's parameter has two axes or more; `stacked=1` tells of
+    a leading axis over layers.
+    """
+
+    rate: float | None
+    matrix: bool
+
+
 class Functional(NamedTuple):
     """Pure `init(key)`, `apply(params, *args, method=None, **kwargs)`, `bind(params)`.
 
     `apply` calls the module, or the named method of it; `bind` gives the module back.
-    `rates` is a tree like the parameters: the share of the learning rate that a
-    parameter was declared with (`nnx.Param(value, rate=0.1)`), or None.
+    `traits` is a tree like the parameters: what each was declared as.
     """
 
     init: Callable[[jax.Array], Params]
     apply: Callable[..., Any]
     bind: Callable[[Mapping[str, Any]], Any]
-    rates: Params
+    traits: Params
 
 
 def to_params(state: Any, read: Callable[[Any], Any] | None = None) -> Params:
@@ -106,5 +116,10 @@ def functional(constructor: Callable[..., nnx.Module]) -> Functional:
         call = module if method is None else getattr(module, method)
         return call(*args, **kwargs)
 
-    rates = to_params(state, lambda variable: variable.get_metadata().get("rate"))
-    return Functional(init, apply, bind, rates)
+    return Functional(init, apply, bind, to_params(state, _trait))
+
+
+def _trait(variable: nnx.Variable) -> Trait:
+    declared = variable.get_metadata()
+    axes = variable.get_value().ndim - declared.get("stacked", 0)
+    return Trait(declared.get("rate"), axes >= 2)

@@ -13,6 +13,7 @@ import numpy as np
 import optax
 
 from attn_research.config import Population, Train
+from attn_research.functional import Trait
 
 
 class Hypers(NamedTuple):
@@ -58,29 +59,33 @@ def schedule(step: jax.typing.ArrayLike, train: Train) -> jax.Array:
 
 
 def optimizer(
-    hypers: Hypers, train: Train, rates: Any = None
+    hypers: Hypers, train: Train, traits: Any = None
 ) -> optax.GradientTransformation:
     """AdamW with warm-up, schedule and clipping; weight decay on matrices only.
 
-    `rates` (of `functional`) gives some parameters a share of the learning rate; these
+    `traits` (of `functional`) gives some parameters a share of the learning rate; these
     are not decayed either, as is the custom for the dynamics of state-space models (Gu
     et al., 2021, arXiv:2111.00396). Built inside the step from traced `hypers`;
     everything it holds is per member (Loshchilov & Hutter, 2017, arXiv:1711.05101).
     """
 
+    def trait_of(params: Any) -> Any:
+        if traits is not None:
+            return traits
+        return jax.tree.map(lambda leaf: Trait(None, leaf.ndim >= 2), params)
+
     def decayed(params: Any) -> Any:
-        if rates is None:
-            return jax.tree.map(lambda leaf: leaf.ndim >= 2, params)
         return jax.tree.map(
-            lambda leaf, rate: leaf.ndim >= 2 and rate is None, params, rates
+            lambda _, trait: trait.matrix and trait.rate is None,
+            params,
+            trait_of(params),
         )
 
     def share(updates: Any, params: Any = None) -> Any:
-        del params
-        if rates is None:
-            return updates
         return jax.tree.map(
-            lambda leaf, rate: leaf if rate is None else leaf * rate, updates, rates
+            lambda leaf, trait: leaf if trait.rate is None else leaf * trait.rate,
+            updates,
+            trait_of(params),
         )
 
     clip = optax.clip_by_global_norm(train.clip) if train.clip else optax.identity()

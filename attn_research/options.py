@@ -145,8 +145,8 @@ def build(cls: type[T], options: Mapping[str, Any], where: str) -> T:
 # --- the grammar of specs ------------------------------------------------------------
 
 
-def split(text: str) -> list[str]:
-    """The parts of `text` between commas outside brackets and quotes."""
+def split(text: str, mark: str = ",") -> list[str]:
+    """The parts of `text` between commas (or `mark`) outside brackets and quotes."""
     parts, depth, quoted, current = [], 0, False, ""
     for char in text:
         quoted ^= char == '"'
@@ -154,7 +154,7 @@ def split(text: str) -> list[str]:
             depth += (char == "(") - (char == ")")
             if depth < 0:
                 break
-            if char == "," and depth == 0:
+            if char == mark and depth == 0:
                 parts.append(current.strip())
                 current = ""
                 continue

@@ -20,7 +20,7 @@ from attn_research import evaluate, tasks
 from attn_research.config import Config
 from attn_research.functional import Functional, Params
 from attn_research.hypers import Hypers, optimizer
-from attn_research.modules import models
+from attn_research.modules import models, pattern
 from attn_research.modules.contract import Cost
 from attn_research.population import (
     DIVERGED,
@@ -74,12 +74,13 @@ def resolve(config: Config) -> Config:
 
     Raises `BadInput` where the model cannot be built or its parts do not fit.
     """
-    pattern = models.resolve(config.model.pattern)
-    resolved = dataclasses.replace(
-        config,
-        task=tasks.resolve(config.task),
-        model=dataclasses.replace(config.model, pattern=pattern),
+    model = config.model
+    model = dataclasses.replace(
+        model,
+        pattern=pattern.resolve(model.pattern),
+        stem=pattern.resolve(model.stem) if model.stem else None,
     )
+    resolved = dataclasses.replace(config, task=tasks.resolve(config.task), model=model)
     cost(resolved)  # builds the shapes
     return resolved
 
@@ -136,7 +137,7 @@ def make(config: Config, onto: Mesh) -> Program:
         params = model.init(jax.random.fold_in(root, INIT))
         return Member(
             params=params,
-            optimizer=optimizer(hypers, train, model.rates).init(params),
+            optimizer=optimizer(hypers, train, model.traits).init(params),
             step=jnp.zeros((), jnp.int32),
             status=jnp.full((), RUNNING, jnp.int32),
             loss_sum=jnp.zeros((), jnp.float32),
@@ -164,7 +165,7 @@ def make(config: Config, onto: Mesh) -> Program:
             return evaluate.mean(loss, labelled.weights)
 
         loss, grads = jax.value_and_grad(loss_of)(member.params)
-        transform = optimizer(member.hypers, train, model.rates)
+        transform = optimizer(member.hypers, train, model.traits)
         with jax.numpy_dtype_promotion("standard"):  # optax mixes counts and rates
             updates, state = transform.update(grads, member.optimizer, member.params)
             params = optax.apply_updates(member.params, updates)

@@ -42,7 +42,7 @@ from attn_research.compiled import (
 from attn_research.config import Config, Population
 from attn_research.durable import Journal, atomic_write, check_name, write_json
 from attn_research.interrupt import Interrupt
-from attn_research.modules import models
+from attn_research.modules import pattern
 from attn_research.options import BadInput, parse
 from attn_research.population import RUNNING
 from attn_research.progress import Progress
@@ -106,7 +106,7 @@ def run(
             }
             writer.save(step, items(members_P, count), facts)
 
-        name = f"{parse(config.task)[0]} {models.brief(config.model.pattern)}"
+        name = f"{parse(config.task)[0]} {pattern.brief(config.model.pattern)}"
         with (
             Journal(directory / layout.METRICS, lambda r: r["step"] <= step) as journal,
             Progress(name, train.steps, step, spec.metrics[0], spec.goal) as progress,

@@ -51,11 +51,11 @@ def test_every_cell_of_the_quick_study_can_be_built(name):
 @pytest.mark.parametrize("name", NAMES)
 def test_every_cell_of_the_full_study_is_known(name):
     from attn_research import tasks
-    from attn_research.modules import models
+    from attn_research.modules import pattern
 
     for cell in cells(module(name).STUDIES["full"]):
         tasks.resolve(cell.config.task)
-        models.resolve(cell.config.model.pattern)
+        pattern.resolve(cell.config.model.pattern)
 
 
 @pytest.mark.parametrize("name", NAMES)

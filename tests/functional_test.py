@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from flax import nnx
 
-from attn_research.functional import functional, mismatch
+from attn_research.functional import Trait, functional, mismatch
 from attn_research.modules.contract import Projection, dynamics
 
 
@@ -139,7 +139,7 @@ def test_parameters_of_another_model_are_refused(changed, sentence):
     assert "\n" not in str(caught.value)
 
 
-def test_rates_are_what_the_parameters_were_declared_with():
+def test_traits_are_what_the_parameters_were_declared_with():
     class Slow(nnx.Module):
         def __init__(self, *, rngs: nnx.Rngs):
             self.affine = Affine(2, rngs=rngs)
@@ -148,7 +148,7 @@ def test_rates_are_what_the_parameters_were_declared_with():
         def __call__(self, x_D: jax.Array) -> jax.Array:
             return self.affine(x_D) * self.pole.get_value()
 
-    assert functional(Slow).rates == {
-        "affine": {"scale": None, "shift": None},
-        "pole": 0.25,
+    assert functional(Slow).traits == {
+        "affine": {"scale": Trait(None, False), "shift": Trait(None, False)},
+        "pole": Trait(0.25, False),
     }

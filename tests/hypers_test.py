@@ -9,6 +9,7 @@ import optax
 import pytest
 
 from attn_research.config import Population, Train
+from attn_research.functional import Trait
 from attn_research.hypers import Hypers, grid, optimizer, schedule
 
 TRAIN = Train(steps=100, warmup=0.1, clip=0.0)
@@ -37,10 +38,14 @@ def test_schedules_at_known_steps(kind, want):
 
 def test_decay_and_rates_reach_the_parameters_they_are_for():
     params = {"matrix": jnp.ones((2, 2)), "bias": jnp.ones(2), "pole": jnp.ones((2, 2))}
-    rates = {"matrix": None, "bias": None, "pole": 0.25}
+    traits = {
+        "matrix": Trait(None, matrix=True),
+        "bias": Trait(None, matrix=False),
+        "pole": Trait(0.25, matrix=True),
+    }
     hypers = Hypers(seed=0, lr=0.01, weight_decay=0.5)
     train = dataclasses.replace(TRAIN, schedule="constant", warmup=0.0)
-    transform = optimizer(hypers, train, rates)
+    transform = optimizer(hypers, train, traits)
     grads = jax.tree.map(jnp.ones_like, params)
     with jax.numpy_dtype_promotion("standard"):
         updates, _ = transform.update(grads, transform.init(params), params)

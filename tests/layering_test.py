@@ -26,7 +26,7 @@ ALLOWED = {
     "evaluate": set(),
     "study": {"options", "config"},
     "flags": {"options", "config"},
-    "hypers": {"config"},
+    "hypers": {"config", "functional"},
     "ops": set(),
     "modules": {"options", "config", "functional", "ops"},
     "tasks": {"options", "config", "ops"},

@@ -1,118 +1,166 @@
-"""A layer: a mixer and, where wanted, an MLP, each on a residual branch."""
+"""A layer: its mixers and, where wanted, an MLP, each on a residual branch."""
 
-from typing import Any, Literal
+from collections.abc import Callable, Sequence
+from typing import Any
 
 import jax
 import jax.numpy as jnp
 from flax import nnx
 
-from attn_research.modules.contract import (
-    Carry,
-    Cost,
-    Mixer,
-    Projection,
-    parameters,
-)
+from attn_research.config import Model
+from attn_research.modules.contract import Carry, Cost, Mixer, parameters
+from attn_research.modules.mlp import MLP
 from attn_research.modules.norm import Norm
 from attn_research.ops.dropout import dropout
+from attn_research.options import BadInput
 
-
-class MLP(nnx.Module):
-    """gelu(x W_in) W_out, or (silu(x W_gate) * x W_in) W_out for "swiglu".
-
-    The hidden width is the same for both, so "swiglu" has half as many parameters more.
-    Shazeer, 2020, arXiv:2002.05202.
-    """
-
-    def __init__(
-        self,
-        width: int,
-        hidden: int,
-        *,
-        kind: Literal["gelu", "swiglu"],
-        rngs: nnx.Rngs,
-    ):
-        self.gated = kind == "swiglu"
-        self.input = Projection(width, (1 + self.gated) * hidden, rngs=rngs, bias=True)
-        self.out = Projection(hidden, width, rngs=rngs, bias=True)
-
-    def __call__(self, x: jax.Array) -> jax.Array:
-        if not self.gated:
-            return self.out(jax.nn.gelu(self.input(x)))
-        gate, up = jnp.split(self.input(x), 2, axis=-1)
-        return self.out(jax.nn.silu(gate) * up)
-
-    def products(self) -> int:
-        """Multiply-adds for one token."""
-        return self.input.kernel.get_value().size + self.out.kernel.get_value().size
+Branch = Callable[[jax.Array], jax.Array]
 
 
 class Block(nnx.Module):
-    """x + dropout(mixer(norm(x))), then the same with an MLP unless it is "none".
+    """Residual branches one after another: the mixers, then the MLP unless "none".
 
-    Pre-norm, so that the residual stream passes untouched (Xiong et al., 2020,
-    arXiv:2002.04745). The output at padding is finite and means nothing.
+    norm_at "pre": x + f(norm(x)), the stream passes untouched (Xiong et al., 2020,
+    arXiv:2002.04745); "post": norm(x + f(x)) (Vaswani et al., 2017, arXiv:1706.03762).
+    residual "parallel": x + sum of f(norm(x)) over the branches, with one norm
+    (Chowdhery et al., 2022, arXiv:2204.02311). With `macaron` half an MLP stands before
+    `reads` takes a second sequence, the context, beside its own. The output at padding
+    is finite and means nothing.
     """
 
     def __init__(
         self,
-        mixer: Mixer,
+        mixers: Sequence[Mixer],
+        model: Model,
         *,
-        width: int,
-        mlp: Literal["none", "gelu", "swiglu"],
-        mlp_ratio: float,
-        norm: Literal["layer", "rms"],
-        dropout: float,
         rngs: nnx.Rngs,
+        cross: Any = None,
     ):
-        self.mixer, self.width, self.rate = mixer, width, dropout
-        self.mixer_norm = Norm(width, kind=norm, rngs=rngs)
-        if mlp == "none":
-            self.mlp_norm = self.mlp = None
-        else:
-            hidden = max(1, round(width * mlp_ratio))
-            self.mlp_norm = Norm(width, kind=norm, rngs=rngs)
-            self.mlp = MLP(width, hidden, kind=mlp, rngs=rngs)
+        self.model = model
+        if model.residual == "parallel" and (model.norm_at == "post" or model.macaron):
+            raise BadInput(
+                "Parallel branches share one norm before them; norm_at=pre and no "
+                "macaron are allowed with residual=parallel"
+            )
+        if model.macaron and model.mlp == "none":
+            raise BadInput("A macaron layer halves its MLP; mlp is none, not gelu")
+        self.mixers = nnx.List(mixers)
+        self.cross = cross
+        hidden = max(1, round(model.width * model.mlp_ratio))
+        count = (model.mlp != "none") + model.macaron
+        self.mlps = nnx.List(
+            MLP(model.width, hidden, kind=model.mlp, rngs=rngs)  # type: ignore
+            for _ in range(count)
+        )
+        branches = len(mixers) + (cross is not None) + count
+        norms = 1 if model.residual == "parallel" else branches
+        self.norms = nnx.List(
+            Norm(model.width, kind=model.norm, rngs=rngs) for _ in range(norms)
+        )
 
     def __call__(
         self,
         x_BTD: jax.Array,
         segments_BT: jax.Array | None = None,
         key: jax.Array | None = None,
+        context_BSD: jax.Array | None = None,
+        context_segments_BS: jax.Array | None = None,
     ) -> jax.Array:
         """y_BTD; `key` draws the dropout masks, None is without dropout."""
-        mixer_key, mlp_key = (None, None) if key is None else jax.random.split(key)
-        y_BTD = self.mixer(self.mixer_norm(x_BTD), segments_BT)
-        x_BTD = x_BTD + dropout(y_BTD, self.rate, mixer_key)
-        if self.mlp is None or self.mlp_norm is None:
-            return x_BTD
-        y_BTD = self.mlp(self.mlp_norm(x_BTD))
-        return x_BTD + dropout(y_BTD, self.rate, mlp_key)
+        mixing = [_sequence(mixer, segments_BT) for mixer in self.mixers]
+        if self.cross is not None:
+            mixing.append(
+                lambda x_BTD: self.cross(
+                    x_BTD,
+                    segments_BT,
+                    context_BSD=context_BSD,
+                    context_segments_BS=context_segments_BS,
+                )
+            )
+        return self._flow(x_BTD, mixing, key)
 
-    def start(self, batch: int, length: int, dtype: Any = jnp.float32) -> Carry:
-        """The decoding state of the mixer."""
-        return self.mixer.start(batch, length, dtype)
+    def start(
+        self,
+        batch: int,
+        length: int,
+        dtype: Any = jnp.float32,
+        context_BSD: jax.Array | None = None,
+        context_segments_BS: jax.Array | None = None,
+    ) -> Carry:
+        """The decoding state of each mixer, and what is kept of the context."""
+        carries = [mixer.start(batch, length, dtype) for mixer in self.mixers]
+        if self.cross is not None:
+            carries.append(
+                self.cross.start(
+                    batch,
+                    length,
+                    dtype,
+                    context_BSD=context_BSD,
+                    context_segments_BS=context_segments_BS,
+                )
+            )
+        return tuple(carries)
 
     def step(self, x_BD: jax.Array, carry: Carry) -> tuple[jax.Array, Carry]:
         """y_BD of one token, and the next carry."""
-        y_BD, carry = self.mixer.step(self.mixer_norm(x_BD), carry)
-        x_BD = x_BD + y_BD
-        if self.mlp is not None and self.mlp_norm is not None:
-            x_BD = x_BD + self.mlp(self.mlp_norm(x_BD))
-        return x_BD, carry
+        mixers = [*self.mixers, *([] if self.cross is None else [self.cross])]
+        carries: list[Carry] = []
+
+        def stepping(mixer: Mixer, state: Carry) -> Branch:
+            def mix(x_BD: jax.Array) -> jax.Array:
+                y_BD, after = mixer.step(x_BD, state)
+                carries.append(after)
+                return y_BD
+
+            return mix
+
+        mixing = [stepping(m, s) for m, s in zip(mixers, carry, strict=True)]
+        return self._flow(x_BD, mixing, None), tuple(carries)
 
     def cost(self, length: int) -> Cost:
-        """The mixer's cost with the parameters of all and the products of the MLP."""
-        cost = self.mixer.cost(length)
-        products = 0
-        if self.mlp is not None:
-            products = self.mlp.products()
+        """The mixers' cost with the parameters of all and the products of the MLPs."""
+        costs = [mixer.cost(length) for mixer in self.mixers]
+        products = sum(mlp.products() for mlp in self.mlps)
         return Cost(
             params=parameters(self),
-            flops=cost.flops + 2 * length * products,
-            state_bytes=cost.state_bytes,
+            flops=sum(cost.flops for cost in costs) + 2 * length * products,
+            state_bytes=sum(cost.state_bytes for cost in costs),
         )
 
     def reach(self, length: int) -> int:
-        """How many tokens back an output depends on: as far as the mixer's."""
-        return self.mixer.reach(length)
+        """How many tokens back an output depends on: the mixers' reaches, summed."""
+        reaches = [mixer.reach(length) for mixer in self.mixers]
+        serial = self.model.residual == "serial"
+        return min(length, sum(reaches) if serial else max(reaches))
+
+    def _flow(
+        self, x: jax.Array, mixing: Sequence[Branch], key: jax.Array | None
+    ) -> jax.Array:
+        """x through every branch, in order."""
+        branches = [*mixing, *self.mlps]
+        if self.model.macaron:
+            first, last = self.mlps
+            branches = [_half(first), *mixing, _half(last)]
+        keys = [None] * len(branches)
+        if key is not None:
+            keys = list(jax.random.split(key, len(branches)))
+        rate = self.model.dropout
+        if self.model.residual == "parallel":
+            normed = self.norms[0](x)
+            for branch, one in zip(branches, keys, strict=True):
+                x = x + dropout(branch(normed), rate, one)
+            return x
+        for branch, norm, one in zip(branches, self.norms, keys, strict=True):
+            if self.model.norm_at == "pre":
+                x = x + dropout(branch(norm(x)), rate, one)
+            else:
+                x = norm(x + dropout(branch(x), rate, one))
+        return x
+
+
+def _sequence(mixer: Mixer, segments_BT: jax.Array | None) -> Branch:
+    return lambda x_BTD: mixer(x_BTD, segments_BT)
+
+
+def _half(mlp: MLP) -> Branch:
+    return lambda x: 0.5 * mlp(x)

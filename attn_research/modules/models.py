@@ -6,9 +6,7 @@ A model is built from `config.Model` and the sizes of its task:
                   length=1024, causal=True, per_sequence=False)
 """
 
-import dataclasses
 from collections.abc import Callable
-from typing import Any, Literal, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -16,55 +14,8 @@ from flax import nnx
 
 from attn_research.config import Model
 from attn_research.functional import Functional, functional
-from attn_research.modules import MIXERS
-from attn_research.modules.block import Block
 from attn_research.modules.contract import Carry, Cost, Projection, parameters
-from attn_research.modules.frontends import Frontend
-from attn_research.modules.norm import Norm
-from attn_research.ops.dropout import dropout
-from attn_research.options import build as build_options
-from attn_research.options import parse, spell, split, unknown
-
-
-class Sizes(NamedTuple):
-    """What the task fixes of a model; see `tasks.Spec` for the meaning of each."""
-
-    inputs: Literal["tokens", "values"]
-    features: int
-    outputs: int
-    length: int
-    causal: bool
-    per_sequence: bool = False
-
-
-def layers(pattern: str) -> list[tuple[str, Any]]:
-    """The mixers of a pattern as (name, options); raises `BadInput`."""
-    chosen = []
-    for spec in split(pattern):
-        name, options = parse(spec)
-        if name not in MIXERS:
-            raise unknown("mixer", name, MIXERS)
-        chosen.append((name, build_options(MIXERS[name].Options, options, name)))
-    return chosen
-
-
-def resolve(pattern: str) -> str:
-    """The pattern with every option written out."""
-    return ",".join(spell(name, options) for name, options in layers(pattern))
-
-
-def brief(pattern: str) -> str:
-    """The pattern with only the options that differ from their defaults."""
-    shown = []
-    for name, options in layers(pattern):
-        default = type(options)()
-        given = {
-            field.name: getattr(options, field.name)
-            for field in dataclasses.fields(options)
-            if getattr(options, field.name) != getattr(default, field.name)
-        }
-        shown.append(spell(name, given))
-    return ",".join(shown)
+from attn_research.modules.trunk import Sizes, Trunk
 
 
 def build(model: Model, sizes: Sizes) -> Functional:
@@ -83,87 +34,6 @@ def cost(model: Model, sizes: Sizes) -> Cost:
     build_module = constructor(model, sizes)
     module = nnx.eval_shape(lambda: build_module(rngs=nnx.Rngs(0)))
     return module.cost(sizes.length)
-
-
-class Trunk(nnx.Module):
-    """Inputs to x_BTD: front end, the layers of the pattern, a last normalisation."""
-
-    def __init__(self, model: Model, sizes: Sizes, *, rngs: nnx.Rngs):
-        self.model, self.sizes = model, sizes
-        self.frontend = Frontend(
-            inputs=sizes.inputs,
-            features=sizes.features,
-            width=model.width,
-            positions=model.positions,
-            length=sizes.length,
-            rngs=rngs,
-        )
-        pattern = layers(model.pattern)
-        self.blocks = nnx.List(
-            Block(
-                MIXERS[name](
-                    options,
-                    width=model.width,
-                    causal=sizes.causal,
-                    length=sizes.length,
-                    rngs=rngs,
-                ),
-                width=model.width,
-                mlp=model.mlp,
-                mlp_ratio=model.mlp_ratio,
-                norm=model.norm,
-                dropout=model.dropout,
-                rngs=rngs,
-            )
-            for name, options in (
-                pattern[i % len(pattern)] for i in range(model.layers)
-            )
-        )
-        self.norm = Norm(model.width, kind=model.norm, rngs=rngs)
-
-    def __call__(
-        self,
-        inputs: jax.Array,
-        segments_BT: jax.Array | None = None,
-        key: jax.Array | None = None,
-    ) -> jax.Array:
-        x_BTD = self.frontend(inputs, segments_BT, jnp.dtype(self.model.dtype))
-        keys = [None] * (len(self.blocks) + 1)
-        if key is not None:
-            keys = list(jax.random.split(key, len(self.blocks) + 1))
-        x_BTD = dropout(x_BTD, self.model.embed_dropout, keys[-1])
-        call = nnx.remat(Block.__call__) if self.model.remat else Block.__call__
-        for block, block_key in zip(self.blocks, keys, strict=False):
-            x_BTD = call(block, x_BTD, segments_BT, block_key)
-        return self.norm(x_BTD)
-
-    def start(self, batch: int, length: int) -> Carry:
-        """The decoding state of every layer, and the position."""
-        dtype = jnp.dtype(self.model.dtype)
-        carries = [block.start(batch, length, dtype) for block in self.blocks]
-        return {"layers": carries, "position": jnp.zeros((batch,), jnp.int32)}
-
-    def step(self, inputs: jax.Array, carry: Carry) -> tuple[jax.Array, Carry]:
-        """x_BD of one position (tokens_B or values_BF) and the next carry."""
-        x_BD = self.frontend.embed(inputs)
-        if self.model.positions != "none":
-            x_BD = x_BD + self.frontend.at(carry["position"])
-        x_BD = x_BD.astype(jnp.dtype(self.model.dtype))
-        carries = []
-        for block, state in zip(self.blocks, carry["layers"], strict=True):
-            x_BD, state = block.step(x_BD, state)
-            carries.append(state)
-        return self.norm(x_BD), {"layers": carries, "position": carry["position"] + 1}
-
-    def cost(self, length: int) -> Cost:
-        """The sum over the layers; `params` counts the whole trunk."""
-        costs = [block.cost(length) for block in self.blocks]
-        state_bytes = sum(cost.state_bytes for cost in costs)
-        return Cost(
-            params=parameters(self),
-            flops=sum(cost.flops for cost in costs),
-            state_bytes=state_bytes,
-        )
 
 
 class Head(nnx.Module):

@@ -6,7 +6,7 @@ from typing import Any
 
 from attn_research.analysis import statistics as stats
 from attn_research.analysis.statistics import Row
-from attn_research.modules import models
+from attn_research.modules import pattern
 from attn_research.report import figures
 from attn_research.report.figures import Figure, draw
 from attn_research.report.words import between
@@ -23,7 +23,7 @@ TITLES = {
 
 def prepared(rows: Sequence[Row]) -> list[Line]:
     """The rows with `mixer`, the pattern as a person writes it."""
-    return [{**row, "mixer": models.brief(row["model.pattern"])} for row in rows]
+    return [{**row, "mixer": pattern.brief(row["model.pattern"])} for row in rows]
 
 
 def axes(rows: Sequence[Row]) -> list[str]:

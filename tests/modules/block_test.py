@@ -6,53 +6,104 @@ import numpy as np
 import pytest
 from flax import nnx
 
+from attn_research.config import Model
 from attn_research.modules.block import Block
 from attn_research.modules.contract import parameters
 from attn_research.modules.conv import Conv, ConvOptions
+from attn_research.options import BadInput
 
 D, T = 8, 6
 KINDS = [("none", "layer"), ("gelu", "layer"), ("swiglu", "rms")]
 
 
-def build(mlp: str, norm: str, rate: float = 0.0, causal: bool = True) -> Block:
+def build(mlp: str, norm: str, rate: float = 0.0, mixers: int = 1, **form) -> Block:
     rngs = nnx.Rngs(0)
-    mixer = Conv(ConvOptions(), width=D, causal=causal, length=T, rngs=rngs)
-    return Block(
-        mixer, width=D, mlp=mlp, mlp_ratio=1.5, norm=norm, dropout=rate, rngs=rngs
-    )  # type: ignore
+    model = Model(width=D, mlp=mlp, mlp_ratio=1.5, norm=norm, dropout=rate, **form)
+    convs = [
+        Conv(ConvOptions(), width=D, causal=True, length=T, rngs=rngs)
+        for _ in range(mixers)
+    ]
+    return Block(convs, model, rngs=rngs)
 
 
 def inputs() -> jax.Array:
     return jax.random.normal(jax.random.key(0), (2, T, D))
 
 
-@pytest.mark.parametrize("mlp, norm", KINDS)
-def test_step_by_step_is_the_whole_sequence(mlp, norm):
-    block, x_BTD = build(mlp, norm), inputs()
+FORMS = {
+    "pre": {},
+    "post": {"norm_at": "post"},
+    "parallel": {"residual": "parallel"},
+    "macaron": {"macaron": True},
+}
+
+
+def formula(block: Block, form: str, x_BTD, segments_BT):
+    """The layer written out."""
+    n, m, f = block.norms, block.mixers, block.mlps
+
+    def mix(i, z_BTD):
+        return m[i](z_BTD, segments_BT)
+
+    if form == "parallel":
+        z_BTD = n[0](x_BTD)
+        return x_BTD + mix(0, z_BTD) + mix(1, z_BTD) + f[0](z_BTD)
+    if form == "post":
+        x_BTD = n[0](x_BTD + mix(0, x_BTD))
+        x_BTD = n[1](x_BTD + mix(1, x_BTD))
+        return n[2](x_BTD + f[0](x_BTD))
+    if form == "macaron":
+        x_BTD = x_BTD + 0.5 * f[0](n[0](x_BTD))
+        x_BTD = x_BTD + mix(0, n[1](x_BTD))
+        x_BTD = x_BTD + mix(1, n[2](x_BTD))
+        return x_BTD + 0.5 * f[1](n[3](x_BTD))
+    x_BTD = x_BTD + mix(0, n[0](x_BTD))
+    x_BTD = x_BTD + mix(1, n[1](x_BTD))
+    return x_BTD + f[0](n[2](x_BTD))
+
+
+@pytest.mark.parametrize("form", FORMS)
+def test_the_layer_is_its_formula_and_decodes_to_it(form):
+    block, x_BTD = build("gelu", "layer", mixers=2, **FORMS[form]), inputs()
+    segments_BT = jnp.asarray([[1, 1, 2, 2, 0, 0]] * 2)
+    got_BTD = jax.jit(block)(x_BTD, segments_BT)
+    want_BTD = formula(block, form, x_BTD, segments_BT)
+    np.testing.assert_allclose(got_BTD, want_BTD, rtol=1e-5, atol=1e-6)
     step = jax.jit(block.step)
     carry, outs = block.start(2, T), []
     for t in range(T):
         y_BD, carry = step(x_BTD[:, t], carry)
         outs.append(y_BD)
-    want_BTD = jax.jit(block)(x_BTD)
+    want_BTD = formula(block, form, x_BTD, None)
     np.testing.assert_allclose(jnp.stack(outs, 1), want_BTD, rtol=1e-5, atol=1e-6)
 
 
-@pytest.mark.parametrize("mlp, norm", KINDS)
-def test_the_block_is_its_formula(mlp, norm):
-    block, x_BTD = build(mlp, norm), inputs()
-    segments_BT = jnp.asarray([[1, 1, 2, 2, 0, 0]] * 2)
-    y_BTD = x_BTD + block.mixer(block.mixer_norm(x_BTD), segments_BT)
-    if block.mlp is not None:
-        h = block.mlp_norm(y_BTD) @ block.mlp.input.kernel.get_value()
-        if mlp == "swiglu":
-            gate, up = jnp.split(h, 2, axis=-1)
-            h = jax.nn.silu(gate) * up
-        else:
-            h = jax.nn.gelu(h)
-        assert h.shape[-1] == 12
-        y_BTD = y_BTD + h @ block.mlp.out.kernel.get_value()
-    np.testing.assert_allclose(block(x_BTD, segments_BT), y_BTD, rtol=1e-5, atol=1e-6)
+@pytest.mark.parametrize("mlp", ["gelu", "swiglu"])
+def test_the_mlp_is_its_formula(mlp):
+    one, x_BTD = build(mlp, "rms").mlps[0], inputs()
+    h = x_BTD @ one.input.kernel.get_value()
+    if mlp == "swiglu":
+        gate, up = jnp.split(h, 2, axis=-1)
+        h = gate / (1 + jnp.exp(-gate)) * up
+    else:
+        h = 0.5 * h * (1 + jax.lax.erf(h / np.sqrt(2)))
+    assert h.shape[-1] == 12
+    want_BTD = h @ one.out.kernel.get_value()
+    np.testing.assert_allclose(one(x_BTD), want_BTD, rtol=1e-5, atol=1e-6)
+
+
+@pytest.mark.parametrize(
+    "form",
+    [
+        {"residual": "parallel", "norm_at": "post"},
+        {"residual": "parallel", "macaron": True},
+    ],
+)
+def test_forms_that_exclude_each_other_are_refused(form):
+    with pytest.raises(BadInput, match="share one norm"):
+        build("gelu", "layer", **form)
+    with pytest.raises(BadInput, match="halves its MLP"):
+        build("none", "layer", macaron=True)
 
 
 def test_dropout_needs_a_key_and_differs_between_the_branches():
@@ -73,9 +124,10 @@ def test_dropout_needs_a_key_and_differs_between_the_branches():
 @pytest.mark.parametrize("mlp, norm", KINDS)
 def test_cost_counts_the_mixer_and_the_mlp(mlp, norm):
     block = build(mlp, norm)
-    mixer, cost = block.mixer.cost(T), block.cost(T)
+    mixer, cost = block.mixers[0].cost(T), block.cost(T)
     products = {"none": 0, "gelu": 2 * D * 12, "swiglu": 3 * D * 12}[mlp]
     assert cost.flops == mixer.flops + 2 * T * products
     assert cost.params == parameters(block) > mixer.params
     assert cost.state_bytes == mixer.state_bytes
-    assert block.reach(T) == block.mixer.reach(T) == 3
+    assert block.reach(T) == block.mixers[0].reach(T) == 3
+    assert build(mlp, norm, mixers=3).reach(20) == 9

@@ -10,9 +10,10 @@ import pytest
 from flax import nnx
 
 from attn_research.config import Model
-from attn_research.modules import MIXERS, models
+from attn_research.modules import pattern, trunk
 from attn_research.modules.contract import carry_bytes
-from attn_research.modules.models import Sizes, brief, build, cost, resolve
+from attn_research.modules.models import LM, Sizes, build, cost
+from attn_research.modules.pattern import brief, resolve
 from attn_research.options import BadInput
 
 TOKENS = Sizes("tokens", 11, 11, 12, causal=True)
@@ -21,7 +22,8 @@ POOLED = Sizes("tokens", 11, 3, 12, causal=False, per_sequence=True)
 # One cheap layer: what is tested here is around the mixers.
 SMALL = Model(pattern="conv", layers=1, width=8, mlp="gelu", mlp_ratio=1.0)
 DENSE = "dense(heads=2,implementation=naive)"
-EVERY = ",".join(MIXERS)
+FAMILIES = ["dense", "window", "linear", "lstm", "diagonal", "conv", "dilated"]
+EVERY = ",".join(FAMILIES)
 
 
 def tokens(batch: int = 2, time: int = 12, seed: int = 0) -> jax.Array:
@@ -83,8 +85,8 @@ def test_a_head_of_other_outputs_is_never_tied():
 
 @pytest.mark.parametrize("positions", ["none", "learned", "sinusoid"])
 def test_one_token_at_a_time_gives_what_the_whole_sequence_gives(positions):
-    # Every mixer in one stack, and with positions the cheapest one.
-    names = list(MIXERS) if positions == "none" else ["conv"]
+    # A mixer of each family in one stack, and with positions the cheapest one.
+    names = FAMILIES if positions == "none" else ["conv"]
     changes = {"pattern": ",".join(names), "layers": len(names), "mlp": "none"}
     model, params = built(replace(SMALL, positions=positions, **changes))
     whole_BTV = model.apply(params, tokens())
@@ -198,8 +200,8 @@ def test_the_input_is_dropped_at_its_rate(monkeypatch):
         seen.append((rate, float(jnp.mean(y == 0)) if key is not None else 0.0))
         return y
 
-    dropout = models.dropout
-    monkeypatch.setattr(models, "dropout", noted)
+    dropout = trunk.dropout
+    monkeypatch.setattr(trunk, "dropout", noted)
     model = replace(SMALL, pattern="conv", layers=1, mlp="none", width=64)
     eager = build(replace(model, embed_dropout=0.25), TOKENS)
     eager.apply(eager.init(jax.random.key(0)), tokens(8), None, jax.random.key(1))
@@ -235,8 +237,8 @@ def test_the_cost_counts_the_real_parameters(sizes, positions):
 
 
 def test_the_cost_counts_the_real_state_and_the_head():
-    deep = replace(SMALL, pattern=EVERY, layers=len(MIXERS))
-    module = nnx.eval_shape(lambda: models.LM(deep, TOKENS, rngs=nnx.Rngs(0)))
+    deep = replace(SMALL, pattern=EVERY, layers=len(FAMILIES))
+    module = nnx.eval_shape(lambda: LM(deep, TOKENS, rngs=nnx.Rngs(0)))
     carry = jax.eval_shape(lambda: module.start(1, 12))
     found = cost(deep, TOKENS)
     assert found.state_bytes == carry_bytes(carry["layers"])
@@ -245,25 +247,33 @@ def test_the_cost_counts_the_real_state_and_the_head():
 
 
 @pytest.mark.parametrize(
-    "pattern",
-    [EVERY, "conv(width=3),dense(heads=2,positions=rope)", 'dilated(dilations="1,3")'],
+    "text",
+    [
+        EVERY,
+        "conv(width=3),dense(heads=2,positions=rope)",
+        'dilated(dilations="1,3")',
+        "conv+dense|linear(heads=2),lstm",
+    ],
 )
-def test_a_pattern_survives_being_written_out_and_shortened(pattern):
-    assert brief(resolve(pattern)) == pattern
-    assert resolve(brief(resolve(pattern))) == resolve(pattern)
-    assert models.layers(resolve(pattern)) == models.layers(pattern)
+def test_a_pattern_survives_being_written_out_and_shortened(text):
+    assert brief(resolve(text)) == text
+    assert resolve(brief(resolve(text))) == resolve(text)
+    assert pattern.layers(resolve(text)) == pattern.layers(text)
 
 
 def test_a_pattern_repeats_over_the_depth():
     model = build(replace(SMALL, pattern="conv,lstm", layers=5), TOKENS)
     params = jax.eval_shape(model.init, jax.random.key(0))
-    mixers = [params["trunk"]["blocks"][str(i)]["mixer"] for i in range(5)]
+    blocks = params["trunk"]["groups"]["0"]["blocks"]
+    mixers = [blocks[str(i)]["mixers"]["0"] for i in range(5)]
     kinds = [mixer["kernel"].shape == (4, 8) for mixer in mixers]  # that of conv
     assert kinds == [True, False, True, False, True]
 
 
-@pytest.mark.parametrize("pattern", ["danse", "dense(haeds=2)", "", "dense,,conv"])
-def test_an_unknown_pattern_is_one_sentence(pattern):
+@pytest.mark.parametrize(
+    "text", ["danse", "dense(haeds=2)", "", "dense,,conv", "dense+", "|dense"]
+)
+def test_an_unknown_pattern_is_one_sentence(text):
     with pytest.raises(BadInput) as caught:
-        resolve(pattern)
+        resolve(text)
     assert "\n" not in str(caught.value)

@@ -1,0 +1,86 @@
+"""Patterns: the mixers of every layer as text, `"conv,diagonal+window,dense|mamba"`.
+
+Commas separate layers, from the first up; the pattern repeats over the depth. Within a
+layer `+` puts mixers one after another, each on a residual branch of its own before the
+MLP, and `|` side by side, mixed into one output. `|` binds closest. Every mixer is a
+spec, `name(option=value,...)`.
+"""
+
+import dataclasses
+from collections.abc import Callable, Iterator
+from typing import Any
+
+from flax import nnx
+
+from attn_research.modules import MIXERS
+from attn_research.modules.contract import Mixer
+from attn_research.modules.hybrid import Parallel
+from attn_research.options import build as build_options
+from attn_research.options import parse, spell, split, unknown
+
+Choice = tuple[str, Any]  # a name of MIXERS and its options
+Stage = tuple[Choice, ...]  # side by side
+Layer = tuple[Stage, ...]  # one after another
+
+
+def layers(pattern: str) -> list[Layer]:
+    """The layers of a pattern; raises `BadInput`."""
+    return [
+        tuple(
+            tuple(_choice(spec) for spec in split(stage, "|"))
+            for stage in split(layer, "+")
+        )
+        for layer in split(pattern)
+    ]
+
+
+def choices(pattern: str) -> Iterator[Choice]:
+    """Every mixer of a pattern, from the first layer up."""
+    for layer in layers(pattern):
+        for stage in layer:
+            yield from stage
+
+
+def resolve(pattern: str) -> str:
+    """The pattern with every option written out."""
+    return _written(pattern, lambda options: options)
+
+
+def brief(pattern: str) -> str:
+    """The pattern with only the options that differ from their defaults."""
+    return _written(pattern, _given)
+
+
+def mixer(
+    stage: Stage, *, width: int, causal: bool, length: int, rngs: nnx.Rngs
+) -> Mixer:
+    """The mixer of a stage: the one it names, or several side by side."""
+    sizes = {"width": width, "causal": causal, "length": length, "rngs": rngs}
+    built = [MIXERS[name](options, **sizes) for name, options in stage]
+    return built[0] if len(built) == 1 else Parallel(built, width=width, rngs=rngs)
+
+
+def _choice(spec: str) -> Choice:
+    name, options = parse(spec)
+    if name not in MIXERS:
+        raise unknown("mixer", name, MIXERS)
+    return name, build_options(MIXERS[name].Options, options, name)
+
+
+def _given(options: Any) -> dict[str, Any]:
+    default = type(options)()
+    return {
+        field.name: getattr(options, field.name)
+        for field in dataclasses.fields(options)
+        if getattr(options, field.name) != getattr(default, field.name)
+    }
+
+
+def _written(pattern: str, shown: Callable[[Any], Any]) -> str:
+    return ",".join(
+        "+".join(
+            "|".join(spell(name, shown(options)) for name, options in stage)
+            for stage in layer
+        )
+        for layer in layers(pattern)
+    )

@@ -1,0 +1,121 @@
+"""Mixers side by side, stems, and layers run as one loop."""
+
+import functools
+from dataclasses import replace
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from flax import nnx
+
+from attn_research.config import Model
+from attn_research.modules import pattern
+from attn_research.modules.contract import parameters
+from attn_research.modules.models import Sizes, build, cost
+from attn_research.modules.trunk import Trunk
+from attn_research.ops.norm import rms_norm
+from attn_research.options import BadInput
+from tests.laws import LAWS
+from tests.laws.case import Case
+
+D, T = 8, 12
+SIZES = Sizes("tokens", 11, 11, T, causal=True)
+SMALL = Model(pattern="conv,linear(heads=2)", layers=4, width=D, mlp="gelu")
+
+
+def side_by_side(options, **sizes):
+    """A mixer of two, as the laws build one."""
+    return pattern.mixer(pattern.layers("conv|dense(heads=2)")[0][0], **sizes)
+
+
+SIDE_BY_SIDE = Case(side_by_side, None, True, "conv|dense")
+
+
+@pytest.mark.parametrize("law", ["padding", "packing", "step", "cost", "causality"])
+def test_mixers_side_by_side_obey_the_laws(law):
+    LAWS[law](SIDE_BY_SIDE)
+
+
+def test_mixers_side_by_side_are_the_mean_of_their_normalised_outputs():
+    both = SIDE_BY_SIDE.build()
+    x_BTD = jax.random.normal(jax.random.key(0), (2, T, D))
+    one, two = (mixer(x_BTD) for mixer in both.mixers)
+    ones_D = jnp.ones(D)
+    want_BTD = (rms_norm(one, ones_D) + rms_norm(two, ones_D)) / 2
+    np.testing.assert_allclose(both(x_BTD), want_BTD, rtol=1e-5, atol=1e-6)
+    assert both.reach(T) == T
+
+
+def test_a_stem_stands_below_the_pattern_once():
+    trunk = Trunk(replace(SMALL, stem="lstm", layers=3), SIZES, rngs=nnx.Rngs(0))
+    kinds = [type(block.mixers[0]).__name__ for block in trunk.blocks()]
+    assert kinds[1:] == ["Conv", "Linear", "Conv"] and kinds[0] not in kinds[1:]
+
+
+@functools.cache
+def looped():
+    """A model in a loop over its repeats, and the same one unrolled."""
+    model = build(replace(SMALL, scan=True, stem="conv"), SIZES)
+    params = jax.jit(model.init)(jax.random.key(0))
+    groups = params["trunk"]["groups"]
+    blocks = {"0": groups["0"]["blocks"]["0"]}
+    for repeat in range(2):
+        for place in range(2):
+            stacked = groups["1"]["layers"]["blocks"][str(place)]
+            one = jax.tree.map(lambda leaf, r=repeat: leaf[r], stacked)
+            blocks[str(1 + 2 * repeat + place)] = one
+    flat = {**params, "trunk": {**params["trunk"], "groups": {"0": {"blocks": blocks}}}}
+    return model, params, build(replace(SMALL, stem="conv"), SIZES), flat
+
+
+def test_a_loop_over_the_repeats_is_the_unrolled_model():
+    model, params, unrolled, flat = looped()
+    tokens_BT = jax.random.randint(jax.random.key(1), (2, T), 0, 11)
+
+    def loss(apply):
+        return lambda params: jnp.sum(apply(params, tokens_BT) ** 2)
+
+    got, got_grads = jax.jit(jax.value_and_grad(loss(model.apply)))(params)
+    want, want_grads = jax.jit(jax.value_and_grad(loss(unrolled.apply)))(flat)
+    np.testing.assert_allclose(got, want, rtol=1e-5)
+    stacked = got_grads["trunk"]["groups"]["1"]["layers"]["blocks"]["1"]
+    one = want_grads["trunk"]["groups"]["0"]["blocks"]["4"]
+    for a, b in zip(jax.tree.leaves(stacked), jax.tree.leaves(one), strict=True):
+        np.testing.assert_allclose(a[1], b, rtol=1e-4, atol=1e-4)
+
+
+def test_a_loop_over_the_repeats_decodes_to_the_same():
+    model, params, _, _ = looped()
+    tokens_BT = jax.random.randint(jax.random.key(1), (2, T), 0, 11)
+
+    @jax.jit
+    def decode(params):
+        module = model.bind(params)
+
+        def step(carry, token_B):
+            logits_BV, carry = module.step(token_B, carry)
+            return carry, logits_BV
+
+        return jax.lax.scan(step, module.start(2, T), tokens_BT.T)[1]
+
+    whole_BTV = jax.jit(model.apply)(params, tokens_BT)
+    np.testing.assert_allclose(decode(params).swapaxes(0, 1), whole_BTV, atol=2e-5)
+
+
+def test_a_loop_costs_what_the_unrolled_model_costs():
+    model = replace(SMALL, stem="conv")
+    assert cost(replace(model, scan=True), SIZES) == cost(model, SIZES)
+    trunk = Trunk(replace(model, scan=True), SIZES, rngs=nnx.Rngs(0))
+    assert trunk.cost(T).params == parameters(trunk)
+
+
+def test_a_loop_keeps_what_parameters_were_declared_as():
+    stacked = looped()[0].traits["trunk"]["groups"]["1"]["layers"]["blocks"]["0"]
+    once = looped()[2].traits["trunk"]["groups"]["0"]["blocks"]["1"]
+    assert stacked == once
+
+
+def test_a_loop_over_part_of_a_pattern_is_refused():
+    with pytest.raises(BadInput, match=r"2 layers; model.layers is 3, a multiple"):
+        build(replace(SMALL, scan=True, layers=3), SIZES)
