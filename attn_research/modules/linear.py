@@ -93,8 +93,8 @@ class Linear(nnx.Module):
         y_BTHE = linear_attention(
             *self._qkv(x_BTD),
             causal=self.causal,
-            log_decay_H=before_H,
-            log_decay_after_H=after_H[0] if after_H else None,
+            log_decay=before_H,
+            log_decay_after=after_H[0] if after_H else None,
             normalize=self.options.normalize,
             segments_BT=segments_BT,
             chunk=self.options.chunk,
@@ -111,7 +111,7 @@ class Linear(nnx.Module):
     def step(self, x_BD: jax.Array, carry: State) -> tuple[jax.Array, State]:
         refuse_decoding("linear", self.causal)
         log_decay_H = self._log_decays()[0]
-        y_BHE, carry = linear_step(*self._qkv(x_BD), carry, log_decay_H=log_decay_H)
+        y_BHE, carry = linear_step(*self._qkv(x_BD), carry, log_decay=log_decay_H)
         return self._joined(y_BHE, x_BD.dtype), carry
 
     def cost(self, length: int) -> Cost:

@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 from jax.test_util import check_grads
 
-from attn_research.ops import linear
 from attn_research.ops.features import elu_plus_one
+from attn_research.ops.linear import attention as forms
 from attn_research.ops.linear import linear_attention, linear_start, linear_step
 
 B, H, M, E = 2, 2, 3, 4
@@ -57,7 +57,7 @@ def pull(q, k, v, decays, segments, ct, causal, normalize, form, chunk):
 
     def run(q, k, v, decays):
         return linear_attention(
-            q, k, v, causal=causal, log_decay_H=decays[0], log_decay_after_H=decays[1],
+            q, k, v, causal=causal, log_decay=decays[0], log_decay_after=decays[1],
             normalize=normalize, segments_BT=segments, chunk=chunk, implementation=form,
         )  # fmt: skip
 
@@ -122,9 +122,9 @@ def test_every_form_ends_in_the_state_of_its_last_segment(chunk):
     faded = np.exp(BEFORE[None] * np.arange(T)[::-1, None])
     last = segments == segments[:, -1:]
     want = np.einsum("BTHM,BTHE,TH,BT->BHME", k, v, faded, last)
-    form = linear._recurrent
+    form = forms._recurrent
     if chunk is not None:
-        form = functools.partial(linear._chunked, chunk=chunk)
+        form = functools.partial(forms.chunked, chunk=chunk)
     q, k, v, decay = (np.asarray(a, np.float32) for a in (q, k, v, BEFORE))
     run = jax.jit(functools.partial(form, strict=False))
     _, (state,) = run(q, k, (v,), decay, segments)
@@ -171,7 +171,7 @@ def test_the_strongest_decay_leaves_the_token_itself():
         @jax.jit
         def run(log_decay_H, form=form):
             return linear_attention(
-                q, k, v, log_decay_H=log_decay_H, chunk=4, implementation=form
+                q, k, v, log_decay=log_decay_H, chunk=4, implementation=form
             )
 
         out, back = jax.vjp(run, jnp.full(H, -1e30))
@@ -198,12 +198,12 @@ def test_padding_is_zero_whatever_it_holds(form):
 def test_step_by_step_is_the_causal_sum(normalize):
     q, k, v = (jnp.asarray(a, jnp.float32) for a in inputs(17))
     log_decay_H = jnp.asarray(BEFORE, jnp.float32)
-    step = jax.jit(functools.partial(linear_step, log_decay_H=log_decay_H))
+    step = jax.jit(functools.partial(linear_step, log_decay=log_decay_H))
     state, outs = linear_start(B, H, M, E, normalize, jnp.float32), []
     for t in range(17):
         out, state = step(q[:, t], k[:, t], v[:, t], state)
         outs.append(out)
-    want = linear_attention(q, k, v, log_decay_H=log_decay_H, normalize=normalize)
+    want = linear_attention(q, k, v, log_decay=log_decay_H, normalize=normalize)
     assert error(jnp.stack(outs, 1), want) < 2e-6
 
 
@@ -214,7 +214,7 @@ def test_gradients_of_both_orders_by_finite_differences():
         @jax.jit
         def run(q, k, v, log_decay_H):
             return linear_attention(
-                q, k, v, log_decay_H=log_decay_H, normalize=True,
+                q, k, v, log_decay=log_decay_H, normalize=True,
                 segments_BT=segments, chunk=2,
             )  # fmt: skip
 
