@@ -7,7 +7,7 @@ spec, `name(option=value,...)`.
 """
 
 import dataclasses
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 from flax import nnx
@@ -49,6 +49,25 @@ def resolve(pattern: str) -> str:
 def brief(pattern: str) -> str:
     """The pattern with only the options that differ from their defaults."""
     return _written(pattern, _given)
+
+
+def edit(pattern: str, mixer: str, options: Mapping[str, str]) -> str:
+    """The pattern with options of every mixer of that name changed."""
+    names = {name for name, _ in choices(pattern)}
+    if mixer not in names:
+        raise unknown("mixer of the pattern", mixer, names)
+
+    def edited(spec: str) -> str:
+        name, given = parse(spec)
+        return spell(name, {**given, **options} if name == mixer else given)
+
+    return ",".join(
+        "+".join(
+            "|".join(edited(spec) for spec in split(stage, "|"))
+            for stage in split(layer, "+")
+        )
+        for layer in split(pattern)
+    )
 
 
 def mixer(

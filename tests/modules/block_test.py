@@ -1,5 +1,7 @@
 """The block: residual branches, decoding, dropout, cost."""
 
+from typing import Any
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -16,7 +18,7 @@ D, T = 8, 6
 KINDS = [("none", "layer"), ("gelu", "layer"), ("swiglu", "rms")]
 
 
-def build(mlp: str, norm: str, rate: float = 0.0, mixers: int = 1, **form) -> Block:
+def build(mlp: Any, norm: Any, rate: float = 0.0, mixers: int = 1, **form) -> Block:
     rngs = nnx.Rngs(0)
     model = Model(width=D, mlp=mlp, mlp_ratio=1.5, norm=norm, dropout=rate, **form)
     convs = [
