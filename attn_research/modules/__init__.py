@@ -2,22 +2,25 @@
 
 from typing import Any
 
+from attn_research.modules.contract import preset
 from attn_research.modules.conv import Conv, Dilated
 from attn_research.modules.dense import Dense
 from attn_research.modules.diagonal import Diagonal
 from attn_research.modules.linear import Linear
-from attn_research.modules.recurrent import GRU, LSTM
+from attn_research.modules.recurrent import Recurrent
 from attn_research.modules.sparse import Window
 
 MIXERS: dict[str, Any] = {
     "dense": Dense,
     "window": Window,
     "linear": Linear,
-    "lstm": LSTM,
-    "gru": GRU,
     "diagonal": Diagonal,
     "conv": Conv,
     "dilated": Dilated,
+    "rnn": preset(Recurrent, cell="rnn"),
+    "lstm": preset(Recurrent, cell="lstm"),
+    "gru": preset(Recurrent, cell="gru"),
+    "slstm": preset(Recurrent, cell="slstm", heads=4),
 }
 
 # Without a causal form: an output mixes all positions before any mask could tell.

@@ -1,7 +1,9 @@
-"""The nonlinear recurrences: LSTM and GRU."""
+"""The nonlinear recurrences: RNN, LSTM, GRU and sLSTM."""
 
+import math
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -18,23 +20,71 @@ from attn_research.modules.directions import (
     refuse_decoding,
     without_padding,
 )
+from attn_research.ops import cells
 from attn_research.ops.precision import wide
-from attn_research.ops.recurrence import State, gru_cell, lstm_cell, scan_cell
-from attn_research.options import option
+from attn_research.options import BadInput, option
+
+
+def _zero(size: int) -> jax.Array:
+    return jnp.zeros(size, jnp.float32)
+
+
+def _one(size: int) -> jax.Array:
+    return jnp.ones(size, jnp.float32)
+
+
+def _slow(size: int) -> jax.Array:
+    """Forget gates from sigmoid(3) to sigmoid(6), evenly spread over a head."""
+    return jnp.linspace(3, 6, size, dtype=jnp.float32)
+
+
+class Kind(NamedTuple):
+    """A cell as a module needs it.
+
+    start: what each leaf of its state holds before the first token; bias: for each gate
+    how its bias starts, given a size; inner: for each gate whether the recurrent side
+    has a bias of its own, which matters only where the cell does not just add z and r.
+    """
+
+    cell: cells.Cell
+    start: tuple[float, ...]
+    bias: tuple[Callable[[int], jax.Array], ...]
+    inner: tuple[bool, ...]
+
+
+CELLS = {
+    "rnn": Kind(cells.rnn_cell, (0,), (_zero,), (False,)),
+    # An open forget gate lets an untrained state last (Jozefowicz et al., 2015).
+    "lstm": Kind(cells.lstm_cell, (0, 0), (_zero, _one, _zero, _zero), (False,) * 4),
+    "gru": Kind(cells.gru_cell, (0,), (_zero,) * 3, (False, False, True)),
+    "slstm": Kind(
+        cells.slstm_cell,
+        (0, 0, 0, -math.inf),
+        (_zero, _slow, _zero, _zero),
+        (False,) * 4,
+    ),
+}
 
 
 @dataclass(frozen=True)
 class RecurrentOptions:
-    """Options of the mixers `lstm` and `gru`."""
+    """Options of the mixers `rnn`, `lstm`, `gru` and `slstm`."""
 
+    cell: Literal["rnn", "lstm", "gru", "slstm"] = option("lstm", "The recurrence.")
     state: int = option(0, "Size N of the hidden state; 0: the width.", low=0)
+    heads: int = option(
+        1, "Parts of the state whose gates do not see each other; divides its size.",
+        low=1,
+    )  # fmt: skip
+    implementation: Literal["naive", "scan"] | None = option(
+        None, "Form computed, all with the same result; none: the best that runs here."
+    )
 
 
-class LSTM(nnx.Module):
-    """y = out_projection(lstm(x)); not causal, a second one runs from the end.
+class Recurrent(nnx.Module):
+    """y = out_projection(cell(x)); not causal, a second one runs from the end.
 
-    The recurrent kernel starts orthogonal for each gate and the bias of the forget gate
-    at 1 (Jozefowicz et al., 2015), so that an untrained state already lasts.
+    The recurrent kernel starts orthogonal for each gate and head.
     """
 
     Options = RecurrentOptions
@@ -48,17 +98,28 @@ class LSTM(nnx.Module):
         length: int,
         rngs: nnx.Rngs,
     ):
-        self.size, self.causal = options.state or width, causal
-        N = self.size
-        self.input = Projection(width, 4 * N, rngs=rngs, bias=True)
-        forget_Z = jnp.zeros(4 * N, jnp.float32).at[N : 2 * N].set(1)
-        self.input.bias = nnx.Param(forget_Z)
-        self.kernel = nnx.Param(orthogonal_gates(rngs.params(), N, 4))
+        self.options, self.causal = options, causal
+        self.size = N = options.state or width
+        H, kind = options.heads, CELLS[options.cell]
+        if N % H:
+            raise BadInput(
+                f"{options.cell} has a state of {N} and {H} heads; the number of heads "
+                "must divide the state"
+            )
+        K, gates = N // H, len(kind.bias)
+        self.input = Projection(width, gates * N, rngs=rngs, bias=True)
+        # z holds the gates head by head.
+        bias_Z = jnp.concatenate([first(K) for first in kind.bias])
+        self.input.bias = nnx.Param(jnp.tile(bias_Z, H))
+        kernel_HKZ = orthogonal_gates(rngs.params(), H, K, gates)
+        self.kernel = nnx.Param(kernel_HKZ[0] if H == 1 else kernel_HKZ)
+        inner = any(kind.inner)
+        self.bias = nnx.Param(_zero(sum(kind.inner) * N)) if inner else None
         self.out = Projection(N, width, rngs=rngs)
         self.backward = (
             None
             if causal
-            else LSTM(options, width=width, causal=True, length=length, rngs=rngs)
+            else Recurrent(options, width=width, causal=True, length=length, rngs=rngs)
         )
 
     def __call__(
@@ -66,129 +127,71 @@ class LSTM(nnx.Module):
     ) -> jax.Array:
         return both_directions(self._forward, self.backward, x_BTD, segments_BT)
 
-    def start(self, batch: int, length: int, dtype: Any = jnp.float32) -> State:
-        refuse_decoding("lstm", self.causal)
-        return self._zeros(batch, dtype)
+    def start(self, batch: int, length: int, dtype: Any = jnp.float32) -> cells.State:
+        refuse_decoding(self.options.cell, self.causal)
+        return self._first(batch, dtype)
 
-    def step(self, x_BD: jax.Array, carry: State) -> tuple[jax.Array, State]:
-        refuse_decoding("lstm", self.causal)
-        dtype = carry[0].dtype
-        kernel_NZ = self.kernel.get_value().astype(dtype)
-        carry = lstm_cell(carry, self.input(x_BD).astype(dtype), kernel_NZ)
+    def step(
+        self, x_BD: jax.Array, carry: cells.State
+    ) -> tuple[jax.Array, cells.State]:
+        refuse_decoding(self.options.cell, self.causal)
+        kind, kernel = CELLS[self.options.cell], self.kernel.get_value()
+        z_BZ = self.input(x_BD)
+        carry = cells.step_cell(kind.cell, z_BZ, carry, kernel, self._inner())
         return self.out(carry[0].astype(x_BD.dtype)), carry
 
     def cost(self, length: int) -> Cost:
-        return _cost(self, self.input, self.out, length)
+        kernels = self.kernel, self.input.kernel, self.out.kernel
+        products = sum(kernel.get_value().size for kernel in kernels)
+        state = jax.eval_shape(lambda: self.start(1, length)) if self.causal else ()
+        return Cost(
+            params=parameters(self),
+            flops=2 * length * products * (1 if self.causal else 2),
+            state_bytes=carry_bytes(state),
+        )
 
     def reach(self, length: int) -> int:
         """How many tokens back an output depends on."""
         return length
 
-    def _zeros(self, batch: int, dtype: Any) -> State:
-        zeros_BN = jnp.zeros((batch, self.size), wide(dtype))
-        return zeros_BN, zeros_BN
+    def _first(self, batch: int, dtype: Any) -> cells.State:
+        shape, dtype = (batch, self.size), wide(dtype)
+        starts = CELLS[self.options.cell].start
+        return tuple(jnp.full(shape, value, dtype) for value in starts)
+
+    def _inner(self) -> jax.Array | None:
+        """The bias of the recurrent side for all gates, head by head."""
+        if self.bias is None:
+            return None
+        H, inner = self.options.heads, CELLS[self.options.cell].inner
+        bias_HZ = self.bias.get_value().reshape(H, -1)
+        parts_HK = iter(jnp.split(bias_HZ, sum(inner), axis=1))
+        nothing_HK = jnp.zeros((H, self.size // H), bias_HZ.dtype)
+        gates = [next(parts_HK) if has else nothing_HK for has in inner]
+        return jnp.concatenate(gates, axis=1).reshape(-1)
 
     def _forward(self, x_BTD: jax.Array, segments_BT: jax.Array | None) -> jax.Array:
         x_BTD = without_padding(x_BTD, segments_BT)
-        h_BTN = scan_cell(
-            lstm_cell,
+        h_BTN = cells.scan_cell(
+            CELLS[self.options.cell].cell,
             self.input(x_BTD),
-            self._zeros(x_BTD.shape[0], x_BTD.dtype),
+            self._first(x_BTD.shape[0], x_BTD.dtype),
             self.kernel.get_value(),
+            self._inner(),
             segments_BT=segments_BT,
+            implementation=self.options.implementation,
         )
         return self.out(h_BTN)
 
 
-class GRU(nnx.Module):
-    """y = out_projection(gru(x)); not causal, a second one runs from the end.
-
-    The recurrent kernel starts orthogonal for each gate.
-    """
-
-    Options = RecurrentOptions
-
-    def __init__(
-        self,
-        options: RecurrentOptions,
-        *,
-        width: int,
-        causal: bool,
-        length: int,
-        rngs: nnx.Rngs,
-    ):
-        self.size, self.causal = options.state or width, causal
-        N = self.size
-        self.input = Projection(width, 3 * N, rngs=rngs, bias=True)
-        self.kernel = nnx.Param(orthogonal_gates(rngs.params(), N, 3))
-        self.bias = nnx.Param(jnp.zeros(N, jnp.float32))
-        self.out = Projection(N, width, rngs=rngs)
-        self.backward = (
-            None
-            if causal
-            else GRU(options, width=width, causal=True, length=length, rngs=rngs)
-        )
-
-    def __call__(
-        self, x_BTD: jax.Array, segments_BT: jax.Array | None = None
-    ) -> jax.Array:
-        return both_directions(self._forward, self.backward, x_BTD, segments_BT)
-
-    def start(self, batch: int, length: int, dtype: Any = jnp.float32) -> State:
-        refuse_decoding("gru", self.causal)
-        return self._zeros(batch, dtype)
-
-    def step(self, x_BD: jax.Array, carry: State) -> tuple[jax.Array, State]:
-        refuse_decoding("gru", self.causal)
-        dtype = carry[0].dtype
-        kernel_NZ = self.kernel.get_value().astype(dtype)
-        bias_N = self.bias.get_value().astype(dtype)
-        carry = gru_cell(carry, self.input(x_BD).astype(dtype), kernel_NZ, bias_N)
-        return self.out(carry[0].astype(x_BD.dtype)), carry
-
-    def cost(self, length: int) -> Cost:
-        return _cost(self, self.input, self.out, length)
-
-    def reach(self, length: int) -> int:
-        """How many tokens back an output depends on."""
-        return length
-
-    def _zeros(self, batch: int, dtype: Any) -> State:
-        dtype = wide(dtype)
-        return (jnp.zeros((batch, self.size), dtype),)
-
-    def _forward(self, x_BTD: jax.Array, segments_BT: jax.Array | None) -> jax.Array:
-        x_BTD = without_padding(x_BTD, segments_BT)
-        h_BTN = scan_cell(
-            gru_cell,
-            self.input(x_BTD),
-            self._zeros(x_BTD.shape[0], x_BTD.dtype),
-            self.kernel.get_value(),
-            self.bias.get_value(),
-            segments_BT=segments_BT,
-        )
-        return self.out(h_BTN)
-
-
-def orthogonal_gates(key: jax.Array, size: int, gates: int) -> jax.Array:
-    """A kernel (N, gates N) whose square for each gate is a random orthogonal matrix.
+def orthogonal_gates(key: jax.Array, heads: int, size: int, gates: int) -> jax.Array:
+    """Kernels (H, K, gates K) whose square for each gate is a random orthogonal matrix.
 
     Saxe et al., 2013, arXiv:1312.6120.
     """
-    normal_GNN = jax.random.normal(key, (gates, size, size), jnp.float32)
-    q_GNN, r_GNN = jnp.linalg.qr(normal_GNN)
+    shape = (heads, gates, size, size)
+    q_HGKK, r_HGKK = jnp.linalg.qr(jax.random.normal(key, shape, jnp.float32))
     # QR leaves the signs of the columns to the library; fixed, the draw is uniform.
-    sign_GN = jnp.sign(jnp.diagonal(r_GNN, axis1=1, axis2=2))
-    q_GNN = q_GNN * sign_GN[:, None, :]
-    return jnp.concatenate(list(q_GNN), axis=-1)
-
-
-def _cost(mixer: LSTM | GRU, input: Projection, out: Projection, length: int) -> Cost:
-    gates = mixer.kernel.get_value().size
-    products = gates + input.kernel.get_value().size + out.kernel.get_value().size
-    state = jax.eval_shape(lambda: mixer.start(1, length)) if mixer.causal else ()
-    return Cost(
-        params=parameters(mixer),
-        flops=2 * length * products * (1 if mixer.causal else 2),
-        state_bytes=carry_bytes(state),
-    )
+    sign_HGK = jnp.sign(jnp.diagonal(r_HGKK, axis1=2, axis2=3))
+    q_HGKK = q_HGKK * sign_HGK[:, :, None, :]
+    return jnp.moveaxis(q_HGKK, 1, 2).reshape(heads, size, gates * size)

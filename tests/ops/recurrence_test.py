@@ -1,4 +1,4 @@
-"""Recurrences against plain loops, and the cells against PyTorch."""
+"""The diagonal recurrence against plain loops."""
 
 import functools
 
@@ -8,12 +8,7 @@ import numpy as np
 import pytest
 from jax.test_util import check_grads
 
-from attn_research.ops.recurrence import (
-    diagonal_recurrence,
-    gru_cell,
-    lstm_cell,
-    scan_cell,
-)
+from attn_research.ops.recurrence import diagonal_recurrence
 
 B, T, N = 2, 11, 3
 SEGMENTS = np.stack(
@@ -135,75 +130,3 @@ def test_unknown_forms_are_refused():
     a, b = inputs(np.float32)
     with pytest.raises(ValueError, match="'fast'; naive, sequential, associative"):
         diagonal_recurrence(a, b, implementation="fast")
-    with pytest.raises(ValueError, match="'fast'; naive, scan or None"):
-        scan_cell(lstm_cell, a, (b[:, 0],) * 2, b, implementation="fast")
-
-
-# --- cells ----------------------------------------------------------------------------
-
-
-def cell(kind: str):
-    """A cell with z_BTZ, its first state, and its weights."""
-    draw = np.random.default_rng(1).standard_normal
-    gates, leaves = {"lstm": (4, 2), "gru": (3, 1)}[kind]
-    z_BTZ = draw((B, T, gates * N)).astype(np.float32)
-    weights = [draw((N, gates * N)).astype(np.float32)]
-    if kind == "gru":
-        weights.append(draw(N).astype(np.float32))
-    function = {"lstm": lstm_cell, "gru": gru_cell}[kind]
-    return function, z_BTZ, (jnp.zeros((B, N)),) * leaves, weights
-
-
-@pytest.mark.parametrize("kind", ["lstm", "gru"])
-def test_the_scan_of_a_cell_is_the_loop_and_restarts_in_segments(kind):
-    function, z_BTZ, state, weights = cell(kind)
-    run = jax.jit(scan_cell, static_argnums=0, static_argnames="implementation")
-    h = run(function, z_BTZ, state, *weights, segments_BT=SEGMENTS)
-    naive = run(
-        function, z_BTZ, state, *weights, segments_BT=SEGMENTS, implementation="naive"
-    )
-    np.testing.assert_allclose(h, naive, rtol=1e-5, atol=1e-6)
-    assert not np.asarray(h)[SEGMENTS == 0].any()
-    alone = run(function, z_BTZ[:, 4:8], state, *weights)
-    np.testing.assert_allclose(h[0, 4:8], alone[0], rtol=1e-5, atol=1e-6)
-
-
-@pytest.mark.parametrize("kind", ["lstm", "gru"])
-def test_saturated_gates_stay_finite(kind):
-    function, z_BTZ, state, weights = cell(kind)
-    run = jax.jit(jax.grad(lambda z: scan_cell(function, z, state, *weights).sum()))
-    for size in (1e4, 1e30, 0.0, 1e-40):
-        assert np.isfinite(run(z_BTZ * np.float32(size))).all()
-
-
-@pytest.mark.parametrize("kind", ["lstm", "gru"])
-def test_the_cells_are_those_of_pytorch(kind):
-    torch = pytest.importorskip("torch", reason="the peer, PyTorch, is not installed")
-    D = 5
-    draw = np.random.default_rng(2).standard_normal
-    x_BTD, ct_BTN = draw((B, T, D)), draw((B, T, N))
-    peer = {"lstm": torch.nn.LSTM, "gru": torch.nn.GRU}[kind](
-        D, N, batch_first=True, dtype=torch.float64
-    )
-    w_ih, w_hh, b_ih, b_hh = (p.detach().numpy().T for p in peer.parameters())
-    function, _, state, _ = cell(kind)
-
-    def ours(x_BTD, w_ih, w_hh, b_ih, b_hh):
-        z_BTZ = x_BTD @ w_ih + b_ih[None, None]
-        if kind == "lstm":
-            return scan_cell(function, z_BTZ + b_hh[None, None], start, w_hh)
-        # Only the candidate needs a bias inside the recurrence.
-        outer = jnp.where(jnp.arange(3 * N) < 2 * N, b_hh, 0)[None, None]
-        return scan_cell(function, z_BTZ + outer, start, w_hh, b_hh[2 * N :])
-
-    with jax.enable_x64(True):
-        start = tuple(jnp.zeros((B, N), jnp.float64) for _ in state)
-        h_BTN, back = jax.vjp(jax.jit(ours), x_BTD, w_ih, w_hh, b_ih, b_hh)
-        gradients = [np.asarray(g) for g in back(jnp.asarray(ct_BTN))]
-    x = torch.tensor(x_BTD, requires_grad=True)
-    peer_BTN, _ = peer(x)
-    peer_BTN.backward(torch.tensor(ct_BTN))
-    np.testing.assert_allclose(h_BTN, peer_BTN.detach().numpy(), atol=1e-12)
-    want = [x.grad.numpy(), *(p.grad.numpy().T for p in peer.parameters())]
-    for got, true in zip(gradients, want, strict=True):
-        np.testing.assert_allclose(got, true, atol=1e-11)
