@@ -69,14 +69,8 @@ class Block(nnx.Module):
         """y_BTD; `key` draws the dropout masks, None is without dropout."""
         mixing = [_sequence(mixer, segments_BT) for mixer in self.mixers]
         if self.cross is not None:
-            mixing.append(
-                lambda x_BTD: self.cross(
-                    x_BTD,
-                    segments_BT,
-                    context_BSD=context_BSD,
-                    context_segments_BS=context_segments_BS,
-                )
-            )
+            context = context_BSD, context_segments_BS
+            mixing.append(lambda x_BTD: self.cross(x_BTD, segments_BT, *context))
         return self._flow(x_BTD, mixing, key)
 
     def start(
@@ -90,15 +84,7 @@ class Block(nnx.Module):
         """The decoding state of each mixer, and what is kept of the context."""
         carries = [mixer.start(batch, length, dtype) for mixer in self.mixers]
         if self.cross is not None:
-            carries.append(
-                self.cross.start(
-                    batch,
-                    length,
-                    dtype,
-                    context_BSD=context_BSD,
-                    context_segments_BS=context_segments_BS,
-                )
-            )
+            carries.append(self.cross.start(dtype, context_BSD, context_segments_BS))
         return tuple(carries)
 
     def step(self, x_BD: jax.Array, carry: Carry) -> tuple[jax.Array, Carry]:
@@ -118,7 +104,10 @@ class Block(nnx.Module):
         return self._flow(x_BD, mixing, None), tuple(carries)
 
     def cost(self, length: int) -> Cost:
-        """The mixers' cost with the parameters of all and the products of the MLPs."""
+        """The mixers' cost with the parameters of all and the products of the MLPs.
+
+        What is read of a context is left out; its length is known to the model alone.
+        """
         costs = [mixer.cost(length) for mixer in self.mixers]
         products = sum(mlp.products() for mlp in self.mlps)
         return Cost(

@@ -2,8 +2,8 @@
 
 A model is built from `config.Model` and the sizes of its task:
 
-    model = build(config.model, inputs="tokens", features=256, outputs=256,
-                  length=1024, causal=True, per_sequence=False)
+    model = build(config.model, Sizes(inputs="tokens", features=256, outputs=256,
+                                      length=1024, causal=True))
 """
 
 from collections.abc import Callable
@@ -52,14 +52,18 @@ class Head(nnx.Module):
         )
 
 
+def tied(model: Model, sizes: Sizes) -> bool:
+    """Whether the head can be, and is to be, the token table."""
+    same = sizes.inputs == "tokens" and sizes.outputs == sizes.features
+    return model.tied and same
+
+
 class LM(nnx.Module):
     """A trunk and a head per position: token logits or real values."""
 
     def __init__(self, model: Model, sizes: Sizes, *, rngs: nnx.Rngs):
         self.trunk = Trunk(model, sizes, rngs=rngs)
-        self.tied = (
-            model.tied and sizes.inputs == "tokens" and sizes.outputs == sizes.features
-        )
+        self.tied = tied(model, sizes)
         self.head = Head(model.width, sizes.outputs, tied=self.tied, rngs=rngs)
 
     def _out(self, x: jax.Array) -> jax.Array:
@@ -114,7 +118,16 @@ class Encoder(nnx.Module):
         segments_BT: jax.Array | None = None,
         key: jax.Array | None = None,
     ) -> jax.Array:
-        """Outputs BV of each row; padding (segment 0) does not count in the mean."""
+        """Outputs BV of each row."""
+        return self.head(self.pooled(inputs, segments_BT, key), None)
+
+    def pooled(
+        self,
+        inputs: jax.Array,
+        segments_BT: jax.Array | None = None,
+        key: jax.Array | None = None,
+    ) -> jax.Array:
+        """x_BD: the mean over each row, in float32; padding (segment 0) is left out."""
         x_BTD = self.trunk(inputs, segments_BT, key)
         real_BT = jnp.ones(x_BTD.shape[:2], x_BTD.dtype)
         if segments_BT is not None:
@@ -125,7 +138,7 @@ class Encoder(nnx.Module):
         count_B1 = jnp.maximum(
             jnp.sum(real_BT, axis=1, dtype=jnp.float32), jnp.float32(1)
         )[:, None]
-        return self.head(total_BD / count_B1, None)
+        return total_BD / count_B1
 
     def cost(self, length: int) -> Cost:
         """Parameters of all, FLOPs with the head once, no decoding state."""

@@ -12,7 +12,7 @@ from attn_research.config import Model
 from attn_research.modules import pattern
 from attn_research.modules.block import Block
 from attn_research.modules.contract import Carry, Cost, parameters
-from attn_research.modules.dense import Dense
+from attn_research.modules.cross import Cross
 from attn_research.modules.frontends import Frontend
 from attn_research.modules.norm import Norm
 from attn_research.ops.dropout import dropout
@@ -271,16 +271,11 @@ def _row(leaf: Any, index: int) -> Any:
     return leaf[index]
 
 
-def _cross(model: Model, sizes: Sizes, rngs: nnx.Rngs) -> Dense:
-    """Attention to the context: as many heads as the width allows up to 4."""
-    heads = max(h for h in (1, 2, 4) if model.width % h == 0)
-    return Dense(
-        Dense.Options(heads=heads),
-        width=model.width,
-        causal=True,
-        length=sizes.length,
-        rngs=rngs,
-    )
+def _cross(model: Model, sizes: Sizes, rngs: nnx.Rngs) -> Cross:
+    """Attention to the context, with the most heads up to 4 that divide the width."""
+    count = max(h for h in (1, 2, 4) if model.width % h == 0)
+    options = Cross.Options(heads=count)
+    return Cross(options, width=model.width, length=sizes.length, rngs=rngs)
 
 
 def _declared(variable: Any) -> dict[str, Any]:

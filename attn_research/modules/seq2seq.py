@@ -1,0 +1,107 @@
+"""A model of two sequences: a source that is read and a target that is written."""
+
+import jax
+import jax.numpy as jnp
+from flax import nnx
+
+from attn_research.config import Model
+from attn_research.functional import Functional, functional
+from attn_research.modules.contract import Carry, Cost, parameters
+from attn_research.modules.models import Head, tied
+from attn_research.modules.trunk import Sizes, Trunk
+
+
+def build(model: Model, source: Sizes, target: Sizes) -> Functional:
+    """The `EncoderDecoder` as pure functions."""
+    return functional(lambda rngs: EncoderDecoder(model, source, target, rngs=rngs))
+
+
+class EncoderDecoder(nnx.Module):
+    """A bidirectional trunk over the source, and a causal one that reads it.
+
+    Every decoder layer ends its mixers with attention to the encoded source, whatever
+    the mixers are: a recurrent decoder reads as an attending one does. Source and
+    target share the token table where their vocabularies have one size and the model is
+    tied. Vaswani et al., 2017, arXiv:1706.03762; recurrent: Bahdanau et al., 2014,
+    arXiv:1409.0473.
+    """
+
+    def __init__(self, model: Model, source: Sizes, target: Sizes, *, rngs: nnx.Rngs):
+        self.encoder = Trunk(model, source._replace(causal=False), rngs=rngs)
+        self.decoder = Trunk(model, target._replace(causal=True), reads=True, rngs=rngs)
+        tables = source.inputs == target.inputs == "tokens"
+        self.shared = model.tied and tables and source.features == target.features
+        if self.shared:
+            self.encoder.frontend.table = self.decoder.frontend.table
+        self.tied = tied(model, target)
+        self.head = Head(model.width, target.outputs, tied=self.tied, rngs=rngs)
+
+    def __call__(
+        self,
+        source: jax.Array,
+        inputs: jax.Array,
+        source_segments_BS: jax.Array | None = None,
+        segments_BT: jax.Array | None = None,
+        key: jax.Array | None = None,
+    ) -> jax.Array:
+        """Outputs at every target position, BTV."""
+        return self._out(
+            self._read(source, inputs, source_segments_BS, segments_BT, key)
+        )
+
+    def at(
+        self,
+        source: jax.Array,
+        inputs: jax.Array,
+        index_BL: jax.Array,
+        source_segments_BS: jax.Array | None = None,
+        segments_BT: jax.Array | None = None,
+        key: jax.Array | None = None,
+    ) -> jax.Array:
+        """Outputs at the target positions `index_BL` only, BLV."""
+        x_BTD = self._read(source, inputs, source_segments_BS, segments_BT, key)
+        return self._out(jnp.take_along_axis(x_BTD, index_BL[:, :, None], axis=1))
+
+    def start(
+        self,
+        batch: int,
+        length: int,
+        source: jax.Array,
+        source_segments_BS: jax.Array | None = None,
+    ) -> Carry:
+        """The decoding state: the source encoded, its keys and values kept."""
+        context_BSD = self.encoder(source, source_segments_BS)
+        return self.decoder.start(batch, length, context_BSD, source_segments_BS)
+
+    def step(self, inputs: jax.Array, carry: Carry) -> tuple[jax.Array, Carry]:
+        """Outputs BV after one more target token_B, and the next carry."""
+        x_BD, carry = self.decoder.step(inputs, carry)
+        return self._out(x_BD), carry
+
+    def _read(self, source, inputs, source_segments_BS, segments_BT, key):
+        one, two = (None, None) if key is None else jax.random.split(key)
+        context_BSD = self.encoder(source, source_segments_BS, one)
+        return self.decoder(inputs, segments_BT, two, context_BSD, source_segments_BS)
+
+    def _out(self, x: jax.Array) -> jax.Array:
+        table = self.decoder.frontend.table.get_value() if self.tied else None
+        return self.head(x, table)
+
+    def cost(self, length: int) -> Cost:
+        """Parameters of all; FLOPs of a source and a target of their own lengths.
+
+        `length` is the target's; the source has the length it was built for. The state
+        counts what is kept of the source.
+        """
+        size = self.encoder.sizes.length
+        source, target = self.encoder.cost(size), self.decoder.cost(length)
+        reading = [block.cross.cost(length, size) for block in self.decoder.blocks()]
+        head = 2 * self.decoder.model.width * self.decoder.sizes.outputs * length
+        return Cost(
+            params=parameters(self),
+            flops=source.flops
+            + target.flops
+            + head
+            + sum(cost.flops for cost in reading),
+            state_bytes=target.state_bytes + sum(cost.state_bytes for cost in reading),
+        )
