@@ -40,6 +40,7 @@ ALLOWED = {
     "population": set(),
     "outcome": {"evaluate", "hypers", "population", "tasks"},
     "program": {*MODEL, "hypers", "tasks", "population"},
+    "interop": {"options", "config", "functional", "modules"},
     "match": {"options", "config", "modules", "program"},
     "compiled": {"config", "hypers", "memory", "population", "program"},
     "train": {*TRAIN, "compiled", "flags"},
