@@ -1,0 +1,191 @@
+"""What every mixer costs against length, beside the peers that exist.
+
+    python benchmarks/mixers.py --out=benchmarks/results/mixers_cpu.json
+    python benchmarks/mixers.py --quick
+
+Batch 1, 4 heads of 64, causal, one core and one thread each: CPU time of a forward, and
+of a forward with backward; peak memory as the compiler predicts it and as the process
+reaches it. Every subject runs in a process of its own, from the shortest length up,
+until a length takes longer than it may. Exponents are fitted from 1,024 tokens on.
+Without PyTorch its peers are left out.
+"""
+
+import importlib.util
+import json
+import os
+import resource
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+from absl import flags
+
+from attn_research.flags import FLAGS, main
+
+LENGTHS = (256, 1024, 4096, 16384)
+QUICK = {
+    "ops": ("dense chunked", "jax.nn.dot_product_attention", "linear chunked"),
+    "mixers": ("dense", "window", "linear", "lstm", "conv"),
+    "peers": ("torch SDPA", "torch linear chunked"),
+}
+KINDS = tuple(QUICK)
+
+flags.DEFINE_string("out", None, "JSON written; a figure is written beside it.")
+flags.DEFINE_bool("quick", False, "A few subjects, two lengths: about two minutes.")
+flags.DEFINE_list("only", None, "Names of subjects; by default all.")
+flags.DEFINE_list("dtypes", ["float32"], "float32, bfloat16.")
+flags.DEFINE_list("lengths", None, "Lengths; by default 256 to 16384.")
+flags.DEFINE_float("longest", 30.0, "CPU seconds a call may take before a next length.")
+flags.DEFINE_string("subject", None, "kind/name measured in this process (internal).")
+
+
+def makers(kind: str) -> dict[str, Any]:
+    """The subjects of a kind."""
+    import subjects
+
+    if kind == "peers":
+        import torch_subjects
+
+        return torch_subjects.peers()
+    return subjects.ops() if kind == "ops" else subjects.mixers()
+
+
+def timed(call: Any) -> float:
+    """CPU seconds of a call, the least of up to five after one that warms up."""
+    call()
+    best, began = float("inf"), time.process_time()
+    for _ in range(5):
+        start = time.process_time()
+        call()
+        best = min(best, time.process_time() - start)
+        if time.process_time() - began > 5:
+            break
+    return best
+
+
+def measure(kind: str, name: str, lengths: list[int], dtype: str) -> list[dict]:
+    """One row a length, until one takes too long."""
+    make, rows = makers(kind)[name], []
+    for length in lengths:
+        subject = make(length, dtype)
+        row: dict[str, Any] = {"length": length, "forward": timed(subject.forward)}
+        try:
+            row["both"] = timed(subject.both)
+        except NotImplementedError:
+            row["both"] = None
+        row["forward_bytes"] = subject.forward_bytes
+        row["both_bytes"] = subject.both_bytes
+        used = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+        row["process_peak_bytes"] = used * 1024
+        rows.append(row)
+        # Cubic at worst: four times the length is at most 64 times the time.
+        if max(row["forward"], row["both"] or 0) * 8 > FLAGS.longest:
+            break
+    return rows
+
+
+def child(kind: str, name: str, lengths: list[int], dtype: str) -> list[dict]:
+    """The rows of one subject, measured on one core in a process of its own."""
+    done = subprocess.run(
+        [
+            sys.executable,
+            __file__,
+            f"--subject={kind}/{name}",
+            f"--lengths={','.join(map(str, lengths))}",
+            f"--dtypes={dtype}",
+            f"--longest={FLAGS.longest}",
+        ],
+        capture_output=True,
+        text=True,
+        env=dict(os.environ, NPROC="1", JAX_PLATFORMS="cpu"),
+    )
+    if done.returncode:
+        print(f"{name} failed: {done.stderr.strip().splitlines()[-1:]}", flush=True)
+        return []
+    return json.loads(done.stdout.splitlines()[-1])
+
+
+def exponents(rows: list[dict]) -> dict[str, float]:
+    """The slope of each cost on a log-log scale, from 1,024 tokens on."""
+    from attn_research.analysis.statistics import exponent
+
+    found = {}
+    long = [row for row in rows if row["length"] >= 1024]
+    for cost in ("forward", "both", "forward_bytes", "both_bytes"):
+        values = [row[cost] for row in long]
+        if len(values) > 1 and all(values):
+            lengths = [float(row["length"]) for row in long]
+            found[cost] = exponent(lengths, [float(v) for v in values]).mean
+    return found
+
+
+def draw(found: dict[str, Any], path: Path) -> None:
+    """Time and memory of a forward with backward against length."""
+    import matplotlib
+
+    matplotlib.use("svg")
+    from matplotlib import pyplot
+
+    figure, axes = pyplot.subplots(1, 2, figsize=(13, 7), layout="constrained")
+    marks = "os^vDPX*<>"
+    for number, one in enumerate(found["subjects"]):
+        if one["dtype"] != "float32":
+            continue
+        style = {"ops": "--", "mixers": "-", "peers": ":"}[one["kind"]]
+        for axis, cost, scale in ((axes[0], "both", 1e3), (axes[1], "both_bytes", 1)):
+            points = [(r["length"], r[cost] * scale) for r in one["rows"] if r[cost]]
+            if points:
+                axis.loglog(
+                    *zip(*points, strict=True),
+                    style,
+                    marker=marks[number // 10 % len(marks)],
+                    color=f"C{number % 10}",
+                    label=one["name"],
+                    markersize=4,
+                )
+    axes[0].set(xlabel="length (tokens)", ylabel="forward + backward (CPU ms)")
+    axes[1].set(xlabel="length (tokens)", ylabel="predicted peak memory (bytes)")
+    figure.legend(*axes[0].get_legend_handles_labels(), loc="outside right", ncols=2)
+    figure.savefig(path)
+
+
+def run() -> int:
+    lengths = [int(n) for n in FLAGS.lengths or LENGTHS]
+    if FLAGS.subject:
+        os.sched_setaffinity(0, sorted(os.sched_getaffinity(0))[:1])
+        kind, _, name = FLAGS.subject.partition("/")
+        print(json.dumps(measure(kind, name, lengths, FLAGS.dtypes[0])))
+        return 0
+    from attn_research import environment
+
+    if FLAGS.quick:
+        lengths = [1024, 4096]
+    found: dict[str, Any] = {"subjects": []}
+    kinds = KINDS if importlib.util.find_spec("torch") else KINDS[:2]
+    for kind in kinds:
+        names = QUICK[kind] if FLAGS.quick else makers(kind)
+        for name in names:
+            if FLAGS.only and name not in FLAGS.only:
+                continue
+            for dtype in FLAGS.dtypes:
+                rows = child(kind, name, lengths, dtype)
+                own = {"kind": kind, "name": name, "dtype": dtype, "rows": rows}
+                found["subjects"].append({**own, "exponents": exponents(rows)})
+                shown = [
+                    f"{r['length']}: {r['forward'] * 1e3:.1f} / "
+                    + (f"{r['both'] * 1e3:.1f}" if r["both"] else "-")
+                    for r in rows
+                ]
+                print(f"{name} {dtype} (ms)  " + "  ".join(shown), flush=True)
+    if FLAGS.out:
+        found["environment"] = environment.facts()
+        path = Path(FLAGS.out)
+        path.write_text(json.dumps(found, indent=1) + "\n")
+        draw(found, path.with_suffix(".svg"))
+    return 0
+
+
+if __name__ == "__main__":
+    main(run, sys.modules["__main__"].__doc__)

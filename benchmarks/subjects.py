@@ -1,0 +1,116 @@
+"""What `mixers.py` measures of ours: the ops at their core, and every mixer whole.
+
+A subject is made for a length and a dtype and gives two calls, forward and forward with
+backward, each of which returns when its result is there, and the bytes that the
+compiler set aside for them.
+"""
+
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+HEADS, SIZE = 4, 64
+WIDTH = HEADS * SIZE
+
+
+class Subject(NamedTuple):
+    """Two calls and, where a compiler tells, their predicted peak memory in bytes."""
+
+    forward: Callable[[], Any]
+    both: Callable[[], Any]
+    forward_bytes: int | None = None
+    both_bytes: int | None = None
+
+
+def ops() -> dict[str, Callable[[int, str], Subject]]:
+    """The ops that have a peer, on heads of plain arrays."""
+    import jax
+    import jax.numpy as jnp
+
+    from attn_research.ops import dense, sparse
+    from attn_research.ops.linear import linear_attention
+    from attn_research.ops.masks import CAUSAL, window
+    from attn_research.ops.recurrence import diagonal_recurrence
+
+    def chunked(q, k, v):
+        return dense.attend(q, k, v, mask=CAUSAL, implementation="chunked")
+
+    def library(q, k, v):
+        return jax.nn.dot_product_attention(q, k, v, is_causal=True)
+
+    def windowed(q, k, v):
+        return sparse.attend(q, k, v, mask=window(255, 0))
+
+    def linear(q, k, v):
+        q, k = (jax.nn.elu(x) + jnp.asarray(1, x.dtype) for x in (q, k))
+        return linear_attention(q, k, v, causal=True, normalize=False)
+
+    def recurrence(a, b, _):
+        a, b = (x.reshape(*x.shape[:2], -1) for x in (a, b))
+        return diagonal_recurrence(jax.nn.sigmoid(a), b)
+
+    return {
+        "dense chunked": _op(chunked),
+        "jax.nn.dot_product_attention": _op(library),
+        "window 256": _op(windowed),
+        "linear chunked": _op(linear),
+        "diagonal recurrence": _op(recurrence),
+    }
+
+
+def mixers() -> dict[str, Callable[[int, str], Subject]]:
+    """Every mixer of the table that has a causal form, with its projections."""
+    from attn_research.modules import BOTH_WAYS_ONLY, MIXERS
+
+    return {name: _mixer(name) for name in MIXERS if name not in BOTH_WAYS_ONLY}
+
+
+def _op(call: Callable[..., Any]) -> Callable[[int, str], Subject]:
+    def make(length: int, dtype: str) -> Subject:
+        import jax
+
+        keys = jax.random.split(jax.random.key(0), 3)
+        shape = 1, length, HEADS, SIZE
+        arrays = tuple(jax.random.normal(key, shape, dtype) for key in keys)
+        return _subject(call, arrays)
+
+    return make
+
+
+def _mixer(name: str) -> Callable[[int, str], Subject]:
+    def make(length: int, dtype: str) -> Subject:
+        import jax
+
+        from attn_research.functional import functional
+        from attn_research.modules import MIXERS
+
+        mixer = MIXERS[name]
+        model = functional(
+            lambda rngs: mixer(
+                mixer.Options(), width=WIDTH, causal=True, length=length, rngs=rngs
+            )
+        )
+        params = jax.jit(model.init)(jax.random.key(0))
+        x_BTD = jax.random.normal(jax.random.key(1), (1, length, WIDTH), dtype)
+        return _subject(model.apply, (params, x_BTD))
+
+    return make
+
+
+def _subject(call: Callable[..., Any], arguments: tuple[Any, ...]) -> Subject:
+    import jax
+    import jax.numpy as jnp
+
+    from attn_research import memory
+
+    def loss(*arguments: Any) -> jax.Array:
+        return jnp.sum(call(*arguments).astype(jnp.float32) ** 2)
+
+    every = tuple(range(len(arguments)))
+    forward = jax.jit(call).lower(*arguments).compile()
+    both = jax.jit(jax.grad(loss, argnums=every)).lower(*arguments).compile()
+    return Subject(
+        lambda: jax.block_until_ready(forward(*arguments)),
+        lambda: jax.block_until_ready(both(*arguments)),
+        memory.predict(forward),
+        memory.predict(both),
+    )
