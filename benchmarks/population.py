@@ -1,12 +1,14 @@
 """Training a population: ours, our own naive form, and PyTorch, in one run.
 
     python benchmarks/population.py --out=benchmarks/results/population_cpu.json
-    python benchmarks/population.py --command_steps=500     # also command to result
+    python benchmarks/population.py --turns=0 --command_steps=500 --out=...
 
 The 2-layer attention model of width 64 on published recall (vocabulary 8192, batch 64,
 dropout 0.1 on the embedding), 16 members: 4 learning rates x 4 seeds. Every role runs
 alone, in a process of its own, on one core, in turns; the figure is model steps per
-second per core, the median of the turns. The roles:
+second per core, the median of the turns. With --command_steps the time from command to
+result is measured too, on all cores; an existing file keeps what is not measured anew.
+The roles:
 
     ours            populations as `train.run` compiles them
     naive           vmap over the members, the head everywhere, a dispatch per step
@@ -44,8 +46,9 @@ KEEP_MEMORY = {
 flags.DEFINE_string("out", None, "File that the JSON is written to.")
 flags.DEFINE_string("role", None, "Measures one role in this process (internal).")
 flags.DEFINE_integer("length", 64, "Length of that role (internal).")
+flags.DEFINE_list("cores", None, "Cores of that role (internal).")
 flags.DEFINE_float("seconds", 20.0, "Time measured of each role and turn.")
-flags.DEFINE_integer("turns", 3, "Turns of every role.")
+flags.DEFINE_integer("turns", 3, "Turns of every role; 0 leaves the speed out.")
 flags.DEFINE_integer(
     "command_steps", 0, "Also times command to result at this many steps on all cores."
 )
@@ -173,6 +176,7 @@ def child(
         f"--length={length}",
         f"--seconds={FLAGS.seconds if seconds is None else seconds}",
         f"--command_steps={steps}",
+        f"--cores={','.join(map(str, cores))}",
     ]
     environment = dict(os.environ, NPROC=str(len(cores)), JAX_PLATFORMS="cpu")
     if role.startswith("torch"):
@@ -183,7 +187,6 @@ def child(
         text=True,
         check=True,
         env=environment,
-        preexec_fn=lambda: os.sched_setaffinity(0, cores),
     )
     return json.loads(done.stdout.splitlines()[-1])
 
@@ -226,36 +229,52 @@ def command_to_result(steps: int, cores: list[int]) -> dict[str, float]:
     return {"steps": steps, "ours": mine, "torch_labelled": peer, "ratio": peer / mine}
 
 
-def run() -> int:
-    if FLAGS.role:
-        print(json.dumps(measure(FLAGS.role, FLAGS.length, FLAGS.seconds)))
-        return 0
+def speed(length: int, cores: list[int]) -> dict[str, Any]:
+    """Steps per second of every role, and ours over each."""
+    turns: dict[str, list[dict[str, float]]] = {role: [] for role in ROLES}
+    for _ in range(FLAGS.turns):
+        for role in ROLES:
+            turns[role].append(child(role, length, cores))
+    middle = {
+        role: statistics.median(one["steps_per_second"] for one in turns[role])
+        for role in ROLES
+    }
+    over = {role: middle["ours"] / middle[role] for role in ROLES if role != "ours"}
+    print(length, json.dumps(over), middle, flush=True)
+    return {
+        "steps_per_second_per_core": middle,
+        "ours_over": over,
+        "turns": turns,
+    }
+
+
+def write(found: dict[str, Any], out: Path | None) -> None:
+    """Keeps what is measured so far."""
     from attn_research import environment
 
-    cores = sorted(os.sched_getaffinity(0))
-    found: dict[str, Any] = {"lengths": {}}
-    for length in PAIRS:
-        turns: dict[str, list[dict[str, float]]] = {role: [] for role in ROLES}
-        for _ in range(FLAGS.turns):
-            for role in ROLES:
-                turns[role].append(child(role, length, cores[:1]))
-        speed = {
-            role: statistics.median(one["steps_per_second"] for one in turns[role])
-            for role in ROLES
-        }
-        found["lengths"][length] = {
-            "steps_per_second_per_core": speed,
-            "ours_over": {r: speed["ours"] / speed[r] for r in ROLES if r != "ours"},
-            "turns": turns,
-        }
-        print(length, json.dumps(found["lengths"][length]["ours_over"]), speed)
-    if FLAGS.command_steps:
-        found["command_to_result"] = command_to_result(FLAGS.command_steps, cores)
-        print(found["command_to_result"])
     found["environment"] = environment.facts()
     found["environment"]["torch"] = importlib.metadata.version("torch")
-    if FLAGS.out:
-        Path(FLAGS.out).write_text(json.dumps(found, indent=1) + "\n")
+    if out:
+        out.write_text(json.dumps(found, indent=1) + "\n")
+
+
+def run() -> int:
+    if FLAGS.role:
+        os.sched_setaffinity(0, map(int, FLAGS.cores))
+        print(json.dumps(measure(FLAGS.role, FLAGS.length, FLAGS.seconds)))
+        return 0
+    cores = sorted(os.sched_getaffinity(0))
+    out = Path(FLAGS.out) if FLAGS.out else None
+    found: dict[str, Any] = {"lengths": {}}
+    if out and out.exists():
+        found = json.loads(out.read_text())
+    for length in PAIRS if FLAGS.turns else ():
+        found["lengths"][str(length)] = speed(length, cores[:1])
+        write(found, out)
+    if FLAGS.command_steps:
+        found["command_to_result"] = command_to_result(FLAGS.command_steps, cores)
+        print(found["command_to_result"], flush=True)
+        write(found, out)
     return 0
 
 
