@@ -12,7 +12,7 @@ import pytest
 from attn_research import checkpoint, flags, layout, train
 from attn_research.config import Config, Population, replace
 from attn_research.durable import read_journal
-from attn_research.modules import MIXERS
+from attn_research.modules import BOTH_WAYS_ONLY, MIXERS
 from attn_research.options import BadInput
 
 SMALL = replace(
@@ -86,8 +86,19 @@ def stopped_and_resumed(config, population, directory, monkeypatch):
     assert train.run(config, population, directory) == flags.DONE
 
 
-def test_a_resumed_run_has_the_bits_of_an_uninterrupted_one(tmp_path, monkeypatch):
-    every = {"model.pattern": ",".join(MIXERS), "model.layers": len(MIXERS)}
+FAMILIES = ("dense", "window", "linear", "lstm", "diagonal", "conv", "dilated")
+CAUSAL = tuple(name for name in MIXERS if name not in BOTH_WAYS_ONLY)
+
+
+@pytest.mark.parametrize(
+    "mixers",
+    [FAMILIES, pytest.param(CAUSAL, marks=pytest.mark.slow)],
+    ids=["families", "all"],
+)
+def test_a_resumed_run_has_the_bits_of_an_uninterrupted_one(
+    mixers, tmp_path, monkeypatch
+):
+    every = {"model.pattern": ",".join(mixers), "model.layers": len(mixers)}
     config = replace(SMALL, every)
     assert train.run(config, FOUR, tmp_path / "whole") == flags.DONE
     stopped_and_resumed(config, FOUR, tmp_path / "parts", monkeypatch)
