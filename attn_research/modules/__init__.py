@@ -7,6 +7,7 @@ from attn_research.modules.conv import Conv, Dilated
 from attn_research.modules.dense import Dense
 from attn_research.modules.diagonal import Diagonal
 from attn_research.modules.linear import Linear
+from attn_research.modules.low_rank import Linformer, Nystrom
 from attn_research.modules.recurrent import Recurrent
 from attn_research.modules.sparse import Window
 
@@ -21,9 +22,11 @@ MIXERS: dict[str, Any] = {
     "lstm": preset(Recurrent, cell="lstm"),
     "gru": preset(Recurrent, cell="gru"),
     "slstm": preset(Recurrent, cell="slstm", heads=4),
+    "linformer": Linformer,
+    "nystrom": Nystrom,
 }
 
 # Without a causal form: an output mixes all positions before any mask could tell.
-BOTH_WAYS_ONLY: frozenset[str] = frozenset()
+BOTH_WAYS_ONLY: frozenset[str] = frozenset({"linformer", "nystrom"})
 
 __all__ = ["BOTH_WAYS_ONLY", "MIXERS"]
