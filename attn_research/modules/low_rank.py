@@ -101,9 +101,7 @@ class NystromOptions:
     """Landmarks, heads and implementation of Nystrom attention."""
 
     landmarks: int = option(64, "Landmarks M of a sequence.", low=1)
-    packed: int = option(
-        8, "Packed sequences in a row; more give NaN.", low=1
-    )
+    packed: int = option(8, "Packed sequences in a row; more give NaN.", low=1)
     heads: int = option(4, "Heads H.", low=1)
     head_size: int = option(0, "Size K of a head; 0: the width over the heads.", low=0)
     implementation: Literal["naive", "chunked"] | None = option(
