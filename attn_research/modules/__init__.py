@@ -9,11 +9,17 @@ from attn_research.modules.diagonal import Diagonal
 from attn_research.modules.linear import Linear
 from attn_research.modules.low_rank import Linformer, Nystrom
 from attn_research.modules.recurrent import Recurrent
-from attn_research.modules.sparse import Window
+from attn_research.modules.selection import Selection
+from attn_research.modules.sparse import Sparse, Window
 
 MIXERS: dict[str, Any] = {
     "dense": Dense,
     "window": Window,
+    "bigbird": preset(Sparse, window=96, globals=128, random=3, block=64),
+    "longformer": preset(Sparse, window=256, globals=1),
+    "sparse_transformer": preset(Sparse, window=128, stride=128),
+    "topk": preset(Selection, select="keys", count=32),
+    "moba": preset(Selection, select="blocks", count=4, block=64),
     "linear": Linear,
     "diagonal": Diagonal,
     "conv": Conv,

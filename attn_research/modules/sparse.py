@@ -1,6 +1,7 @@
-"""Sliding-window attention: every token sees its neighbourhood."""
+"""Attention through fixed sparse masks: sliding windows, and what is added to them."""
 
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, Literal
 
 import jax
@@ -8,25 +9,19 @@ import jax.numpy as jnp
 from flax import nnx
 
 from attn_research.modules import heads
-from attn_research.modules.contract import Cost, carry_bytes, parameters
-from attn_research.ops.masks import Band, window
-from attn_research.ops.positions import positions
+from attn_research.modules.contract import Cost
+from attn_research.modules.directions import refuse_decoding
+from attn_research.ops.masks import CAUSAL, Band, window
+from attn_research.ops.patterns import Globals, Random, Stride
 from attn_research.ops.sparse import attend
-from attn_research.options import BadInput, option
+from attn_research.options import option
 
 
 @dataclass(frozen=True)
-class WindowOptions:
+class WindowOptions(heads.HeadOptions):
     """Size of the window; heads, positions and implementation."""
 
     window: int = option(128, "Tokens w: t sees s where t - s < w.", low=1)
-    heads: int = option(4, "Query heads H.", low=1)
-    groups: int = option(0, "Key/value heads G; 0: as many as heads; 1: shared.", low=0)
-    head_size: int = option(0, "Size K of a head; 0: the width over the heads.", low=0)
-    positions: Literal["none", "learned", "rope"] = option(
-        "none", "Positions given to queries and keys."
-    )
-    base: float = option(10_000.0, "Slowest wavelength of RoPE over 2 pi.", above=1)
     implementation: Literal["naive", "chunked"] | None = option(
         None, "How attention is computed; none: the best that runs here."
     )
@@ -50,14 +45,8 @@ class Window(nnx.Module):
         rngs: nnx.Rngs,
     ):
         self.options, self.causal = options, causal
-        o = options
         self.heads = heads.Heads(
-            heads.sizes(o.heads, o.groups, o.head_size, width, o.positions),
-            width=width,
-            length=length,
-            kind=o.positions,
-            base=o.base,
-            rngs=rngs,
+            options, width=width, causal=causal, length=length, rngs=rngs
         )
 
     @property
@@ -70,28 +59,14 @@ class Window(nnx.Module):
         self, x_BTD: jax.Array, segments_BT: jax.Array | None = None
     ) -> jax.Array:
         """y_BTD; raises BadInput for more tokens than learned positions."""
-        batch, time = x_BTD.shape[:2]
-        self.heads.check(time)
-        q_BTHK, k_BTGK, v_BTGK = self.heads.split(
-            x_BTD, positions(batch, time, segments_BT)
-        )
-        y_BTHK = attend(
-            q_BTHK,
-            k_BTGK,
-            v_BTGK,
-            mask=self.mask,
-            segments_BT=segments_BT,
-            implementation=self.options.implementation,
-        )
-        return self.heads.merge(y_BTHK)
+        how = self.options.implementation
+        form = partial(attend, mask=self.mask, implementation=how)
+        return self.heads(x_BTD, segments_BT, form)
 
     def start(self, batch: int, length: int, dtype: Any = jnp.float32) -> heads.Cache:
         """An empty ring of the window; raises BadInput if bidirectional."""
-        if not self.causal:
-            raise BadInput("A bidirectional window cannot decode; causal=True can")
-        self.heads.check(length)
         slots = min(self.options.window, length)
-        return heads.empty(self.heads.sizes, batch, slots, dtype)
+        return heads.start(self.heads, "window", batch, length, slots, dtype)
 
     def step(
         self, x_BD: jax.Array, carry: heads.Cache
@@ -101,11 +76,10 @@ class Window(nnx.Module):
         Past the length that `start` was given y_BD is NaN, unless the ring holds a
         whole window: then decoding goes on for ever, learned positions excepted.
         """
-        if not self.causal:
-            raise BadInput("A bidirectional window cannot decode; causal=True can")
+        refuse_decoding("window", self.causal)
         slots = carry.k_BSGK.shape[1]
         limit = slots if slots < self.options.window else None
-        return heads.step(self.heads, x_BD, carry, limit=limit)
+        return self.heads.step(x_BD, carry, self.mask, limit)
 
     def reach(self, length: int) -> int:
         """The tokens of the window before this one."""
@@ -113,6 +87,101 @@ class Window(nnx.Module):
 
     def cost(self, length: int) -> Cost:
         """Projections, and the pairs of tokens within the window."""
-        carry = jax.eval_shape(lambda: self.start(1, length)) if self.causal else ()
-        flops = self.heads.flops(length, self.mask.pairs(length))
-        return Cost(parameters(self), flops, carry_bytes(carry))
+        return heads.cost(self, length, self.mask.pairs(length))
+
+
+@dataclass(frozen=True)
+class SparseOptions(heads.HeadOptions):
+    """What the mask is made of; heads, positions and implementation."""
+
+    window: int = option(128, "Tokens w: t sees s where t - s < w dilation.", low=1)
+    dilation: int = option(1, "Distance of neighbours within the window.", low=1)
+    globals: int = option(0, "First tokens that see, and are seen by, all.", low=0)
+    stride: int = option(0, "Also see whole multiples of this back; 0: none.", low=0)
+    random: int = option(
+        0, "Blocks drawn for each block among those before it; linked both ways.", low=0
+    )
+    block: int = option(64, "Tokens of such a block.", low=1)
+    seed: int = option(0, "What the drawn links depend on.", low=0)
+    chunk: int = option(128, "Tokens computed at once; sets the speed only.", low=1)
+    implementation: Literal["naive", "chunked"] | None = option(
+        None, "How attention is computed; none: the best that runs here."
+    )
+
+
+class Sparse(nnx.Module):
+    """Softmax attention of each token over those that a fixed mask admits.
+
+    The mask is the union of a window, global tokens, strides and random links, less
+    what is ahead where causal; positions are those within the sequence. It costs the
+    chunks that the mask touches: strides shorter than a chunk touch all. Decodes with a
+    cache of every key and value. Presets: `bigbird`, `longformer` (its global tokens
+    share the projections of all) and `sparse_transformer` (both of its strided heads'
+    views in every head).
+    """
+
+    Options = SparseOptions
+
+    def __init__(
+        self,
+        options: SparseOptions,
+        *,
+        width: int,
+        causal: bool,
+        length: int,
+        rngs: nnx.Rngs,
+    ):
+        self.options, self.causal = options, causal
+        self.heads = heads.Heads(
+            options, width=width, causal=causal, length=length, rngs=rngs
+        )
+
+    @property
+    def mask(self) -> Any:
+        """The union of what the options name."""
+        o = self.options
+        side = (o.window - 1) * o.dilation
+        mask: Any = window(side, 0 if self.causal else side)
+        if o.dilation > 1:
+            mask = mask & Stride(o.dilation)
+        if o.globals:
+            mask = mask | Globals(o.globals)
+        if o.stride:
+            mask = mask | Stride(o.stride)
+        if o.random:
+            mask = mask | Random(o.random, o.block, o.seed)
+        return mask & CAUSAL if self.causal else mask
+
+    def __call__(
+        self, x_BTD: jax.Array, segments_BT: jax.Array | None = None
+    ) -> jax.Array:
+        """y_BTD; raises BadInput for more tokens than learned positions."""
+        form = partial(
+            attend,
+            mask=self.mask,
+            chunk=self.options.chunk,
+            implementation=self.options.implementation,
+        )
+        return self.heads(x_BTD, segments_BT, form)
+
+    def start(self, batch: int, length: int, dtype: Any = jnp.float32) -> heads.Cache:
+        """An empty cache for `length` tokens; raises BadInput if bidirectional."""
+        return heads.start(self.heads, "sparse", batch, length, length, dtype)
+
+    def step(
+        self, x_BD: jax.Array, carry: heads.Cache
+    ) -> tuple[jax.Array, heads.Cache]:
+        """y_BD and the cache with this token; raises BadInput if bidirectional.
+
+        Past the length that `start` was given y_BD is NaN.
+        """
+        refuse_decoding("sparse", self.causal)
+        return self.heads.step(x_BD, carry, self.mask, limit=carry.k_BSGK.shape[1])
+
+    def reach(self, length: int) -> int:
+        """How many tokens back an output can depend; the mask may have holes."""
+        return self.mask.reach(length)
+
+    def cost(self, length: int) -> Cost:
+        """Projections, and the pairs of tokens that the mask admits."""
+        return heads.cost(self, length, self.mask.pairs(length))

@@ -8,13 +8,16 @@ float32 at least. Vaswani et al., 2017, arXiv:1706.03762; grouped heads: Ainslie
 """
 
 import math
+from collections.abc import Callable
 from typing import Any, Literal
 
 import jax
 import jax.numpy as jnp
 
 from attn_research.ops import flash, precision
-from attn_research.ops.masks import CAUSAL, FULL, Band, together
+from attn_research.ops.logits import PLAIN, Logits, capped, spread
+from attn_research.ops.masks import CAUSAL, FULL, Band, Mask, matrix, together
+from attn_research.ops.positions import restart
 
 Implementation = Literal["naive", "chunked", "library"]
 
@@ -27,9 +30,10 @@ def attend(
     k_BSGK: jax.Array,
     v_BSGE: jax.Array,
     *,
-    mask: Band = FULL,
+    mask: Mask = FULL,
     segments_BT: jax.Array | None = None,
     source_BS: jax.Array | None = None,
+    logits: Logits = PLAIN,
     implementation: Implementation | None = None,
 ) -> jax.Array:
     """out_BTHE, in the dtype of the values.
@@ -44,13 +48,21 @@ def attend(
         source_BS = segments_BT
     if source_BS is not None and segments_BT is None:
         segments_BT = jnp.ones(q_BTHK.shape[:2], jnp.int32)
-    implementation = implementation or choose(q_BTHK, k_BSGK, v_BSGE, mask, source_BS)
+    plain = all(part is None for part in logits)
+    if implementation is None:
+        implementation = choose(q_BTHK, k_BSGK, v_BSGE, mask, source_BS, plain)
+    arrays = q_BTHK, k_BSGK, v_BSGE, mask, segments_BT, source_BS
     if implementation == "naive":
-        return naive(q_BTHK, k_BSGK, v_BSGE, mask, segments_BT, source_BS)
+        return naive(*arrays, logits)
     if implementation == "chunked":
-        return flash.attend(q_BTHK, k_BSGK, v_BSGE, mask, segments_BT, source_BS)
+        return flash.attend(*arrays, logits=logits)
     if implementation == "library":
-        return library(q_BTHK, k_BSGK, v_BSGE, mask, segments_BT, source_BS)
+        if not plain:
+            raise ValueError(
+                "Attention by the library has no cap, bias or sinks; naive and chunked "
+                "have them"
+            )
+        return library(*arrays)
     raise ValueError(
         f"No implementation {implementation!r} of attention; naive, chunked and "
         "library are there"
@@ -68,13 +80,13 @@ def shapes(q_BTHK: Any, k_BSGK: Any, v_BSGE: Any) -> None:
 
 
 def choose(
-    q_BTHK: Any, k_BSGK: Any, v_BSGE: Any, mask: Band, source_BS: Any
+    q_BTHK: Any, k_BSGK: Any, v_BSGE: Any, mask: Mask, source_BS: Any, plain: bool
 ) -> Implementation:
     """The best implementation for these arrays on the default platform.
 
     On a CPU blocks win at every length: 1.3 times at 64 tokens, 14 times at 1,024.
     """
-    plain = source_BS is None and mask in (FULL, CAUSAL)
+    plain = plain and source_BS is None and mask in (FULL, CAUSAL)
     if plain and cudnn(q_BTHK) and q_BTHK.shape[-1] == v_BSGE.shape[-1]:
         return "library"
     if jax.default_backend() == "cpu":
@@ -99,11 +111,34 @@ def naive(
     q_BTHK: jax.Array,
     k_BSGK: jax.Array,
     v_BSGE: jax.Array,
-    mask: Band,
+    mask: Mask,
     segments_BT: jax.Array | None,
     source_BS: jax.Array | None,
+    logits: Logits = PLAIN,
 ) -> jax.Array:
     """The definition, as written; float64 stays float64: the oracle of the others."""
+    (B, T), S = q_BTHK.shape[:2], k_BSGK.shape[1]
+    admit_BTS = admitted(B, T, S, mask, segments_BT, source_BS)
+    bias_HD = logits.bias_HD
+    bias_HTS = None if bias_HD is None else spread(bias_HD, T)
+    return weigh(q_BTHK, k_BSGK, v_BSGE, admit_BTS, logits.cap, bias_HTS, logits.sink_H)
+
+
+def weigh(
+    q_BTHK: jax.Array,
+    k_BSGK: jax.Array,
+    v_BSGE: jax.Array,
+    admit_BTS: jax.Array,
+    cap: float | None = None,
+    bias_HTS: jax.Array | None = None,
+    sink_H: jax.Array | None = None,
+    keep: Callable[[jax.Array], jax.Array] | None = None,
+) -> jax.Array:
+    """out_BTHE of queries that see what `admit_BTS` says.
+
+    `keep` selects among them by their scores: of score_BHTS, -inf where nothing is
+    admitted, it gives the boolean keep_BHTS.
+    """
     B, T, H, K = q_BTHK.shape
     S, G = k_BSGK.shape[1:3]
     wide = precision.wide(q_BTHK.dtype)
@@ -112,15 +147,28 @@ def naive(
     score_BGRTS = jnp.einsum(
         "BTGRK,BSGK->BGRTS", q_BTGRK, k_BSGK, preferred_element_type=wide
     ) * (1 / math.sqrt(K))
-    admit_BTS = admitted(B, T, S, mask, segments_BT, source_BS)
+    score_BGRTS = capped(score_BGRTS, cap)
+    if bias_HTS is not None:
+        bias_GRTS = bias_HTS.reshape(G, H // G, T, S)
+        score_BGRTS = score_BGRTS + bias_GRTS[None].astype(wide)
     admit_BGRTS = admit_BTS[:, None, None]
     # Where a row is empty its maximum is -inf; 0 in its place keeps all finite.
     score_BGRTS = jnp.where(admit_BGRTS, score_BGRTS, -jnp.inf)
+    if keep is not None:
+        keep_BHTS = keep(score_BGRTS.reshape(B, H, T, S))
+        keep_BGRTS = keep_BHTS.reshape(score_BGRTS.shape)
+        score_BGRTS = jnp.where(keep_BGRTS, score_BGRTS, -jnp.inf)
     top_BGRT1 = jax.lax.stop_gradient(score_BGRTS.max(axis=-1, keepdims=True))
+    sink_BGRT1 = None
+    if sink_H is not None:
+        sink_BGRT1 = sink_H.astype(wide).reshape(1, G, H // G, 1, 1)
+        top_BGRT1 = jax.lax.stop_gradient(jnp.maximum(top_BGRT1, sink_BGRT1))
     power_BGRTS = jnp.exp(
         score_BGRTS - jnp.where(jnp.isneginf(top_BGRT1), 0, top_BGRT1)
     )
     total_BGRT1 = power_BGRTS.sum(axis=-1, keepdims=True)
+    if sink_BGRT1 is not None:
+        total_BGRT1 = total_BGRT1 + jnp.exp(sink_BGRT1 - top_BGRT1)
     weight_BGRTS = power_BGRTS / jnp.where(total_BGRT1 == 0, 1, total_BGRT1)
     out_BTGRE = jnp.einsum(
         "BGRTS,BSGE->BTGRE",
@@ -135,7 +183,7 @@ def library(
     q_BTHK: jax.Array,
     k_BSGK: jax.Array,
     v_BSGE: jax.Array,
-    mask: Band,
+    mask: Mask,
     segments_BT: jax.Array | None,
     source_BS: jax.Array | None,
 ) -> jax.Array:
@@ -166,10 +214,16 @@ def library(
 
 
 def admitted(
-    batch: int, queries: int, keys: int, mask: Band, segments_BT: Any, source_BS: Any
+    batch: int, queries: int, keys: int, mask: Mask, segments_BT: Any, source_BS: Any
 ) -> jax.Array:
-    """The mask and the segments together, as BTS (B is 1 without segments)."""
-    admit_BTS = mask.dense(queries, keys)[None]
+    """The mask and the segments together, as BTS (B is 1 without segments).
+
+    A band is told of the distance alone; any other mask of positions in the segment.
+    """
     if segments_BT is None:
-        return admit_BTS
-    return admit_BTS & together(segments_BT, source_BS)
+        return matrix(mask, queries, keys)[None]
+    same_BTS = together(segments_BT, source_BS)
+    if isinstance(mask, Band):
+        return matrix(mask, queries, keys)[None] & same_BTS
+    query_BT, key_BS = restart(segments_BT), restart(source_BS)
+    return mask.admit(query_BT[:, :, None], key_BS[:, None]) & same_BTS

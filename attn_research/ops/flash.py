@@ -2,7 +2,7 @@
 
 The twin is `dense.naive`. XLA is fast on plain matrix products that stay in cache, so
 each row of batch and head walks over blocks of queries, each of these over the key
-blocks that the mask admits, and no more: nothing that the mask discards is computed.
+blocks that the mask may admit, and no more: a block that it discards is not computed.
 The softmax runs online; the backward pass recomputes the scores from the logarithm of
 their sum. Dao et al., 2022, arXiv:2205.14135.
 
@@ -17,7 +17,9 @@ import jax
 import jax.numpy as jnp
 
 from attn_research.ops import precision
+from attn_research.ops.logits import PLAIN, Logits, capped, spread
 from attn_research.ops.masks import Mask, together
+from attn_research.ops.tiles import Tiles, tiles
 
 BLOCK = 256
 
@@ -30,20 +32,33 @@ def attend(
     segments_BT: jax.Array | None,
     source_BS: jax.Array | None,
     block: int = BLOCK,
+    logits: Logits = PLAIN,
 ) -> jax.Array:
     """out_BTHE: what `dense.naive` gives, without a matrix of T x S."""
     (B, T, H, _), (S, G) = q_BTHK.shape, k_BSGK.shape[1:3]
+    segmented = segments_BT is not None and source_BS is not None
     if segments_BT is None or source_BS is None:
         segments_BT = jnp.ones((B, T), jnp.int32)
         source_BS = jnp.ones((B, S), jnp.int32)
     C, D = _even(T, block), _even(S, block)
+    segment_BIC = _blocks(segments_BT[:, :, None, None], C)[..., 0]
+    source_BJS = _blocks(source_BS[:, :, None, None], D)[..., 0]
+    bias_HD, wide = logits.bias_HD, precision.wide(q_BTHK.dtype)
+    if bias_HD is not None:
+        # Distances of the tokens that fill the last blocks, too.
+        ends = source_BJS[0].size - S, segment_BIC[0].size - T
+        bias_HD = jnp.pad(bias_HD.astype(wide), ((0, 0), ends))
+    sink_H = None if logits.sink_H is None else logits.sink_H.astype(wide)
     out_RICE: jax.Array = _attend(
-        Plan(mask, H, G, S),
+        Plan(mask, H, G, S, logits.cap),
         _blocks(q_BTHK, C),
         _blocks(k_BSGK, D),
         _blocks(v_BSGE, D),
-        _blocks(segments_BT[:, :, None, None], C)[..., 0],
-        _blocks(source_BS[:, :, None, None], D)[..., 0],
+        segment_BIC,
+        source_BJS,
+        tiles(mask, segment_BIC, source_BJS, segmented),
+        bias_HD,
+        sink_H,
     )
     out_BHTE = out_RICE.reshape(B, H, -1, v_BSGE.shape[-1])[:, :, :T]
     return out_BHTE.swapaxes(1, 2)
@@ -62,74 +77,117 @@ def _blocks(x_BTHK: jax.Array, block: int) -> jax.Array:
 
 
 class Plan(NamedTuple):
-    """What is static: the mask, query and key heads, the true number of keys."""
+    """What is static: mask, query and key heads, the true number of keys, the cap."""
 
     mask: Any
     heads: int
     groups: int
     keys: int
+    cap: float | None
 
-    def rows(self, row: Any) -> tuple[Any, Any]:
-        """The key row and the batch row of a query row."""
+    def rows(self, row: Any) -> tuple[Any, Any, Any]:
+        """The key row, the batch row and the head of a query row."""
         batch, head = row // self.heads, row % self.heads
-        return batch * self.groups + head // (self.heads // self.groups), batch
+        return batch * self.groups + head // (self.heads // self.groups), batch, head
 
-    def range(self, i: Any, queries: int, keys: int) -> tuple[Any, Any]:
-        """The key blocks [low, high) that the query block i can reach."""
-        low, high = self.mask.span(i * queries, (i + 1) * queries - 1, self.keys)
-        return jnp.int32(low // keys), jnp.int32(-(-high // keys))
+    def walk(self, block: "Block", visit: Any, carry: Any) -> Any:
+        """The carry after visit(j, carry) of each key block that the block reaches."""
+        b, i, C, S, listed = block.b, block.i, block.queries, block.keys, block.listed
+        if listed is None:
+            low, high = self.mask.span(i * C, (i + 1) * C - 1, self.keys)
+            low, high = jnp.int32(low // S), jnp.int32(-(-high // S))
+            return jax.lax.fori_loop(low, high, visit, carry)
+        b = jnp.minimum(b, listed.count_BI.shape[0] - 1)
+        return jax.lax.fori_loop(
+            jnp.int32(0),
+            listed.count_BI[b, i],
+            lambda n, carry: visit(listed.visit_BIN[b, i, n], carry),
+            carry,
+        )
 
-    def score(self, i: Any, j: Any, q_CK, k_SK, segment_C, source_S) -> jax.Array:
-        """The scores of a block of queries on a block of keys; -inf is not seen."""
-        wide = precision.wide(q_CK.dtype)
-        score_CS = jnp.einsum("CK,SK->CS", q_CK, k_SK, preferred_element_type=wide)
-        C, S = score_CS.shape
-        query_C1 = i * C + jnp.arange(C, dtype=jnp.int32)[:, None]
-        key_1S = j * S + jnp.arange(S, dtype=jnp.int32)[None]
-        admit_CS = together(segment_C, source_S) & self.mask.admit(query_C1, key_1S)
-        scale = 1 / math.sqrt(q_CK.shape[-1])
-        return jnp.where(admit_CS, score_CS * scale, -jnp.inf)
+    def admit(self, block: "Block", j: Any, segment_C, source_S) -> jax.Array:
+        """Which queries of a block see which keys of the block j."""
+        b, i, C, S, listed = block.b, block.i, block.queries, block.keys, block.listed
+        if listed is None:
+            query_C = i * C + jnp.arange(C, dtype=jnp.int32)
+            key_S = j * S + jnp.arange(S, dtype=jnp.int32)
+        else:
+            b = jnp.minimum(b, listed.count_BI.shape[0] - 1)
+            query_C, key_S = listed.query_BIC[b, i], listed.key_BJS[b, j]
+        admit_CS = self.mask.admit(query_C[:, None], key_S[None])
+        return together(segment_C, source_S) & admit_CS
+
+    def shape(self, raw_CS: jax.Array, bias_D: jax.Array | None) -> jax.Array:
+        """The scores of scaled products: capped, with the bias of their distances."""
+        score_CS = capped(raw_CS, self.cap)
+        if bias_D is None:
+            return score_CS
+        return score_CS + spread(bias_D[None], score_CS.shape[0])[0]
+
+
+class Block(NamedTuple):
+    """A block of queries: its batch row and number, the sizes, the list of visits."""
+
+    b: Any
+    i: Any
+    queries: int
+    keys: int
+    listed: Tiles | None
+
+    def near(self, j: Any, blocks: int) -> Any:
+        """Where the distances to the key block j start among all."""
+        return self.i * self.queries + (blocks - 1 - j) * self.keys
+
+
+def _near(bias_HD: jax.Array | None, h: Any, block: Block, j: Any, blocks: int) -> Any:
+    """The bias of the distances between a block and the key block j."""
+    if bias_HD is None:
+        return None
+    size = block.queries + block.keys - 1
+    return jax.lax.dynamic_slice(bias_HD, (h, block.near(j, blocks)), (1, size))[0]
 
 
 @partial(jax.custom_vjp, nondiff_argnums=(0,))
-def _attend(plan: Plan, q_RICK, k_RJSK, v_RJSE, segment_BIC, source_BJS) -> jax.Array:
-    return _forward(plan, q_RICK, k_RJSK, v_RJSE, segment_BIC, source_BJS)[0]
+def _attend(plan: Plan, *arrays) -> jax.Array:
+    return _forward(plan, *arrays)[0]
 
 
-def _forward(plan: Plan, q_RICK, k_RJSK, v_RJSE, segment_BIC, source_BJS):
-    rows, blocks, C = q_RICK.shape[:3]
-    S, E = v_RJSE.shape[2:]
+def _forward(
+    plan: Plan, q_RICK, k_RJSK, v_RJSE, segment_BIC, source_BJS, listed, bias_HD, sink_H
+):
+    rows, blocks, C, K = q_RICK.shape
+    J, S, E = v_RJSE.shape[1:]
     wide = precision.wide(q_RICK.dtype)
 
     def row(r):
-        x, b = plan.rows(r)
+        x, b, h = plan.rows(r)
 
         def queries(i):
             q_CK, segment_C = q_RICK[r, i], segment_BIC[b, i]
+            block = Block(b, i, C, S, listed)
 
             def keys(j, carry):
                 top_C, total_C, sum_CE = carry
                 v_SE = v_RJSE[x, j]
-                score_CS = plan.score(
-                    i, j, q_CK, k_RJSK[x, j], segment_C, source_BJS[b, j]
-                )
+                raw_CS = _product("CK,SK->CS", q_CK, k_RJSK[x, j]) / math.sqrt(K)
+                score_CS = plan.shape(raw_CS, _near(bias_HD, h, block, j, J))
+                admit_CS = plan.admit(block, j, segment_C, source_BJS[b, j])
+                score_CS = jnp.where(admit_CS, score_CS, -jnp.inf)
                 new_C = jnp.maximum(top_C, score_CS.max(axis=1))
                 # No key seen so far: 0 in place of -inf keeps the powers at 0.
                 safe_C = jnp.where(jnp.isneginf(new_C), 0, new_C)
                 power_CS = jnp.exp(score_CS - safe_C[:, None])
                 keep_C = jnp.exp(top_C - safe_C)
-                sum_CE = sum_CE * keep_C[:, None] + jnp.einsum(
-                    "CS,SE->CE",
-                    power_CS.astype(v_SE.dtype),
-                    v_SE,
-                    preferred_element_type=wide,
-                )
-                return new_C, total_C * keep_C + power_CS.sum(axis=1), sum_CE
+                more_CE = _product("CS,SE->CE", power_CS.astype(v_SE.dtype), v_SE)
+                total_C = total_C * keep_C + power_CS.sum(axis=1)
+                return new_C, total_C, sum_CE * keep_C[:, None] + more_CE
 
+            # A sink is a key seen before all others, without a value.
             none_C = jnp.full(C, -jnp.inf, wide)
-            carry = none_C, jnp.zeros(C, wide), jnp.zeros((C, E), wide)
-            low, high = plan.range(i, C, S)
-            top_C, total_C, sum_CE = jax.lax.fori_loop(low, high, keys, carry)
+            top_C = none_C if sink_H is None else jnp.broadcast_to(sink_H[h], C)
+            total_C = jnp.full(C, 0 if sink_H is None else 1, wide)
+            carry = top_C, total_C, jnp.zeros((C, E), wide)
+            top_C, total_C, sum_CE = plan.walk(block, keys, carry)
             empty_C = total_C == 0
             total_C = jnp.where(empty_C, 1, total_C)
             log_C = jnp.where(empty_C, 0, top_C) + jnp.log(total_C)
@@ -140,63 +198,89 @@ def _forward(plan: Plan, q_RICK, k_RJSK, v_RJSE, segment_BIC, source_BJS):
     return jax.lax.map(row, jnp.arange(rows, dtype=jnp.int32))
 
 
+def _product(spec: str, *operands: jax.Array) -> jax.Array:
+    wide = precision.wide(operands[0].dtype)
+    return jnp.einsum(spec, *operands, preferred_element_type=wide)
+
+
 def _residuals(plan: Plan, *arrays):
     out_RICE, log_RIC = _forward(plan, *arrays)
     return out_RICE, (*arrays, out_RICE, log_RIC)
 
 
 def _backward(plan: Plan, kept, grad_RICE):
-    q_RICK, k_RJSK, v_RJSE, segment_BIC, source_BJS, out_RICE, log_RIC = kept
-    rows, blocks, C = q_RICK.shape[:3]
-    S = k_RJSK.shape[2]
+    q_RICK, k_RJSK, v_RJSE, segment_BIC, source_BJS, listed = kept[:6]
+    bias_HD, sink_H, out_RICE, log_RIC = kept[6:]
+    rows, blocks, C, K = q_RICK.shape
+    J, S = k_RJSK.shape[1:3]
     wide = precision.wide(q_RICK.dtype)
-    scale = 1 / math.sqrt(q_RICK.shape[-1])
-
-    def product(spec, *operands):
-        return jnp.einsum(spec, *operands, preferred_element_type=wide)
+    scale = 1 / math.sqrt(K)
 
     def row(r):
-        x, b = plan.rows(r)
+        x, b, h = plan.rows(r)
 
         def queries(grads, i):
             q_CK, segment_C, log_C = q_RICK[r, i], segment_BIC[b, i], log_RIC[r, i]
-            grad_CE = grad_RICE[r, i]
-            shared_C = product("CE,CE->C", grad_CE, out_RICE[r, i])
+            block, grad_CE = Block(b, i, C, S, listed), grad_RICE[r, i]
+            shared_C = _product("CE,CE->C", grad_CE, out_RICE[r, i])
 
             def keys(j, grads):
-                dq_CK, dk_JSK, dv_JSE = grads
+                dq_CK, dk_JSK, dv_JSE, dbias_D = grads
                 k_SK, v_SE = k_RJSK[x, j], v_RJSE[x, j]
-                score_CS = plan.score(i, j, q_CK, k_SK, segment_C, source_BJS[b, j])
+                raw_CS = _product("CK,SK->CS", q_CK, k_SK) * scale
+                bias_D = _near(bias_HD, h, block, j, J)
+                score_CS, back = jax.vjp(plan.shape, raw_CS, bias_D)
+                admit_CS = plan.admit(block, j, segment_C, source_BJS[b, j])
+                score_CS = jnp.where(admit_CS, score_CS, -jnp.inf)
                 weight_CS = jnp.exp(score_CS - log_C[:, None])
-                dv_SE = product("CS,CE->SE", weight_CS.astype(grad_CE.dtype), grad_CE)
-                dweight_CS = product("CE,SE->CS", grad_CE, v_SE)
-                dscore_CS = weight_CS * (dweight_CS - shared_C[:, None]) * scale
-                dscore_CS = dscore_CS.astype(q_CK.dtype)
+                dv_SE = _product("CS,CE->SE", weight_CS.astype(grad_CE.dtype), grad_CE)
+                dweight_CS = _product("CE,SE->CS", grad_CE, v_SE)
+                draw_CS, more_D = back(weight_CS * (dweight_CS - shared_C[:, None]))
+                draw_CS = (draw_CS * scale).astype(q_CK.dtype)
+                if dbias_D is not None:
+                    start = block.near(j, J)
+                    near_D = jax.lax.dynamic_slice(dbias_D, (start,), more_D.shape)
+                    dbias_D = jax.lax.dynamic_update_slice(
+                        dbias_D, near_D + more_D, (start,)
+                    )
                 return (
-                    dq_CK + product("CS,SK->CK", dscore_CS, k_SK),
-                    dk_JSK.at[j].add(product("CS,CK->SK", dscore_CS, q_CK)),
+                    dq_CK + _product("CS,SK->CK", draw_CS, k_SK),
+                    dk_JSK.at[j].add(_product("CS,CK->SK", draw_CS, q_CK)),
                     dv_JSE.at[j].add(dv_SE),
+                    dbias_D,
                 )
 
-            low, high = plan.range(i, C, S)
-            dq_CK, *grads = jax.lax.fori_loop(
-                low, high, keys, (jnp.zeros(q_CK.shape, wide), *grads)
+            *grads, dsink = grads
+            dq_CK, *grads = plan.walk(
+                block, keys, (jnp.zeros(q_CK.shape, wide), *grads)
             )
-            return tuple(grads), dq_CK
+            if dsink is not None:
+                dsink = dsink - (jnp.exp(sink_H[h] - log_C) * shared_C).sum()
+            return (*grads, dsink), dq_CK
 
-        zeros = jnp.zeros(k_RJSK.shape[1:], wide), jnp.zeros(v_RJSE.shape[1:], wide)
-        (dk_JSK, dv_JSE), dq_ICK = jax.lax.scan(
+        zeros = (
+            jnp.zeros(k_RJSK.shape[1:], wide),
+            jnp.zeros(v_RJSE.shape[1:], wide),
+            None if bias_HD is None else jnp.zeros(bias_HD.shape[1], wide),
+            None if sink_H is None else jnp.zeros((), wide),
+        )
+        grads, dq_ICK = jax.lax.scan(
             queries, zeros, jnp.arange(blocks, dtype=jnp.int32)
         )
-        return dq_ICK, dk_JSK, dv_JSE
+        return dq_ICK, *grads
 
-    dq, dk, dv = jax.lax.map(row, jnp.arange(rows, dtype=jnp.int32))
+    dq, dk, dv, dbias, dsink = jax.lax.map(row, jnp.arange(rows, dtype=jnp.int32))
 
     def grouped(d, like):
         # Every query head of a group adds to the gradient of its one key head.
         return d.reshape(like.shape[0], -1, *like.shape[1:]).sum(1).astype(like.dtype)
 
-    return dq.astype(q_RICK.dtype), grouped(dk, k_RJSK), grouped(dv, v_RJSE), None, None
+    def summed(d):
+        # Every row of the batch adds to the gradient of its head.
+        return None if d is None else d.reshape(-1, plan.heads, *d.shape[1:]).sum(0)
+
+    arrays = dq.astype(q_RICK.dtype), grouped(dk, k_RJSK), grouped(dv, v_RJSE)
+    return *arrays, None, None, None, summed(dbias), summed(dsink)
 
 
 _attend.defvjp(_residuals, _backward)

@@ -1,20 +1,36 @@
-"""Masks: which key each query may see, as small values that compose with `&`.
+"""Masks: which key each query may see, as small values that compose with `&` and `|`.
 
-A mask is static and hashable: it shapes the compiled program. What it must offer is
-`admit`, evaluated one block at a time, and `span`, the keys a block of queries can
-reach at all, so that an op never visits what the mask discards. Segments are data and
-stay an array beside the mask.
+A mask is static and hashable: it shapes the compiled program. It tells of one pair
+(`admit`) and of a rectangle of positions whether any pair of it `may` be admitted and
+whether it is admitted in `full`; so an op never visits what the mask discards. `may` is
+never wrongly false and `full` never wrongly true. Every rule reads NumPy and JAX
+arrays alike. Segments are data and stay an array beside the mask: positions, where a
+rule depends on more than their difference, are those within a segment.
 """
 
 import operator
 from dataclasses import dataclass
 from functools import reduce
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 
 Index = Any  # an int, or an int32 array: positions of queries and keys
+
+
+class Area(NamedTuple):
+    """Rectangles of positions: queries first..last and keys low..high, inclusive.
+
+    `length` is a bound on every position in them.
+    """
+
+    first: Index
+    last: Index
+    low: Index
+    high: Index
+    length: int
 
 
 class Mask(Protocol):
@@ -24,9 +40,90 @@ class Mask(Protocol):
         """Whether the query at a position may see the key at a position."""
         ...
 
-    def span(self, first: Index, last: Index, keys: int) -> tuple[Index, Index]:
-        """The keys [low, high) outside which queries first..last see nothing."""
+    def may(self, area: Area) -> Any:
+        """Whether a query of the area may see a key of it."""
         ...
+
+    def full(self, area: Area) -> Any:
+        """Whether every query of the area sees every key of it."""
+        ...
+
+    def reach(self, length: int) -> int:
+        """The most tokens back that a query of `length` tokens can see."""
+        ...
+
+
+def either(one: Mask, two: Mask) -> "Several":
+    """The mask that admits what one of two admits."""
+    return Several("any", (one, two))
+
+
+def both(one: Mask, two: Mask) -> "Several":
+    """The mask that admits what each of two admits."""
+    return Several("all", (one, two))
+
+
+def matrix(mask: Mask, queries: int, keys: int) -> jax.Array:
+    """The whole mask as a boolean TS: the oracle of every blocked form."""
+    query_T1 = jnp.arange(queries, dtype=jnp.int32)[:, None]
+    key_1S = jnp.arange(keys, dtype=jnp.int32)[None, :]
+    return jnp.broadcast_to(mask.admit(query_T1, key_1S), (queries, keys))
+
+
+def count(mask: Mask, length: int, block: int = 256) -> int:
+    """The number of admitted pairs of a query and a key of one sequence.
+
+    Costs what lies in blocks that the mask cuts; the others are counted as a whole.
+    """
+    area = areas(length, length, block, block)
+    may_IJ, full_IJ = mask.may(area), mask.full(area)
+    sizes_I = np.minimum(block, length - block * np.arange(-(-length // block)))
+    total = int((sizes_I[:, None] * sizes_I)[full_IJ].sum())
+    for i, j in np.argwhere(may_IJ & ~full_IJ).tolist():
+        query_C = np.arange(sizes_I[i], dtype=np.int32) + i * block
+        key_S = np.arange(sizes_I[j], dtype=np.int32) + j * block
+        total += int(mask.admit(query_C[:, None], key_S[None]).sum())
+    return total
+
+
+def areas(queries: int, keys: int, rows: int, columns: int) -> Area:
+    """The rectangles of blocks of `rows` queries and `columns` keys, as NumPy IJ."""
+    first_I1 = np.arange(0, queries, rows, dtype=np.int32)[:, None]
+    low_1J = np.arange(0, keys, columns, dtype=np.int32)[None]
+    last_I1 = np.minimum(first_I1 + rows, queries) - 1
+    high_1J = np.minimum(low_1J + columns, keys) - 1
+    ends: Any = np.broadcast_arrays(first_I1, last_I1, low_1J, high_1J)
+    return Area(*ends, length=max(queries, keys))
+
+
+@dataclass(frozen=True)
+class Several:
+    """Any or all of some masks."""
+
+    rule: str
+    masks: tuple[Any, ...]
+
+    __and__, __or__, dense, pairs = both, either, matrix, count
+
+    def admit(self, query: Index, key: Index) -> Any:
+        """Whether the query may see the key; positions broadcast."""
+        return self._joined([mask.admit(query, key) for mask in self.masks])
+
+    def may(self, area: Area) -> Any:
+        """Of all masks: where each may, though perhaps no pair is common to them."""
+        return self._joined([mask.may(area) for mask in self.masks])
+
+    def full(self, area: Area) -> Any:
+        """Of any mask: where one alone is full."""
+        return self._joined([mask.full(area) for mask in self.masks])
+
+    def reach(self, length: int) -> int:
+        """The most, or the least, of the masks."""
+        reaches = [mask.reach(length) for mask in self.masks]
+        return max(reaches) if self.rule == "any" else min(reaches)
+
+    def _joined(self, parts: list[Any]) -> Any:
+        return reduce(operator.or_ if self.rule == "any" else operator.and_, parts)
 
 
 @dataclass(frozen=True)
@@ -36,7 +133,11 @@ class Band:
     left: int | None = None
     right: int | None = None
 
-    def __and__(self, other: "Band") -> "Band":
+    __or__, dense = either, matrix
+
+    def __and__(self, other: Mask) -> Any:
+        if not isinstance(other, Band):
+            return both(self, other)
         return Band(_least(self.left, other.left), _least(self.right, other.right))
 
     def admit(self, query: Index, key: Index) -> Any:
@@ -48,6 +149,28 @@ class Band:
             bounds.append(key <= query + self.right)
         return reduce(operator.and_, bounds, key == key)
 
+    def may(self, area: Area) -> Any:
+        """Whether the nearest corner of the area lies in the band."""
+        bounds = [area.low == area.low]
+        if self.left is not None:
+            bounds.append(area.high >= area.first - self.left)
+        if self.right is not None:
+            bounds.append(area.low <= area.last + self.right)
+        return reduce(operator.and_, bounds)
+
+    def full(self, area: Area) -> Any:
+        """Whether the farthest corner of the area lies in the band."""
+        bounds = [area.low == area.low]
+        if self.left is not None:
+            bounds.append(area.low >= area.last - self.left)
+        if self.right is not None:
+            bounds.append(area.high <= area.first + self.right)
+        return reduce(operator.and_, bounds)
+
+    def reach(self, length: int) -> int:
+        """The left side."""
+        return length if self.left is None else min(self.left, length)
+
     def span(self, first: Index, last: Index, keys: int) -> tuple[Index, Index]:
         """The keys [low, high) that queries first..last can reach."""
         low = 0 if self.left is None else jnp.maximum(first - self.left, 0)
@@ -55,15 +178,9 @@ class Band:
             return low, keys
         return low, jnp.minimum(last + self.right + 1, keys)
 
-    def dense(self, queries: int, keys: int) -> jax.Array:
-        """The whole mask as a boolean TS: the oracle of every blocked form."""
-        query_T1 = jnp.arange(queries)[:, None]
-        key_1S = jnp.arange(keys)[None, :]
-        return jnp.broadcast_to(self.admit(query_T1, key_1S), (queries, keys))
-
     def pairs(self, length: int) -> int:
         """The number of admitted pairs of a query and a key of one sequence."""
-        return _reach(length, self.left) + _reach(length, self.right) + length
+        return _beside(length, self.left) + _beside(length, self.right) + length
 
 
 FULL = Band()
@@ -91,7 +208,7 @@ def _least(one: int | None, two: int | None) -> int | None:
     return min(bounds, default=None)
 
 
-def _reach(length: int, side: int | None) -> int:
+def _beside(length: int, side: int | None) -> int:
     """Pairs strictly to one side: the sum over queries of min(position, side)."""
     side = length - 1 if side is None else min(side, length - 1)
     return side * (side + 1) // 2 + (length - 1 - side) * side

@@ -4,6 +4,9 @@ Every function works on one position as on many, so that a decoding step uses wh
 whole sequence uses.
 """
 
+import math
+from typing import NamedTuple
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -51,12 +54,79 @@ def rope(x_BTHK: jax.Array, positions_BT: jax.Array, base: float) -> jax.Array:
         raise ValueError(
             f"RoPE rotates pairs; the head size is {size}, even is allowed"
         )
+    return _turned(x_BTHK, positions_BT, base ** -(np.arange(size // 2) / (size // 2)))
+
+
+class Rope(NamedTuple):
+    """RoPE of the first `share` of a head, stretched by `factor` beyond `original`.
+
+    "linear" divides every position by the factor (Chen et al., 2023, arXiv:2306.15595).
+    "ntk" raises the base so that the slowest pair slows by the factor and the fastest
+    keeps its pace. "yarn" divides those pairs that turn less than once within the
+    original length, keeps those that turn 32 times, and blends between; queries and
+    keys grow so that scores grow by (0.1 log factor + 1)^2 (Peng et al., 2023,
+    arXiv:2309.00071, which gives ntk too).
+    """
+
+    base: float
+    share: float = 1.0
+    scaling: str = "none"
+    factor: float = 1.0
+    original: int = 1
+
+    def __call__(self, x_BTHK: jax.Array, positions_BT: jax.Array) -> jax.Array:
+        """x rotated; what is beyond the share, in whole pairs, stays."""
+        turned = self.size(x_BTHK.shape[-1])
+        y_BTHK = _turned(x_BTHK[..., :turned], positions_BT, self.rates(turned))
+        if self.scaling == "yarn":
+            y_BTHK = y_BTHK * (0.1 * math.log(self.factor) + 1)
+        return jnp.concatenate([y_BTHK, x_BTHK[..., turned:]], axis=-1)
+
+    def size(self, head: int) -> int:
+        """How much of a head is rotated: an even number, at least 2."""
+        return max(2, int(head * self.share) // 2 * 2)
+
+    def rates(self, size: int) -> np.ndarray:
+        """The angle per position of each pair, in float64."""
+        half = np.arange(size // 2) / (size // 2)
+        if self.scaling == "ntk" and size > 2:
+            return (self.base * self.factor ** (size / (size - 2))) ** -half
+        rates = self.base**-half
+        if self.scaling in ("linear", "ntk"):
+            return rates / self.factor
+        if self.scaling == "yarn":
+            # The pairs that turn 32 times and once; as released, not as printed: the
+            # blend is linear in the number of the pair.
+            per_turn = size / (2 * math.log(self.base))
+            many = max(per_turn * math.log(self.original / (64 * math.pi)), 0)
+            once = per_turn * math.log(self.original / (2 * math.pi))
+            once = max(min(once, size - 1), many + 1e-3)
+            slow = np.clip((np.arange(size // 2) - many) / (once - many), 0, 1)
+            return rates * (1 - slow) + rates / self.factor * slow
+        return rates
+
+
+def _turned(x_BTHK: jax.Array, positions_BT: jax.Array, rate_R: np.ndarray):
     dtype = precision.wide(x_BTHK.dtype)
-    angle_BT1R = angles(positions_BT, size // 2, base, dtype)[:, :, None]
+    rate_111R = jnp.asarray(rate_R.reshape(1, 1, 1, -1), dtype)
+    angle_BT1R = positions_BT[:, :, None, None].astype(dtype) * rate_111R
     cos, sin = jnp.cos(angle_BT1R), jnp.sin(angle_BT1R)
     left, right = jnp.split(x_BTHK.astype(dtype), 2, axis=-1)
     turned = jnp.concatenate([left * cos - right * sin, left * sin + right * cos], -1)
     return turned.astype(x_BTHK.dtype)
+
+
+def scattered(key: jax.Array, batch: int, length: int, most: int) -> jax.Array:
+    """positions_BT: of each row `length` of 0..most - 1 by chance, in order.
+
+    A model trained on these knows positions that its sequences are too short for; a
+    mixer is told them by its front end. Ruoss et al., 2023, arXiv:2305.16843.
+    """
+    if length > most:
+        raise ValueError(f"There are {most} positions for {length} tokens")
+    rows = jax.random.split(key, batch)
+    draw = jax.vmap(lambda row: jax.random.permutation(row, most)[:length])
+    return jnp.sort(draw(rows).astype(jnp.int32), axis=1)
 
 
 def sinusoid(

@@ -1,6 +1,6 @@
-"""Attention through sparse masks: what a mask discards is never computed.
+"""Attention through sparse masks: blocks that a mask discards are never computed.
 
-Now: sliding windows. Beltagy et al., 2020, arXiv:2004.05150.
+Sliding windows: Beltagy et al., 2020, arXiv:2004.05150.
 """
 
 from typing import Literal
@@ -8,7 +8,11 @@ from typing import Literal
 import jax
 
 from attn_research.ops import dense, flash
-from attn_research.ops.masks import Band
+from attn_research.ops.logits import PLAIN, Logits
+from attn_research.ops.masks import Band, Mask
+
+# Smaller blocks follow a mask more closely, larger ones multiply faster.
+BLOCK = 128
 
 
 def attend(
@@ -16,30 +20,35 @@ def attend(
     k_BTGK: jax.Array,
     v_BTGE: jax.Array,
     *,
-    mask: Band,
+    mask: Mask,
     segments_BT: jax.Array | None = None,
+    logits: Logits = PLAIN,
+    chunk: int | None = None,
     implementation: Literal["naive", "chunked"] | None = None,
 ) -> jax.Array:
-    """out_BTHE of self-attention through a window: `dense.attend` with its mask.
+    """out_BTHE of self-attention through a mask: `dense.attend` with its mask.
 
-    "naive", the twin, builds T x T; "chunked", the default, costs T times the window
-    in time and T in memory. Raises ValueError for another implementation, or where the
-    shapes do not fit.
+    "naive", the twin, builds T x T; "chunked", the default, visits the blocks of
+    `chunk` tokens that the mask may admit, in memory linear in T and in the number of
+    pairs of blocks; a window costs T times its size. Raises ValueError for another
+    implementation, or where the shapes do not fit.
     """
     dense.shapes(q_BTHK, k_BTGK, v_BTGE)
     arrays = q_BTHK, k_BTGK, v_BTGE, mask, segments_BT, segments_BT
     if implementation == "naive":
-        return dense.naive(*arrays)
+        return dense.naive(*arrays, logits)
     if implementation in (None, "chunked"):
-        return flash.attend(*arrays, block=block(mask))
+        return flash.attend(*arrays, block=chunk or block(mask), logits=logits)
     raise ValueError(
-        f"No implementation {implementation!r} of window attention; naive and chunked "
+        f"No implementation {implementation!r} of sparse attention; naive and chunked "
         "are there"
     )
 
 
-def block(mask: Band) -> int:
-    """The block that wastes least: half a window, where products stay efficient."""
+def block(mask: Mask) -> int:
+    """The block that wastes least: of a window half, where products stay efficient."""
+    if not isinstance(mask, Band):
+        return BLOCK
     if mask.left is None or mask.right is None:
         return flash.BLOCK
     return min(flash.BLOCK, max(64, (mask.left + mask.right + 1) // 2))

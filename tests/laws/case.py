@@ -40,6 +40,9 @@ class Case:
     `flat` names the parameters whose exact gradient is zero: rounding noise is all
     that a gradient of theirs holds. `same` is how far two results may part that differ
     in nothing but the order of their sums, `narrow` how far bfloat16 gradients may be.
+    `holes`: within its reach the mixer sees what its `mask` admits. `draws`: inputs
+    after which a mixer that selects by content has seen all within its reach.
+    `lacks` names the implementations that refuse these options.
     """
 
     mixer: Any
@@ -49,6 +52,9 @@ class Case:
     flat: tuple[str, ...] = ()
     same: float = 1e-6
     narrow: float = 2e-2
+    holes: bool = False
+    draws: int = 1
+    lacks: tuple[str, ...] = ()
 
     def build(self, rngs: nnx.Rngs | None = None) -> Any:
         return self.mixer(
@@ -64,10 +70,11 @@ class Case:
         return dataclasses.replace(self, options=options)
 
     def implementations(self) -> list[str]:
-        """The implementations that the type of the options names."""
+        """The implementations that the type of the options names, less `lacks`."""
         kind = typing.get_type_hints(type(self.options)).get("implementation")
         inner = [kind, *typing.get_args(kind)]
-        return [n for k in inner for n in typing.get_args(k) if isinstance(n, str)]
+        names = [n for k in inner for n in typing.get_args(k) if isinstance(n, str)]
+        return [name for name in names if name not in self.lacks]
 
     def __str__(self) -> str:
         return f"{self.name}-{'causal' if self.causal else 'both'}"

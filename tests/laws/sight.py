@@ -7,6 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 from flax import nnx
 
+from attn_research.ops.positions import restart
 from tests.laws.case import (
     BATCH,
     LENGTH,
@@ -47,17 +48,25 @@ def law_causality(case: Case) -> None:
 def law_reach(case: Case) -> None:
     """The Jacobian is non-zero exactly where the mixer says that it can see.
 
-    Every token within `reach` moves the output, none beyond it, ahead of it (causal)
-    or in another segment does.
+    Every token within `reach` moves the output, none beyond it, ahead of it (causal),
+    in another segment or outside a mask with holes does.
     """
     graph, state = split(case)
-    reach = case.build().reach(LENGTH)
+    mixer = case.build()
+    reach = mixer.reach(LENGTH)
     back_TS = np.arange(LENGTH)[:, None] - np.arange(LENGTH)[None, :]
     near_TS = (np.abs(back_TS) <= reach) & ((back_TS >= 0) | (not case.causal))
     for segments_T in (ONES[0], np.array(packed_row(LENGTH), np.int32)):
         same_TS = (segments_T[:, None] == segments_T[None]) & (segments_T > 0)[:, None]
-        moved_TS = np.asarray(
-            influence(graph, state, draw(1, LENGTH, WIDTH), segments_T)
+        if case.holes:
+            place_T = np.asarray(restart(jnp.asarray(segments_T)[None]))[0]
+            same_TS &= mixer.mask.admit(place_T[:, None], place_T[None])
+        moved_TS = np.max(
+            [
+                influence(graph, state, draw(n, LENGTH, WIDTH), segments_T)
+                for n in range(1, case.draws + 1)
+            ],
+            axis=0,
         )
         leaked = np.argwhere((moved_TS != 0) & ~(near_TS & same_TS))
         assert not len(leaked), f"output, input that must not meet: {leaked[:3]}"

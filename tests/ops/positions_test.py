@@ -85,3 +85,61 @@ def test_one_position_gives_what_the_whole_sequence_gives():
         ),
     ):
         np.testing.assert_allclose(whole[:, 3:4], one, rtol=1e-6)
+
+
+SCALINGS = [
+    positions.Rope(10_000.0),
+    positions.Rope(10_000.0, 0.5, "linear", 4.0),
+    positions.Rope(10_000.0, 1.0, "ntk", 4.0),
+    positions.Rope(10_000.0, 1.0, "yarn", 4.0, 128),
+]
+
+
+@pytest.mark.parametrize("rope", SCALINGS[:2] + SCALINGS[3:], ids=str)
+def test_scalings_turn_as_those_of_transformers(rope):
+    library = pytest.importorskip("transformers.modeling_rope_utils")
+    config = pytest.importorskip("transformers").LlamaConfig(
+        hidden_size=64,
+        num_attention_heads=2,
+        max_position_embeddings=128,
+        rope_parameters={
+            "rope_type": "default" if rope.scaling == "none" else rope.scaling,
+            "rope_theta": rope.base,
+            "partial_rotary_factor": rope.share,
+            "factor": rope.factor,
+            "original_max_position_embeddings": rope.original,
+            "truncate": False,
+        },
+    )
+    if rope.scaling == "none":
+        want = 10_000.0 ** -(np.arange(16) / 16)
+    else:
+        want = library.ROPE_INIT_FUNCTIONS[rope.scaling](config, "cpu")[0].numpy()
+    np.testing.assert_allclose(rope.rates(rope.size(32)), want, rtol=1e-5)
+
+
+def test_ntk_slows_the_slowest_pair_by_the_factor_and_keeps_the_fastest():
+    plain, slow = SCALINGS[0].rates(16), SCALINGS[2].rates(16)
+    np.testing.assert_allclose(slow[[0, -1]], plain[[0, -1]] / [1, 4])
+
+
+@pytest.mark.parametrize("rope", SCALINGS, ids=str)
+def test_a_stretched_product_depends_on_the_distance_only(rope):
+    q, k = (jax.random.normal(key, (1, 1, 1, 8)) for key in jax.random.split(KEY))
+
+    def product(query: int, key: int) -> jax.Array:
+        return jnp.vdot(rope(q, jnp.array([[query]])), rope(k, jnp.array([[key]])))
+
+    np.testing.assert_allclose(product(3, 1), product(12, 10), rtol=1e-5)
+    assert abs(product(3, 1) - product(4, 1)) > 1e-4
+    kept = rope.size(8)
+    turned = rope(q, jnp.array([[5]]))
+    np.testing.assert_array_equal(turned[..., kept:], q[..., kept:])
+
+
+def test_scattered_positions_rise_and_lie_within_their_range():
+    at_BT = np.asarray(positions.scattered(KEY, 3, 20, 50))
+    assert (np.diff(at_BT) > 0).all() and at_BT.min() >= 0 and at_BT.max() < 50
+    assert not np.array_equal(at_BT[0], at_BT[1])
+    with pytest.raises(ValueError, match="5 positions for 6"):
+        positions.scattered(KEY, 1, 6, 5)

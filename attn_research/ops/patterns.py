@@ -1,0 +1,164 @@
+"""Sparse masks by name: global tokens, strides, blocks and random links.
+
+Each depends on the position within a sequence and on nothing else: in a packed row a
+sequence sees what it sees alone. Global tokens: Beltagy et al., 2020, arXiv:2004.05150;
+strides: Child et al., 2019, arXiv:1904.10509; random links: Zaheer et al., 2020,
+arXiv:2007.14062.
+"""
+
+import operator
+from dataclasses import dataclass
+from functools import reduce
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from attn_research.ops.masks import Area, Index, both, count, either, matrix
+
+
+@dataclass(frozen=True)
+class Globals:
+    """The first `tokens` of a sequence see, and are seen by, every other."""
+
+    tokens: int
+
+    __and__, __or__, dense, pairs = both, either, matrix, count
+
+    def admit(self, query: Index, key: Index) -> Any:
+        """Whether one of the two is global."""
+        return (query < self.tokens) | (key < self.tokens)
+
+    def may(self, area: Area) -> Any:
+        """Whether a token of either side is global."""
+        return (area.first < self.tokens) | (area.low < self.tokens)
+
+    def full(self, area: Area) -> Any:
+        """Whether all tokens of one side are global."""
+        return (area.last < self.tokens) | (area.high < self.tokens)
+
+    def reach(self, length: int) -> int:
+        """Everything."""
+        return length if self.tokens else 0
+
+
+@dataclass(frozen=True)
+class Stride:
+    """Query t sees the keys at a whole number of steps from it."""
+
+    step: int
+
+    __and__, __or__, dense, pairs = both, either, matrix, count
+
+    def admit(self, query: Index, key: Index) -> Any:
+        """Whether the step divides the distance."""
+        return (query - key) % self.step == 0
+
+    def may(self, area: Area) -> Any:
+        """Whether a multiple of the step lies within the distances of the area."""
+        most, least = area.last - area.low, area.first - area.high
+        return most // self.step * self.step >= least
+
+    def full(self, area: Area) -> Any:
+        """Where every distance is a multiple: the step 1, or a single pair."""
+        alone = (area.first == area.last) & (area.low == area.high)
+        return (alone | (self.step == 1)) & self.may(area)
+
+    def reach(self, length: int) -> int:
+        """Everything."""
+        return length
+
+
+@dataclass(frozen=True)
+class Local:
+    """Tokens see their own block of `size` tokens."""
+
+    size: int
+
+    __and__, __or__, dense, pairs = both, either, matrix, count
+
+    def admit(self, query: Index, key: Index) -> Any:
+        """Whether both are in one block."""
+        return query // self.size == key // self.size
+
+    def may(self, area: Area) -> Any:
+        """Whether the two sides meet in a block."""
+        first, last, low, high = (end // self.size for end in area[:4])
+        return (first <= high) & (low <= last)
+
+    def full(self, area: Area) -> Any:
+        """Whether all is in one block."""
+        first, last, low, high = (end // self.size for end in area[:4])
+        return (first == high) & (low == last)
+
+    def reach(self, length: int) -> int:
+        """The block, less the token."""
+        return min(self.size - 1, length)
+
+
+@dataclass(frozen=True)
+class Random:
+    """Each block of `size` tokens is linked to up to `links` earlier ones by chance.
+
+    A link lets both blocks see each other. Block n > 0 draws from 0..n-1, alike ones
+    counting once, from the seed and n alone: the links of a sequence are those of any
+    longer one, and the causal links are half of those both ways.
+    """
+
+    links: int
+    size: int
+    seed: int
+
+    __and__, __or__, dense, pairs = both, either, matrix, count
+
+    def admit(self, query: Index, key: Index) -> Any:
+        """Whether the blocks of both are linked."""
+        query, key = query // self.size, key // self.size
+        late, early = _ends(query, key)
+        return reduce(
+            operator.or_,
+            [early == self._drawn(late, n) for n in range(self.links)],
+        ) & (early < late)
+
+    def may(self, area: Area) -> Any:
+        """Whether a block of queries is linked to one of keys, by sums of a table."""
+        blocks = -(-area.length // self.size)
+        block_N = np.arange(blocks, dtype=np.int32)
+        linked_NN = self.admit(block_N[:, None] * self.size, block_N[None] * self.size)
+        table = np.zeros((blocks + 1, blocks + 1), np.int32)
+        table[1:, 1:] = linked_NN.cumsum(0).cumsum(1)
+        bounds = [
+            (end // self.size + after).clip(0, blocks)
+            for end, after in zip(area[:4], (0, 1, 0, 1), strict=True)
+        ]
+        first, last, low, high = bounds
+        if isinstance(first, jax.Array):
+            table = jnp.asarray(table)
+            shape = jnp.broadcast_shapes(first.shape, low.shape)
+            first, last, low, high = (jnp.broadcast_to(b, shape) for b in bounds)
+        within = table[last, high] - table[first, high]
+        return within - table[last, low] + table[first, low] > 0
+
+    def full(self, area: Area) -> Any:
+        """Where the area lies within two blocks that are linked."""
+        first, last, low, high = (end // self.size for end in area[:4])
+        return (first == last) & (low == high) & self.admit(area.first, area.low)
+
+    def reach(self, length: int) -> int:
+        """Everything."""
+        return length
+
+    def _drawn(self, block: Index, n: int) -> Index:
+        """The n-th draw of a block: a hash of 32 bits, modulo the block's number."""
+        bits = block.astype(np.uint32) * np.uint32(0x9E3779B1)
+        bits = bits + np.uint32((self.seed * 0x85EBCA77 + n * 0xC2B2AE3D) % 2**32)
+        for factor in (0x7FEB352D, 0x846CA68B):
+            bits = (bits ^ (bits >> np.uint32(16))) * np.uint32(factor)
+        bits = bits ^ (bits >> np.uint32(16))
+        return (bits % block.clip(1).astype(np.uint32)).astype(np.int32)
+
+
+def _ends(one: Index, two: Index) -> tuple[Index, Index]:
+    library = jnp if isinstance(one, jax.Array) else np
+    return library.maximum(one, two), library.minimum(one, two)

@@ -1,0 +1,183 @@
+"""Attention to what the content selects: the best keys, or the best blocks of keys.
+
+Exact selection has to look at every pair once: the time is T * S, the memory is linear,
+a chunk of queries at a time. What is selected is no function that could be
+differentiated: gradients are those of attention to the keys selected.
+"""
+
+from dataclasses import dataclass
+from functools import partial
+from typing import Any, Literal, Protocol
+
+import jax
+import jax.numpy as jnp
+
+from attn_research.ops import dense, precision
+from attn_research.ops.logits import PLAIN, Logits, spread
+from attn_research.ops.masks import together
+from attn_research.ops.positions import restart
+
+
+class Rule(Protocol):
+    """How a query selects among the keys it may see; static."""
+
+    def prepare(self, k_BSGK: jax.Array, ids_BS: jax.Array, place_BS: jax.Array) -> Any:
+        """What the selection needs to know of the keys."""
+        ...
+
+    def keep(
+        self,
+        known: Any,
+        q_BTHK: jax.Array,
+        place_BT: jax.Array,
+        admit_BTS: jax.Array,
+        score_BHTS: jax.Array,
+    ) -> jax.Array:
+        """keep_BHTS; the scores are -inf where nothing is admitted."""
+        ...
+
+
+@dataclass(frozen=True)
+class Best:
+    """The `count` keys of the highest scores; more where scores are equal.
+
+    Gupta et al., 2021, arXiv:2106.06899.
+    """
+
+    count: int
+
+    def prepare(self, k_BSGK, ids_BS, place_BS) -> None:
+        """Nothing."""
+
+    def keep(self, known, q_BTHK, place_BT, admit_BTS, score_BHTS) -> jax.Array:
+        """The highest scores of each query."""
+        return _highest(score_BHTS, self.count)
+
+
+@dataclass(frozen=True)
+class Blocks:
+    """A query's own block of `size` tokens, and the `count` - 1 best of the others.
+
+    A block's score is the product of the query with the mean of its keys. Blocks are
+    counted from the start of each sequence; causal ones are past, hence complete. Lu et
+    al., 2025, arXiv:2502.13189.
+    """
+
+    count: int
+    size: int
+
+    def prepare(self, k_BSGK, ids_BS, place_BS) -> tuple[jax.Array, ...]:
+        """Of each key the mean over its block, its position, and its block's start."""
+        keys = k_BSGK.shape[1]
+        wide = precision.wide(k_BSGK.dtype)
+        within_BS = place_BS % self.size
+        block_BS = jnp.cumsum((within_BS == 0).astype(jnp.int32), axis=1)
+        total = jax.vmap(partial(jax.ops.segment_sum, num_segments=keys + 1))
+        sum_BNGK = total(k_BSGK.astype(wide), block_BS)
+        tokens_BN = total(jnp.ones(block_BS.shape, wide), block_BS)
+        mean_BNGK = sum_BNGK / jnp.maximum(tokens_BN, 1)[:, :, None, None]
+        mean_BSGK = jnp.take_along_axis(mean_BNGK, block_BS[:, :, None, None], axis=1)
+        start_BS = jnp.arange(keys, dtype=jnp.int32)[None] - within_BS
+        return mean_BSGK, place_BS, start_BS
+
+    def keep(self, known, q_BTHK, place_BT, admit_BTS, score_BHTS) -> jax.Array:
+        """All keys of the blocks that each query selects."""
+        mean_BSGK, place_BS, start_BS = known
+        B, T, H, K = q_BTHK.shape
+        S, G = mean_BSGK.shape[1:3]
+        gate_BGRTS = jnp.einsum(
+            "BTGRK,BSGK->BGRTS",
+            q_BTHK.reshape(B, T, G, H // G, K).astype(mean_BSGK.dtype),
+            mean_BSGK,
+        )
+        own_BTS = place_BT[:, :, None] // self.size == place_BS[:, None] // self.size
+        others_BTS = admit_BTS & ~own_BTS & (place_BS % self.size == 0)[:, None]
+        gate_BHTS = jnp.where(
+            others_BTS[:, None], gate_BGRTS.reshape(B, H, T, S), -jnp.inf
+        )
+        if self.count == 1:
+            return jnp.broadcast_to(own_BTS[:, None], gate_BHTS.shape)
+        best_BHTS = _highest(gate_BHTS, self.count - 1)
+        # Of a slot that holds no key yet the start may lie outside: it is not admitted.
+        start_B11S = jnp.clip(start_BS, 0, S - 1)[:, None, None]
+        return own_BTS[:, None] | jnp.take_along_axis(best_BHTS, start_B11S, axis=3)
+
+
+def _highest(score_BHTS: jax.Array, count: int) -> jax.Array:
+    """Which scores are among the `count` highest of their query, and not -inf."""
+    score_BHTS = jax.lax.stop_gradient(score_BHTS)
+    if count >= score_BHTS.shape[-1]:
+        return score_BHTS > -jnp.inf
+    least_BHT1 = jax.lax.top_k(score_BHTS, count)[0][..., -1:]
+    return (score_BHTS >= least_BHT1) & (score_BHTS > -jnp.inf)
+
+
+def attend(
+    q_BTHK: jax.Array,
+    k_BTGK: jax.Array,
+    v_BTGE: jax.Array,
+    *,
+    rule: Rule,
+    causal: bool,
+    segments_BT: jax.Array | None = None,
+    logits: Logits = PLAIN,
+    chunk: int = 128,
+    implementation: Literal["naive", "chunked"] | None = None,
+) -> jax.Array:
+    """out_BTHE of self-attention to the keys that the rule selects.
+
+    "naive", the twin, takes all queries at once; "chunked", the default, `chunk` at a
+    time. Raises ValueError for another implementation, or where shapes do not fit.
+    """
+    dense.shapes(q_BTHK, k_BTGK, v_BTGE)
+    if implementation not in (None, "naive", "chunked"):
+        raise ValueError(
+            f"No implementation {implementation!r} of selective attention; naive and "
+            "chunked are there"
+        )
+    B, T = q_BTHK.shape[:2]
+    ids_BT = jnp.ones((B, T), jnp.int32) if segments_BT is None else segments_BT
+    place_BT = restart(ids_BT)
+    known = rule.prepare(jax.lax.stop_gradient(k_BTGK), ids_BT, place_BT)
+    C = T if implementation == "naive" else min(chunk, T)
+    more = -T % C
+    bias_HD = logits.bias_HD
+    if bias_HD is not None:
+        bias_HD = jnp.pad(bias_HD, ((0, 0), (0, more)))
+
+    def some(first, q_BCHK, ids_BC, place_BC) -> jax.Array:
+        admit_BCS = together(ids_BC, ids_BT)
+        if causal:
+            admit_BCS &= place_BT[:, None] <= place_BC[:, :, None]
+        bias_HCS = None
+        if bias_HD is not None:
+            near_HD = jax.lax.dynamic_slice_in_dim(bias_HD, first, C + T - 1, axis=1)
+            bias_HCS = spread(near_HD, C)
+        keep = partial(
+            rule.keep, known, jax.lax.stop_gradient(q_BCHK), place_BC, admit_BCS
+        )
+        return dense.weigh(
+            q_BCHK,
+            k_BTGK,
+            v_BTGE,
+            admit_BCS,
+            logits.cap,
+            bias_HCS,
+            logits.sink_H,
+            keep,
+        )
+
+    if C == T:
+        return some(0, q_BTHK, ids_BT, place_BT)
+
+    def chunks(x_BT: jax.Array) -> jax.Array:
+        x_BT = jnp.pad(x_BT, ((0, 0), (0, more), *[(0, 0)] * (x_BT.ndim - 2)))
+        return x_BT.reshape(B, -1, C, *x_BT.shape[2:]).swapaxes(0, 1)
+
+    first_I = jnp.arange(0, T, C, dtype=jnp.int32)
+    out_IBCHE = jax.lax.map(
+        lambda one: jax.checkpoint(some)(*one),
+        (first_I, chunks(q_BTHK), chunks(ids_BT), chunks(place_BT)),
+    )
+    out_BTHE = out_IBCHE.swapaxes(0, 1).reshape(B, T + more, *out_IBCHE.shape[3:])
+    return out_BTHE[:, :T]

@@ -1,0 +1,95 @@
+"""Selective attention: the definition by loops, chunks, packing and memory."""
+
+import functools
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from attn_research.ops.logits import Logits, alibi, distances
+from attn_research.ops.selection import Best, Blocks, attend
+
+RULES = (Best(3), Blocks(1, 4), Blocks(3, 4))
+ROWS = np.array([[1] * 5 + [2] * 2 + [3] * 14 + [0] * 2, [0] * 3 + [7] * 20], np.int32)
+
+
+def arrays(dtype=np.float32, T=23):
+    source = np.random.default_rng(0)
+    sizes = ((2, T, heads, 4) for heads in (4, 2, 2, 4))
+    return [source.standard_normal(size).astype(dtype) for size in sizes]
+
+
+def chosen(rule, q_K, k_SK, t: int, seen: list[int]) -> list[int]:
+    """The keys that the query t selects among those seen."""
+    if isinstance(rule, Best):
+        return sorted(seen, key=lambda s: -(q_K @ k_SK[s]))[: rule.count]
+    parts: dict[int, list[int]] = {}
+    for s in seen:
+        parts.setdefault(s // rule.size, []).append(s)
+    own = parts.pop(t // rule.size)
+    best = sorted(parts.values(), key=lambda part: -(q_K @ k_SK[part].mean(0)))
+    return sum(best[: rule.count - 1], own)
+
+
+@pytest.mark.parametrize("causal", [True, False])
+@pytest.mark.parametrize("rule", RULES, ids=str)
+def test_naive_is_the_definition(rule, causal):
+    with jax.enable_x64(True):
+        q, k, v, _ = arrays(np.float64)
+        got = attend(q, k, v, rule=rule, causal=causal, implementation="naive")
+    want = np.zeros(got.shape)
+    for b, t, h in np.ndindex(2, 23, 4):
+        k_SK, q_K = k[b, :, h // 2], q[b, t, h]
+        seen = chosen(rule, q_K, k_SK, t, list(range(t + 1 if causal else 23)))
+        power = np.exp(k_SK[seen] @ q_K / 2)
+        want[b, t, h] = power @ v[b, seen, h // 2] / power.sum()
+    np.testing.assert_allclose(got, want, rtol=1e-10, atol=1e-12)
+
+
+@functools.partial(jax.jit, static_argnums=(0, 1, 2))
+def pulled(rule, causal, form, ids, q, k, v, ct):
+    logits = Logits(None, alibi(distances(23, 23), 4, q.dtype), None)
+
+    def of(q, k, v):
+        return attend(
+            q, k, v, rule=rule, causal=causal, segments_BT=ids,
+            logits=logits, chunk=6, implementation=form,
+        )  # fmt: skip
+
+    out, back = jax.vjp(of, q, k, v)
+    return out, *back(ct)
+
+
+@pytest.mark.parametrize("rule, causal", [(Best(3), True), (Blocks(3, 4), False)])
+def test_chunks_give_what_the_naive_form_gives_in_float64(rule, causal):
+    with jax.enable_x64(True):
+        want = pulled(rule, causal, "naive", ROWS, *arrays(np.float64))
+    got = pulled(rule, causal, "chunked", ROWS, *arrays())
+    for one, two, reach in zip(got, want, (2e-6, 1e-5, 1e-5, 1e-5), strict=True):
+        one, two = np.asarray(one, np.float64), np.asarray(two)
+        assert np.linalg.norm(one - two) <= reach * np.linalg.norm(two)
+
+
+@pytest.mark.parametrize("rule", RULES, ids=str)
+def test_a_packed_sequence_selects_what_it_selects_alone(rule):
+    q, k, v, _ = arrays()
+    got = attend(q, k, v, rule=rule, causal=True, segments_BT=ROWS, chunk=6)
+    for row, low, high in ((0, 0, 5), (0, 5, 7), (0, 7, 21), (1, 3, 23)):
+        part = (slice(row, row + 1), slice(low, high))
+        alone = attend(q[part], k[part], v[part], rule=rule, causal=True, chunk=6)
+        np.testing.assert_allclose(got[part], alone, rtol=1e-5, atol=1e-6)
+    assert not np.asarray(got)[ROWS == 0].any()
+
+
+def test_memory_is_linear_in_the_length():
+    def temporaries(length: int) -> int:
+        like = jax.ShapeDtypeStruct((1, length, 2, 16), jnp.float32)
+
+        def loss(q, k, v):
+            return attend(q, k, v, rule=Blocks(3, 64), causal=True).sum()
+
+        program = jax.jit(jax.grad(loss, (0, 1, 2))).lower(like, like, like).compile()
+        return program.memory_analysis().temp_size_in_bytes
+
+    assert temporaries(8_192) <= 4.5 * temporaries(2_048)
