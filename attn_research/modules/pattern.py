@@ -7,6 +7,7 @@ spec, `name(option=value,...)`.
 """
 
 import dataclasses
+import inspect
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
@@ -87,11 +88,16 @@ def _choice(spec: str) -> Choice:
 
 
 def _given(options: Any) -> dict[str, Any]:
+    """What differs from the defaults; a mixer's own options before those it shares."""
     default = type(options)()
+    fields = {field.name for field in dataclasses.fields(options)}
+    own_first = [
+        name for cls in type(options).__mro__ for name in inspect.get_annotations(cls)
+    ]
     return {
-        field.name: getattr(options, field.name)
-        for field in dataclasses.fields(options)
-        if getattr(options, field.name) != getattr(default, field.name)
+        name: getattr(options, name)
+        for name in dict.fromkeys(own_first)
+        if name in fields and getattr(options, name) != getattr(default, name)
     }
 
 
