@@ -9,6 +9,7 @@ from attn_research.modules.diagonal import Diagonal
 from attn_research.modules.linear import Linear
 from attn_research.modules.low_rank import Linformer, Nystrom
 from attn_research.modules.recurrent import Recurrent
+from attn_research.modules.reformer import Reformer
 from attn_research.modules.selection import Selection
 from attn_research.modules.sparse import Sparse, Window
 
@@ -28,6 +29,7 @@ MIXERS: dict[str, Any] = {
     "lstm": preset(Recurrent, cell="lstm"),
     "gru": preset(Recurrent, cell="gru"),
     "slstm": preset(Recurrent, cell="slstm", heads=4),
+    "reformer": Reformer,
     "linformer": Linformer,
     "nystrom": Nystrom,
 }
