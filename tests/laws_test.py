@@ -33,6 +33,11 @@ SLOW_VARIANTS = (
     "sparse_transformer(window=3,stride=4,groups=2)",
     "linear(heads=2,decay=scalar)",
     "gru(state=6)",
+    "rnn(heads=2)",
+    "mingru(gate=true,conv=3)",
+    "s4d(init=inverse,state=3)",
+    "baseconv(filter=short)",
+    "hyena(order=3)",
     "diagonal(gate=false)",
     "conv(gate=false)",
     'dilated(kernel=3,dilations="1,2")',
@@ -40,7 +45,7 @@ SLOW_VARIANTS = (
 
 
 # Of these a second direction is another program for little: the same op, mirrored.
-SLOW_BOTH = ("gru", "dilated")
+SLOW_BOTH = ("gru", "dilated", "s4d", "mamba", "baseconv", "hyena")
 # The laws that a setting alone can break.
 OF_THE_SETTING = (
     "shape",
@@ -58,6 +63,16 @@ FLAT = {"window(window=1,groups=1,positions=learned)": ("query", "key", "table_N
 LOOSE = {"same": 7e-6, "narrow": 4e-2}
 # The steps of an inverse repeat the rounding of their products: 1.2e-6 is seen.
 INVERSE = {"same": 2e-6}
+# Of a time step of S5, what decays more and what is written more nearly cancel: 3.3e-6
+# and 5.6e-2 are seen. The g of minGRU has a kink at 0, and of a number that bfloat16
+# rounds across it the gradient jumps: 5.4e-2. Hyena has six products in a row, 2.3e-2,
+# and sums packed tokens in other blocks: 1.0e-6.
+SEQUENTIAL = {
+    "s5": {"same": 7e-6, "narrow": 1e-1},
+    "mingru": {"narrow": 1e-1},
+    "minlstm": {"narrow": 1e-1},
+    "hyena": {"same": 2e-6, "narrow": 4e-2},
+}
 
 
 def case(spec: str, causal: bool) -> Case:
@@ -70,6 +85,7 @@ def case(spec: str, causal: bool) -> Case:
         loose = INVERSE
     # The gradient of a sink sums over all queries: 1.0e-6 is seen.
     loose = loose or ({"same": 2e-6} if "sinks=true" in spec else {})
+    loose = loose or SEQUENTIAL.get(spec.partition("(")[0], {})
     holes = isinstance(options, SparseOptions)
     # What the library's attention cannot do, it refuses.
     lacks = ("library",) if spec.startswith("dense") and "sinks=true" in spec else ()

@@ -2,16 +2,21 @@
 
 from typing import Any
 
+from attn_research.modules.baseconv import BaseConv
 from attn_research.modules.contract import preset
 from attn_research.modules.conv import Conv, Dilated
 from attn_research.modules.dense import Dense
 from attn_research.modules.diagonal import Diagonal
+from attn_research.modules.hyena import Hyena
 from attn_research.modules.linear import Linear
 from attn_research.modules.low_rank import Linformer, Nystrom
+from attn_research.modules.mamba import Mamba
+from attn_research.modules.modal import Modal
 from attn_research.modules.recurrent import Recurrent
 from attn_research.modules.reformer import Reformer
 from attn_research.modules.selection import Selection
 from attn_research.modules.sparse import Sparse, Window
+from attn_research.modules.ssm import S4D
 
 MIXERS: dict[str, Any] = {
     "dense": Dense,
@@ -22,16 +27,25 @@ MIXERS: dict[str, Any] = {
     "topk": preset(Selection, select="keys", count=32),
     "moba": preset(Selection, select="blocks", count=4, block=64),
     "linear": Linear,
-    "diagonal": Diagonal,
-    "conv": Conv,
-    "dilated": Dilated,
+    "reformer": Reformer,
+    "linformer": Linformer,
+    "nystrom": Nystrom,
     "rnn": preset(Recurrent, cell="rnn"),
     "lstm": preset(Recurrent, cell="lstm"),
     "gru": preset(Recurrent, cell="gru"),
     "slstm": preset(Recurrent, cell="slstm", heads=4),
-    "reformer": Reformer,
-    "linformer": Linformer,
-    "nystrom": Nystrom,
+    "diagonal": Diagonal,
+    "rglru": preset(Diagonal, conv=4),
+    "mingru": preset(Diagonal, kind="mingru", gate=False),
+    "minlstm": preset(Diagonal, kind="minlstm", gate=False),
+    "lru": preset(Modal, poles="ring"),
+    "s4d": S4D,
+    "s5": preset(Modal, poles="hippo"),
+    "mamba": Mamba,
+    "conv": Conv,
+    "dilated": Dilated,
+    "baseconv": BaseConv,
+    "hyena": Hyena,
 }
 
 # Without a causal form: an output mixes all positions before any mask could tell.

@@ -1,9 +1,14 @@
 """The diagonal linear recurrence, real and complex."""
 
+from functools import partial
+
 import jax
 import jax.numpy as jnp
 
+from attn_research.ops import chunks
 from attn_research.ops.precision import wide
+
+CHUNK = 256
 
 
 def diagonal_recurrence(
@@ -12,14 +17,16 @@ def diagonal_recurrence(
     *,
     segments_BT: jax.Array | None = None,
     implementation: str | None = None,
+    chunk: int = CHUNK,
 ) -> jax.Array:
     """h_BTN of h_t = a_t h_{t-1} + b_t with h_{-1} = 0, in the dtype of b.
 
     The state is float32 at least (complex stays complex). It restarts in every
     segment and is exactly zero at padding (segment 0). `implementation` is "naive" (a
-    Python loop, the twin), "sequential" (a scan) or "associative" (log2 T sweeps over
-    the whole array); None picks sequential on CPU, where it is several times faster,
-    and associative on accelerators. Raises ValueError for any other name.
+    Python loop, the twin), "sequential" (a scan), "associative" (log2 T sweeps over the
+    whole array) or "chunked" (such sweeps over `chunk` tokens at a time, recomputed in
+    the backward: less memory); None picks sequential on CPU, where it is several times
+    faster, and associative on accelerators. Raises ValueError for any other name.
     """
     dtype = b_BTN.dtype
     work = wide(dtype)
@@ -35,13 +42,17 @@ def diagonal_recurrence(
         case "naive":
             h_BTN = _naive(a_BTN, b_BTN)
         case "sequential":
-            h_BTN = _sequential(a_BTN, b_BTN)
+            inputs = a_BTN.swapaxes(0, 1), b_BTN.swapaxes(0, 1)
+            h_TBN: jax.Array = _sequential(*inputs, False)
+            h_BTN = h_TBN.swapaxes(0, 1)
         case "associative":
             _, h_BTN = jax.lax.associative_scan(_compose, (a_BTN, b_BTN), axis=1)
+        case "chunked":
+            h_BTN = _chunked(a_BTN, b_BTN, chunk)
         case _:
             raise ValueError(
                 f"implementation is {implementation!r}; "
-                "naive, sequential, associative or None is allowed"
+                "naive, sequential, associative, chunked or None is allowed"
             )
     return h_BTN.astype(dtype)
 
@@ -60,15 +71,52 @@ def _naive(a_BTN, b_BTN):
     return jnp.stack(history, axis=1)
 
 
-def _sequential(a_BTN, b_BTN):
+@partial(jax.custom_vjp, nondiff_argnums=(2,))
+def _sequential(a_TBN, b_TBN, reverse):
     def token(h_BN, inputs):
         a_BN, b_BN = inputs
         h_BN = a_BN * h_BN + b_BN
         return h_BN, h_BN
 
-    inputs = jnp.swapaxes(a_BTN, 0, 1), jnp.swapaxes(b_BTN, 0, 1)
-    _, h_TBN = jax.lax.scan(token, jnp.zeros_like(b_BTN[:, 0]), inputs)
-    return jnp.swapaxes(h_TBN, 0, 1)
+    first_BN = jnp.zeros_like(b_TBN[0])
+    return jax.lax.scan(token, first_BN, (a_TBN, b_TBN), reverse=reverse)[1]
+
+
+def _forward(a_TBN, b_TBN, reverse):
+    h_TBN = _sequential(a_TBN, b_TBN, reverse)
+    return h_TBN, (a_TBN, h_TBN)
+
+
+def _backward(reverse, kept, ct_TBN):
+    # The gradient of b runs through the same recurrence from the other end; held
+    # against autodiff it takes three quarters of the memory and of the time.
+    a_TBN, h_TBN = kept
+    d_b_TBN: jax.Array = _sequential(_moved(a_TBN, not reverse), ct_TBN, not reverse)
+    return d_b_TBN * _moved(h_TBN, reverse), d_b_TBN
+
+
+def _moved(x_TBN, earlier):
+    """x of the token before (or, if `earlier`, of the one after), zeros at the end."""
+    nothing_1BN = jnp.zeros_like(x_TBN[:1])
+    if earlier:
+        return jnp.concatenate([x_TBN[1:], nothing_1BN])
+    return jnp.concatenate([nothing_1BN, x_TBN[:-1]])
+
+
+_sequential.defvjp(_forward, _backward)
+
+
+def _chunked(a_BTN, b_BTN, chunk):
+    @jax.checkpoint
+    def body(h_BN, inputs):
+        through_BCN, h_BCN = jax.lax.associative_scan(_compose, inputs, axis=1)
+        h_BCN = h_BCN + through_BCN * h_BN[:, None]
+        return h_BCN[:, -1], h_BCN
+
+    T = b_BTN.shape[1]
+    inputs = tuple(chunks.cut(x_BTN, min(chunk, T)) for x_BTN in (a_BTN, b_BTN))
+    _, h_NBCN = jax.lax.scan(body, jnp.zeros_like(b_BTN[:, 0]), inputs)
+    return chunks.join(h_NBCN, T)
 
 
 def _compose(first, then):

@@ -3,6 +3,7 @@
 import jax
 import numpy as np
 from flax import nnx
+from flax.core import meta
 
 from attn_research.functional import functional, to_params
 from attn_research.modules.contract import carry_bytes, parameters
@@ -42,7 +43,8 @@ def law_bridge(case: Case) -> None:
 
     def both(x_BTD):
         variables = linen.init(jax.random.key(0), x_BTD)
-        alone_BTD = model.apply(variables["params"], x_BTD)
+        # Linen boxes what has a learning rate of its own.
+        alone_BTD = model.apply(meta.unbox(variables["params"]), x_BTD)
         return linen.apply(variables, x_BTD), alone_BTD
 
     close(*compiled(both)(inputs()[0]), case.same, "through Linen")

@@ -48,7 +48,7 @@ def pull(a, b, segments, ct, form):
     return h, *back(ct)
 
 
-@pytest.mark.parametrize("form", ["naive", "sequential", "associative"])
+@pytest.mark.parametrize("form", ["naive", "sequential", "associative", "chunked"])
 def test_every_form_is_the_loop(form):
     a, b = inputs()
     with jax.enable_x64(True):
@@ -92,7 +92,7 @@ def test_long_sequences_keep_their_digits():
         # Of the rounded decays: their rounding is no fault of the recurrence.
         a32, b32 = a.astype(np.float32), b.astype(np.float32)
         want = np.asarray(run(a32.astype(np.float64), b32.astype(np.float64)))
-    for form in ("sequential", "associative"):
+    for form in ("sequential", "associative", "chunked"):
         assert error(run(a32, b32, implementation=form), want) < 1e-5
 
 
