@@ -78,7 +78,7 @@ def show(rows: Sequence[Row]) -> None:
 
 def _short(name: str, value: Any) -> str:
     if name == "model.pattern":
-        from attn_research.modules.models import brief
+        from attn_research.modules.pattern import brief
 
         value = brief(value)
     text = "" if value is None else str(value)

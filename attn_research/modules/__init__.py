@@ -5,12 +5,15 @@ from typing import Any
 from attn_research.modules.baseconv import BaseConv
 from attn_research.modules.contract import preset
 from attn_research.modules.conv import Conv, Dilated
+from attn_research.modules.delta import Delta
 from attn_research.modules.dense import Dense
 from attn_research.modules.diagonal import Diagonal
 from attn_research.modules.hyena import Hyena
 from attn_research.modules.linear import Linear
 from attn_research.modules.low_rank import Linformer, Nystrom
 from attn_research.modules.mamba import Mamba
+from attn_research.modules.mamba2 import Mamba2
+from attn_research.modules.mlstm import MLSTM
 from attn_research.modules.modal import Modal
 from attn_research.modules.recurrent import Recurrent
 from attn_research.modules.reformer import Reformer
@@ -27,9 +30,29 @@ MIXERS: dict[str, Any] = {
     "topk": preset(Selection, select="keys", count=32),
     "moba": preset(Selection, select="blocks", count=4, block=64),
     "linear": Linear,
-    "reformer": Reformer,
-    "linformer": Linformer,
-    "nystrom": Nystrom,
+    "performer": preset(Linear, feature="random"),
+    "based": preset(Linear, feature="taylor", key_size=16),
+    "retnet": preset(
+        Linear,
+        heads=2,
+        feature="identity",
+        normalize=False,
+        decay="fixed",
+        gate="silu",
+        positions="rope",
+    ),
+    "gla": preset(
+        Linear,
+        heads=2,
+        feature="identity",
+        normalize=False,
+        decay="channel",
+        gate="silu",
+    ),
+    "mamba2": Mamba2,
+    "delta": Delta,
+    "gated_delta": preset(Delta, decay=True, gate="silu"),
+    "mlstm": MLSTM,
     "rnn": preset(Recurrent, cell="rnn"),
     "lstm": preset(Recurrent, cell="lstm"),
     "gru": preset(Recurrent, cell="gru"),
@@ -46,6 +69,9 @@ MIXERS: dict[str, Any] = {
     "dilated": Dilated,
     "baseconv": BaseConv,
     "hyena": Hyena,
+    "reformer": Reformer,
+    "linformer": Linformer,
+    "nystrom": Nystrom,
 }
 
 # Without a causal form: an output mixes all positions before any mask could tell.

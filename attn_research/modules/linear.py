@@ -15,30 +15,65 @@ from attn_research.modules.contract import (
     parameters,
 )
 from attn_research.modules.directions import refuse_decoding, without_padding
-from attn_research.ops.features import FEATURES
-from attn_research.ops.linear import State, linear_attention, linear_start, linear_step
-from attn_research.ops.norm import rms_norm
-from attn_research.ops.precision import wide
+from attn_research.modules.feature_map import FeatureMap
+from attn_research.modules.forgetting import Forgetting
+from attn_research.modules.head_norm import HeadNorm
+from attn_research.modules.wide_projection import project
+from attn_research.ops.linear import linear_attention, linear_start, linear_step
+from attn_research.ops.positions import positions, rope
 from attn_research.options import BadInput, option
+
+# The state of `linear_step`, and with RoPE the number of tokens seen.
+Carry = tuple[jax.Array, ...]
 
 
 @dataclass(frozen=True)
 class LinearOptions:
-    """Options of the mixer `linear`."""
+    """Options of the mixer `linear` and of its presets."""
 
     heads: int = option(4, "Number of heads; divides the width.", low=1)
-    feature: Literal["elu", "identity"] = option(
-        "elu", "Feature map of queries and keys: elu(x) + 1, or x itself."
+    key_size: int = option(
+        0, "Size of the queries and keys of a head; 0: the width over the heads.", low=0
     )
+    feature: Literal[
+        "elu", "identity", "silu", "relu2", "taylor", "random", "hedgehog"
+    ] = option(
+        "elu",
+        "Feature map of queries and keys: elu(x) + 1, x itself, SiLU, max(x, 0)^2, the "
+        "second-order Taylor terms of exp, positive random features, or a learned map.",
+    )
+    features: int = option(
+        0, "Random features of a head; 0: twice the size of its keys.", low=0
+    )
+    seed: int = option(0, "Seed of the random features, which are not trained.", low=0)
     normalize: bool = option(
         True,
-        "Divide by the sum of weights (elu only); if false, each head's output is "
-        "RMS-normalised instead.",
+        "Divide by the sum of weights (not with identity or silu); if false, each "
+        "head's output is RMS-normalised instead.",
     )
-    decay: Literal["none", "scalar"] = option(
-        "none", "Forgetting: none, or one learned rate per head (and direction)."
+    decay: Literal["none", "fixed", "scalar", "input", "channel"] = option(
+        "none",
+        "Forgetting: none, fixed rates as in RetNet, one learned rate per head, one "
+        "computed from each token per head, or per head and feature.",
     )
-    chunk: int = option(64, "Tokens computed at once by the chunked form.", low=1)
+    share: float = option(
+        16.0, "Computed decays are taken to the power of 1 / share.", above=0
+    )
+    rank: int = option(16, "Rank of the projection to decays per feature.", low=1)
+    gate: Literal["none", "silu"] = option(
+        "none",
+        "Multiply the output by SiLU of a projection of the input (normalize=false).",
+    )
+    positions: Literal["none", "rope"] = option(
+        "none", "Rotate queries and keys by their positions (identity features only)."
+    )
+    base: float = option(10_000.0, "Slowest wavelength of RoPE over 2 pi.", above=1)
+    chunk: int = option(
+        64,
+        "Tokens computed at once by the chunked form; with a decay per feature, the "
+        "next power of two.",
+        low=1,
+    )
     implementation: Literal["naive", "recurrent", "chunked"] | None = option(
         None, "Form computed, all with the same result; none: the best that runs here."
     )
@@ -48,9 +83,9 @@ class Linear(nnx.Module):
     """y = out_projection(linear_attention(phi(q), phi(k), v)), heads side by side.
 
     Without causality one query is held against all keys, as in dense attention: the sum
-    runs over past and future with one normaliser, and the decay of each direction is
-    learned apart. Rates start between 1 - 1/32 and 1 - 1/512 over the heads, as in
-    RetNet.
+    runs over past and future with one normaliser, and what each direction forgets is
+    learned apart. Presets: `performer`, `based` (without its window, which a pattern
+    adds), `retnet` and `gla`.
     """
 
     Options = LinearOptions
@@ -64,65 +99,115 @@ class Linear(nnx.Module):
         length: int,
         rngs: nnx.Rngs,
     ):
-        if width % options.heads:
+        H = options.heads
+        if width % H:
             raise BadInput(
-                f"linear has width {width} and {options.heads} heads; the number of "
-                "heads must divide the width"
-            )
-        if options.normalize and options.feature == "identity":
-            raise BadInput(
-                "linear has feature=identity and normalize=true; weights of either "
-                "sign cannot be normalised, so normalize=false is allowed"
+                f"linear has width {width} and {H} heads; the number of heads must "
+                "divide the width"
             )
         self.options, self.width, self.causal = options, width, causal
-        self.qkv = Projection(width, 3 * width, rngs=rngs)
+        self.key_size = K = options.key_size or width // H
+        if options.positions == "rope" and (options.feature != "identity" or K % 2):
+            raise BadInput(
+                f"linear has positions=rope, feature={options.feature} and keys of "
+                f"size {K}; feature=identity and an even size are allowed"
+            )
+        if options.normalize and options.gate != "none":
+            raise BadInput(
+                f"linear has gate={options.gate} and normalize=true; the gate follows "
+                "the norm of the heads, so normalize=false is allowed"
+            )
+        self.map = FeatureMap(
+            options.feature,
+            heads=H,
+            size=K,
+            features=options.features,
+            seed=options.seed,
+            normalize=options.normalize,
+        )
+        self.qkv = Projection(width, 2 * H * K + width, rngs=rngs)
         self.out = Projection(width, width, rngs=rngs)
-        scale_K = jnp.ones(width // options.heads, jnp.float32)
-        self.head_scale = None if options.normalize else nnx.Param(scale_K)
-        decays = options.decay == "scalar"
-        odds_H = kept_odds(options.heads)
-        # The past comes first, then, where it is seen, the future.
-        odds_NH = jnp.stack([odds_H] * (1 if causal else 2))
-        self.decay_odds = nnx.Param(odds_NH) if decays else None
+        self.norm = (
+            None
+            if options.normalize
+            else HeadNorm(width, width, H, options.gate, rngs=rngs)
+        )
+        self.forgetting = Forgetting(
+            options.decay,
+            width=width,
+            heads=H,
+            features=self.map.features,
+            directions=1 if causal else 2,
+            share=options.share,
+            rank=options.rank,
+            rngs=rngs,
+        )
 
     def __call__(
         self, x_BTD: jax.Array, segments_BT: jax.Array | None = None
     ) -> jax.Array:
         x_BTD = without_padding(x_BTD, segments_BT)
-        before_H, *after_H = self._log_decays()
+        position_BT = None
+        if self.options.positions == "rope":
+            B, T, _ = x_BTD.shape
+            position_BT = positions(B, T, segments_BT)
+        before, *after = self.forgetting(x_BTD)
         y_BTHE = linear_attention(
-            *self._qkv(x_BTD),
+            *self._qkv(x_BTD, position_BT),
             causal=self.causal,
-            log_decay=before_H,
-            log_decay_after=after_H[0] if after_H else None,
+            log_decay=before,
+            log_decay_after=after[0] if after else None,
             normalize=self.options.normalize,
             segments_BT=segments_BT,
             chunk=self.options.chunk,
             implementation=self.options.implementation,
         )
-        return self._joined(y_BTHE, x_BTD.dtype)
+        return self._joined(y_BTHE, x_BTD)
 
-    def start(self, batch: int, length: int, dtype: Any = jnp.float32) -> State:
+    def start(self, batch: int, length: int, dtype: Any = jnp.float32) -> Carry:
         refuse_decoding("linear", self.causal)
         H = self.options.heads
-        K = self.width // H
-        return linear_start(batch, H, K, K, self.options.normalize, dtype)
+        state = linear_start(
+            batch,
+            H,
+            self.map.features,
+            self.width // H,
+            self.options.normalize,
+            dtype,
+        )
+        time = jnp.zeros((), jnp.int32)
+        return (*state, time) if self.options.positions == "rope" else state
 
-    def step(self, x_BD: jax.Array, carry: State) -> tuple[jax.Array, State]:
+    def step(self, x_BD: jax.Array, carry: Carry) -> tuple[jax.Array, Carry]:
         refuse_decoding("linear", self.causal)
-        log_decay_H = self._log_decays()[0]
-        y_BHE, carry = linear_step(*self._qkv(x_BD), carry, log_decay=log_decay_H)
-        return self._joined(y_BHE, x_BD.dtype), carry
+        position_B1, state = None, carry
+        if self.options.positions == "rope":
+            *state, time = carry
+            position_B1 = jnp.broadcast_to(time, (x_BD.shape[0], 1))
+        q_B1HM, k_B1HM, v_B1HE = self._qkv(x_BD[:, None], position_B1)
+        y_BHE, state = linear_step(
+            q_B1HM[:, 0],
+            k_B1HM[:, 0],
+            v_B1HE[:, 0],
+            tuple(state),
+            log_decay=self.forgetting(x_BD)[0],
+        )
+        after = () if position_B1 is None else (carry[-1] + 1,)
+        return self._joined(y_BHE, x_BD), (*state, *after)
 
     def cost(self, length: int) -> Cost:
-        D, K = self.width, self.width // self.options.heads
+        D, H, M = self.width, self.options.heads, self.map.features
+        E = D // H
         C = min(self.options.chunk, length)
         # Within a chunk scores and values, between chunks reading and writing.
-        mixing = 2 * D * (C + K) * (1 if self.causal else 2)
+        mixing = H * (C * (M + E) + 2 * M * E) * (1 if self.causal else 2)
+        gate = None if self.norm is None else self.norm.gate
+        projections = [self.qkv, self.out, gate, *self.forgetting.projections()]
+        products = sum(p.kernel.get_value().size for p in projections if p is not None)
         state = jax.eval_shape(lambda: self.start(1, length)) if self.causal else ()
         return Cost(
             params=parameters(self),
-            flops=2 * length * (4 * D * D + mixing),
+            flops=2 * length * (products + mixing + H * self.map.products()),
             state_bytes=carry_bytes(state),
         )
 
@@ -130,29 +215,21 @@ class Linear(nnx.Module):
         """How many tokens back an output depends on."""
         return length
 
-    def _log_decays(self) -> list[jax.Array | None]:
-        if self.decay_odds is None:
-            return [None]
-        return list(jax.nn.log_sigmoid(self.decay_odds.get_value()))
-
-    def _qkv(self, x: jax.Array) -> tuple[jax.Array, jax.Array, jax.Array]:
-        """Features of queries and keys, and values: (..., T, H, K) each."""
-        H = self.options.heads
-        K = self.width // H
+    def _qkv(
+        self, x_BTD: jax.Array, position_BT: jax.Array | None
+    ) -> tuple[jax.Array, jax.Array, jax.Array]:
+        """Features of queries and keys, and values: (B, T, H, M or E) each."""
+        H, K = self.options.heads, self.key_size
         # Widened here, so that the sums come back wide for the norm of the heads.
-        qkv = self.qkv(x).astype(wide(x.dtype))
-        q, k, v = jnp.split(qkv, 3, axis=-1)
-        q, k, v = (z.reshape(*z.shape[:-1], H, K) for z in (q, k, v))
-        feature = FEATURES[self.options.feature]
-        return feature(q), feature(k), v
+        qkv = project(self.qkv, x_BTD)
+        q, k, v = jnp.split(qkv, (H * K, 2 * H * K), axis=-1)
+        q, k, v = (z.reshape(*z.shape[:-1], H, z.shape[-1] // H) for z in (q, k, v))
+        if position_BT is not None:
+            q, k = (rope(z, position_BT, self.options.base) for z in (q, k))
+        return *self.map(q, k), v
 
-    def _joined(self, y: jax.Array, dtype: Any) -> jax.Array:
-        if self.head_scale is not None:
-            y = rms_norm(y, self.head_scale.get_value())
-        return self.out(y.reshape(*y.shape[:-2], self.width).astype(dtype))
-
-
-def kept_odds(heads: int) -> jax.Array:
-    """Log-odds of 1 - 1/32 to 1 - 1/512 over the heads, evenly spaced in the log."""
-    forgotten_H = jnp.exp(jnp.linspace(jnp.log(1 / 32), jnp.log(1 / 512), heads))
-    return jnp.log1p(-forgotten_H) - jnp.log(forgotten_H)
+    def _joined(self, y: jax.Array, x: jax.Array) -> jax.Array:
+        """The heads side by side, normalised where weights are not, projected."""
+        if self.norm is not None:
+            return self.out(self.norm(y, x))
+        return self.out(y.reshape(x.shape).astype(x.dtype))

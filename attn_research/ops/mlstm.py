@@ -52,11 +52,11 @@ def mlstm(
     )
     match implementation or "chunked":
         case "naive":
-            out_BTHE = _naive(*arrays, segments_BT)
+            out_BTHE = _naive(*arrays, segments_BT=segments_BT)
         case "recurrent":
-            out_BTHE, _ = _recurrent(*arrays, segments_BT)
+            out_BTHE, _ = _recurrent(*arrays, segments_BT=segments_BT)
         case "chunked":
-            out_BTHE, _ = _chunked(*arrays, segments_BT, chunk)
+            out_BTHE, _ = _chunked(*arrays, segments_BT=segments_BT, chunk=chunk)
         case _:
             raise ValueError(
                 f"implementation is {implementation!r}; "
@@ -97,7 +97,7 @@ def _divided(sums: jax.Array, m: jax.Array) -> jax.Array:
     return out / jnp.maximum(jnp.abs(weight), jnp.exp(-m)[..., None])
 
 
-def _naive(q_BTHK, k_BSHK, v_BSHE, write_BSH, log_forget_BTH, segments_BT):
+def _naive(q_BTHK, k_BSHK, v_BSHE, write_BSH, log_forget_BTH, *, segments_BT):
     """The definition, all T x S log weights at once; the twin of the other forms."""
     T = q_BTHK.shape[1]
     later_RS = chunks.triangle(T, strict=True)[None, ..., None]
@@ -115,7 +115,7 @@ def _naive(q_BTHK, k_BSHK, v_BSHE, write_BSH, log_forget_BTH, segments_BT):
     return _divided(sums_BTHX, m_BTH)
 
 
-def _recurrent(q_BTHK, k_BTHK, v_BTHE, write_BTH, log_forget_BTH, segments_BT):
+def _recurrent(q_BTHK, k_BTHK, v_BTHE, write_BTH, log_forget_BTH, *, segments_BT):
     """(out, final state) by a scan over tokens."""
     fresh_BT = jnp.zeros(q_BTHK.shape[:2], bool)
     if segments_BT is not None:
@@ -149,7 +149,7 @@ def _token(state, inputs):
     return (state_BHKX, m_BH), _divided(sums_BHX, m_BH)
 
 
-def _chunked(q_BTHK, k_BTHK, v_BTHE, write_BTH, log_forget_BTH, segments_BT, chunk):
+def _chunked(q_BTHK, k_BTHK, v_BTHE, write_BTH, log_forget_BTH, *, segments_BT, chunk):
     """(out, final state) by a scan over chunks, recomputed in the backward."""
     B, T, H, K = q_BTHK.shape
     C = min(chunk, T)

@@ -6,7 +6,7 @@ import jax.numpy as jnp
 from attn_research.ops import chunks
 from attn_research.ops.fft import long_convolution
 from attn_research.ops.precision import wide
-from attn_research.ops.recurrence import begins
+from attn_research.ops.recurrence import begins, diagonal_recurrence
 
 CHUNK = 64
 
@@ -55,9 +55,7 @@ def state_space(
 
             @jax.checkpoint
             def body(h_BDN, inputs):
-                inputs = jax.tree.map(lambda x: x.swapaxes(0, 1), inputs)
-                h_BDN, y_CBD = jax.lax.scan(token, h_BDN, inputs)
-                return h_BDN, y_CBD.swapaxes(0, 1)
+                return _chunk(a_DN, read_DN, h_BDN, inputs)
 
             inputs = (u_BTD, fresh_BT)
             cut = jax.tree.map(lambda x: chunks.cut(x, min(chunk, T)), inputs)
@@ -111,3 +109,19 @@ def _powers(log_DN, time_J):
 def _advance(u_BD, a_DN, read_DN, h_BDN):
     h_BDN = a_DN[None] * h_BDN + u_BD[..., None].astype(h_BDN.dtype)
     return 2 * (read_DN[None] * h_BDN).real.sum(-1), h_BDN
+
+
+def _chunk(a_DN, read_DN, h_BDN, inputs):
+    """The state after a chunk, and y_BCD; all but the recurrence is of all tokens."""
+    u_BCD, fresh_BC = inputs
+    shape = *u_BCD.shape, a_DN.shape[1]
+    a_BCDN = jnp.broadcast_to(a_DN[None, None], shape)
+    if fresh_BC is not None:
+        a_BCDN = jnp.where(fresh_BC[..., None, None], 0, a_BCDN)
+    added_BCDN = jnp.broadcast_to(u_BCD[..., None].astype(a_DN.dtype), shape)
+    added_BCDN = added_BCDN.at[:, 0].add(a_BCDN[:, 0] * h_BDN)
+    h_BCX = diagonal_recurrence(
+        a_BCDN.reshape(*shape[:2], -1), added_BCDN.reshape(*shape[:2], -1)
+    )
+    h_BCDN = h_BCX.reshape(shape)
+    return h_BCDN[:, -1], 2 * (read_DN[None, None] * h_BCDN).real.sum(-1)

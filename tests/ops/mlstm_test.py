@@ -94,10 +94,10 @@ def test_every_form_is_the_twin(form, chunk):
 def test_every_form_ends_in_the_same_state(chunk):
     arrays = narrow(inputs()[:-1])
     _, want = written_out(*(np.float64(a) for a in arrays))
-    form = forms._recurrent
+    form = functools.partial(forms._recurrent, segments_BT=SEGMENTS)
     if chunk is not None:
-        form = functools.partial(forms._chunked, chunk=chunk)
-    _, (state, m) = jax.jit(form)(*arrays, SEGMENTS)
+        form = functools.partial(forms._chunked, segments_BT=SEGMENTS, chunk=chunk)
+    _, (state, m) = jax.jit(form)(*arrays)
     assert error(np.float64(state[..., :-1]) * np.exp(m)[..., None, None], want) < 4e-6
 
 

@@ -48,9 +48,10 @@ def linear_attention(
     `log_decay` (at most 0; None: no decay) is one rate per head (H,), one per token and
     head (B, T, H), or one per feature too (B, T, H, M): token t fades by it what came
     before t. Not causal, sources after t fade by `log_decay_after` (None: the same),
-    where token t fades what comes after it. `normalize` divides by the sum of weights
-    over all sources seen, which must be positive. Positions see their own segment; the
-    output at padding (segment 0) is exactly zero, and so are its gradients.
+    where token t fades what comes after it. Queries and keys may have one head, which
+    all share. `normalize` divides by the sum of weights over all sources seen, which
+    must be positive. Positions see their own segment; the output at padding (segment 0)
+    is exactly zero, and so are its gradients.
     `implementation` is "naive" (memory T x T), "recurrent" or "chunked" (linear in T);
     None picks chunked. Raises ValueError for any other name, for a chunk below 1, or
     for a decay of another shape.
@@ -63,10 +64,11 @@ def linear_attention(
     q_BTHM, k_BTHM, v_BTHE = (
         chunks.real(x, segments_BT) for x in (q_BTHM, k_BTHM, v_BTHE)
     )
-    before = _checked(log_decay, q_BTHM, segments_BT)
+    shape = *v_BTHE.shape[:3], q_BTHM.shape[-1]
+    before = _checked(log_decay, shape, work, segments_BT)
     after = before
     if log_decay_after is not None:
-        after = _checked(log_decay_after, q_BTHM, segments_BT)
+        after = _checked(log_decay_after, shape, work, segments_BT)
     match implementation or "chunked":
         case "naive":
             form = _naive
@@ -128,17 +130,17 @@ def linear_step(
     return _divided(*sums).astype(v_BHE.dtype), state
 
 
-def _checked(log_decay, q_BTHM, segments_BT):
-    """The decay in the dtype of q, (H,) where there is none, and none at padding."""
-    B, T, H, M = q_BTHM.shape
+def _checked(log_decay, shape, dtype, segments_BT):
+    """The decay, (H,) where there is none, and none at padding."""
+    B, T, H, M = shape
     if log_decay is None:
-        return jnp.zeros(H, q_BTHM.dtype)
+        return jnp.zeros(H, dtype)
     if log_decay.shape not in ((H,), (B, T, H), (B, T, H, M)):
         raise ValueError(
             f"log_decay has the shape {log_decay.shape}; {(H,)}, {(B, T, H)} or "
             f"{(B, T, H, M)} is allowed"
         )
-    log_decay = log_decay.astype(q_BTHM.dtype)
+    log_decay = log_decay.astype(dtype)
     return log_decay if log_decay.ndim == 1 else chunks.real(log_decay, segments_BT)
 
 
@@ -200,7 +202,8 @@ def _directions(form, q_BTHM, k_BTHM, values, before, after, segments_BT):
 
 def _recurrent(q_BTHM, k_BTHM, values, log_decay, segments_BT, *, strict):
     """(sums, final state) by a scan over tokens."""
-    B, T, H, M = q_BTHM.shape
+    B, T, H, _ = values[0].shape
+    M = q_BTHM.shape[-1]
     decay_BTHM = jnp.exp(log_decay)
     if decay_BTHM.ndim == 1:
         decay_BTHM = jnp.broadcast_to(decay_BTHM[None, None], (B, T, H))

@@ -26,7 +26,8 @@ def chunked(
     `log_decay` is (H,), (B, T, H) or (B, T, H, M); with the last a chunk is as long as
     the next power of two.
     """
-    B, T, H, M = q_BTHM.shape
+    B, T, H, _ = values[0].shape
+    M = q_BTHM.shape[-1]
     C = min(chunk, T)
     match log_decay.ndim:
         case 1:

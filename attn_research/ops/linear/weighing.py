@@ -27,7 +27,8 @@ def weigh_fixed(
     q_BHCM: jax.Array, k_BHCM: jax.Array, log_decay_H: jax.Array, *, strict: bool
 ) -> Weighed:
     """One rate per head: every exponent is the rate times a count of tokens."""
-    B, H, C, _ = q_BHCM.shape
+    B, _, C, _ = q_BHCM.shape
+    H = log_decay_H.size
     count_C = jnp.arange(C, dtype=log_decay_H.dtype)
     back_CC = jnp.maximum(count_C[:, None] - count_C[None, :], 0)
     rate_H1 = log_decay_H[:, None]
@@ -78,7 +79,7 @@ def weigh_channel(
     log2(C) products of C x M by M x C. After Yang et al., 2023, arXiv:2312.06635,
     where there are two levels.
     """
-    B, H, C, M = q_BHCM.shape
+    B, H, C, M = log_decay_BHCM.shape
     token_C = jnp.arange(C)
     eye_CC = token_C[:, None] == token_C[None, :]
     own_BHC1 = (q_BHCM * k_BHCM).sum(-1, keepdims=True)
@@ -104,10 +105,10 @@ def weigh_channel(
         total_second = since[:, :, :, 1, -1:]
         since = jnp.concatenate(
             [since[:, :, :, 0], since[:, :, :, 1] + total_first], axis=3
-        ).reshape(q_BHCM.shape)
+        ).reshape(B, H, C, M)
         until = jnp.concatenate(
             [until[:, :, :, 0] + total_second, until[:, :, :, 1]], axis=3
-        ).reshape(q_BHCM.shape)
+        ).reshape(B, H, C, M)
         size *= 2
     return Weighed(
         score_BHCC,

@@ -1,0 +1,59 @@
+"""The time step of selective state spaces, from which a decay per token comes."""
+
+import math
+
+import jax
+import jax.numpy as jnp
+from flax import nnx
+
+from attn_research.modules.contract import Projection, dynamics
+from attn_research.ops.precision import wide
+
+# The range of the time steps and of the rates at the start, as in Mamba-2.
+STEPS = 1e-3, 1e-1
+RATES = 1.0, 16.0
+
+
+class TimeStep(nnx.Module):
+    """dt = softplus(z + bias) and log decay = -dt rate, for each head.
+
+    The steps start log-uniform in [0.001, 0.1], the rates uniform in [1, 16]: decays
+    from 0.2 to 0.999. Gu and Dao, 2023, arXiv:2312.00752.
+    """
+
+    def __init__(self, heads: int, *, rngs: nnx.Rngs):
+        low, high = (math.log(step) for step in STEPS)
+        step_H = jnp.exp(
+            jax.random.uniform(
+                rngs.params(), (heads,), jnp.float32, minval=low, maxval=high
+            )
+        )
+        # The inverse of softplus.
+        self.bias = dynamics(step_H + jnp.log(-jnp.expm1(-step_H)))
+        rate_H = jax.random.uniform(
+            rngs.params(), (heads,), jnp.float32, minval=RATES[0], maxval=RATES[1]
+        )
+        self.log_rate = dynamics(jnp.log(rate_H))
+
+    def __call__(self, z: jax.Array) -> tuple[jax.Array, jax.Array]:
+        """(dt, log decay) of (..., H), in float32 at least."""
+        z = z.astype(wide(z.dtype))
+        lead = tuple(range(z.ndim - 1))
+        bias, log_rate = (
+            jnp.expand_dims(p.get_value().astype(z.dtype), lead)
+            for p in (self.bias, self.log_rate)
+        )
+        step = jax.nn.softplus(z + bias)
+        return step, -step * jnp.exp(log_rate)
+
+
+class Rates(nnx.Module):
+    """The log decay of a head, -rate softplus(x W + bias), as in gated DeltaNet."""
+
+    def __init__(self, width: int, heads: int, *, rngs: nnx.Rngs):
+        self.project = Projection(width, heads, rngs=rngs)
+        self.step = TimeStep(heads, rngs=rngs)
+
+    def log_decay(self, x: jax.Array) -> jax.Array:
+        """(..., H) of x (..., D), in float32 at least."""
+        return self.step(self.project(x.astype(wide(x.dtype))))[1]

@@ -1,0 +1,96 @@
+"""Feature maps: each against the kernel that its features are meant to multiply to."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from attn_research.ops import features
+from attn_research.ops.features import (
+    hedgehog,
+    orthogonal_directions,
+    random_positive,
+    squared_relu,
+    taylor,
+    unit,
+)
+
+
+def normal(*shape: int, seed: int = 0) -> np.ndarray:
+    return np.random.default_rng(seed).standard_normal(shape, np.float32)
+
+
+@pytest.mark.parametrize("K", [1, 2, 16])
+def test_taylor_features_multiply_to_the_polynomial(K):
+    q, k = np.float64(normal(2, 50, K))
+    s = (q * k).sum(-1) / np.sqrt(K)
+    got = taylor(jnp.float32(q)) * taylor(jnp.float32(k))
+    assert got.shape == (50, 1 + K + K * (K + 1) // 2)
+    np.testing.assert_allclose(got.sum(-1), 1 + s + s**2 / 2, rtol=2e-5, atol=2e-6)
+
+
+def test_random_features_multiply_to_the_softmax_kernel_on_average():
+    K = 8
+    q, k = np.float64(normal(2, 20, K)) * 0.7
+    want = np.exp((q * k).sum(-1) / np.sqrt(K))
+    w_MK = orthogonal_directions(0, 16_384, K)
+    # A query's largest feature is divided out; put back, it is the plain kernel.
+    largest = np.exp((q * K**-0.25 @ w_MK.T).max(-1) - (q**2).sum(-1) / K**0.5 / 2)
+    got = random_positive(jnp.float32(q), w_MK, query=True) * largest[:, None]
+    got = (got * random_positive(jnp.float32(k), w_MK, query=False)).sum(-1)
+    # Relative variance (e^(|q + k|^2 / sqrt K) - 1) / M of independent directions.
+    spread = np.sqrt(np.expm1(((q + k) ** 2).sum(-1) / K**0.5) / len(w_MK))
+    assert (np.abs(got / want - 1) < 4 * spread + 1e-4).all()
+
+
+def test_directions_are_orthogonal_in_blocks_normal_and_a_function_of_the_seed():
+    w_MK = orthogonal_directions(3, 10, 4)
+    for block in (w_MK[:4], w_MK[4:8]):
+        gram = block @ block.T
+        np.testing.assert_allclose(gram, np.diag(np.diagonal(gram)), atol=1e-12)
+    np.testing.assert_array_equal(w_MK, orthogonal_directions(3, 10, 4))
+    assert (w_MK != orthogonal_directions(4, 10, 4)).all()
+    many = orthogonal_directions(0, 8000, 4)
+    # Mean, variance and kurtosis of a standard normal, to five standard errors.
+    for power, moment in ((1, 0), (2, 1), (4, 3)):
+        assert abs((many**power).mean() - moment) < 5 * np.sqrt(105 / many.size)
+
+
+def test_random_features_of_huge_inputs_are_finite_and_never_all_zero():
+    w_MK = orthogonal_directions(0, 16, 8)
+    for scale in (0.0, 1e4, 1e15):
+        for query in (True, False):
+            x = jnp.float32(normal(30, 8) * scale)
+            out, back = jax.vjp(lambda x, q=query: random_positive(x, w_MK, query=q), x)
+            assert np.isfinite(out).all() and np.isfinite(back(out)[0]).all()
+            assert (out > 0).all()
+
+
+def test_hedgehog_is_the_softmax_of_both_signs():
+    x, kernel = normal(5, 2, 3), normal(2, 3, 4, seed=1)
+    z = np.einsum("thk,hkm->thm", x, kernel)
+    rise, fall = np.exp(z), np.exp(-z)
+    want = np.concatenate(
+        [rise / rise.sum(-1, keepdims=True), fall / fall.sum(-1, keepdims=True)], -1
+    )
+    np.testing.assert_allclose(hedgehog(x, kernel), want, rtol=1e-5)
+
+
+def test_squared_relu_is_zero_below_and_smooth_at_zero():
+    x = jnp.asarray([-2.0, 0.0, 3.0])
+    np.testing.assert_array_equal(squared_relu(x), [0, 0, 9])
+    np.testing.assert_array_equal(jax.vmap(jax.grad(squared_relu))(x), [0, 0, 6])
+
+
+def test_unit_vectors_have_length_one_and_zero_stays():
+    x = jnp.asarray([[3.0, 4.0], [0.0, 0.0], [3e4, 4e4]])
+    np.testing.assert_allclose(unit(x), [[0.6, 0.8], [0, 0], [0.6, 0.8]], rtol=1e-6)
+    slope = jax.jacrev(unit)(x[1])
+    np.testing.assert_allclose(slope, np.eye(2) * 1e3, rtol=1e-5)
+
+
+def test_positive_features_are_positive():
+    x = jnp.asarray(normal(100, 4) * 3)
+    for phi in (features.elu_plus_one, taylor):
+        weights = (phi(x)[:, None] * phi(x)[None]).sum(-1)
+        assert (weights > 0).all()
