@@ -32,6 +32,13 @@ def law_functional(case: Case) -> None:
     )
 
 
+def named(tree):
+    """Nested dicts with string keys."""
+    if not isinstance(tree, dict):
+        return tree
+    return {str(name): named(leaf) for name, leaf in tree.items()}
+
+
 def law_bridge(case: Case) -> None:
     """Inside a Linen model the mixer gives what it gives alone."""
     model = functional(case.build)
@@ -43,8 +50,9 @@ def law_bridge(case: Case) -> None:
 
     def both(x_BTD):
         variables = linen.init(jax.random.key(0), x_BTD)
-        # Linen boxes what has a learning rate of its own.
-        alone_BTD = model.apply(meta.unbox(variables["params"]), x_BTD)
+        # Linen boxes what has a learning rate of its own, and numbers lists by int.
+        params = named(meta.unbox(variables["params"]))
+        alone_BTD = model.apply(params, x_BTD)
         return linen.apply(variables, x_BTD), alone_BTD
 
     close(*compiled(both)(inputs()[0]), case.same, "through Linen")
