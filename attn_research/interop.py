@@ -85,7 +85,8 @@ Tensors = Callable[[str], np.ndarray]
 
 def _read(directory: Path) -> tuple[Mapping[str, Any], Tensors]:
     try:
-        from safetensors.numpy import load_file
+        # Of the extra bench, which a type check need not have.
+        from safetensors.numpy import load_file  # pyright: ignore[reportMissingImports]
     except ImportError:
         raise BadInput(
             "Reading pretrained weights needs safetensors; pip install safetensors"

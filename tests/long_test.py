@@ -21,6 +21,18 @@ SCANNED = {
     "diagonal(implementation=sequential)": "sequential",
     "diagonal(implementation=associative)": "sequential",
 }
+# Of the rotations of `retnet` every angle rounds with its position: see ops/positions.
+FORGETTING = {
+    "linear(heads=2,feature=hedgehog,decay=input)": "recurrent",
+    "performer(heads=2)": "recurrent",
+    "based(heads=2,key_size=4)": "recurrent",
+    "retnet(positions=none)": "recurrent",
+    "gla": "recurrent",
+    "mamba2(state=8)": "recurrent",
+    "delta(negative=true)": "recurrent",
+    "gated_delta": "recurrent",
+    "mlstm": "recurrent",
+}
 OTHERS = {"lstm": None, "gru": None, "conv": None, "dilated": None}
 TABLES = {name: mixer.Options for name, mixer in MIXERS.items()}
 
@@ -51,13 +63,20 @@ def test_a_thousand_tokens_keep_their_digits(spec):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("spec", SCANNED)
-def test_sixteen_thousand_tokens_keep_their_digits(spec):
-    compare(spec, SCANNED[spec], 16_384, jnp.float32, 2e-6)
-    compare(spec, SCANNED[spec], 16_384, jnp.bfloat16, 1e-2)
+@pytest.mark.parametrize("spec", FORGETTING)
+def test_so_do_those_that_forget(spec):
+    compare(spec, FORGETTING[spec], 1024, jnp.float32, 2e-6)
+    compare(spec, FORGETTING[spec], 1024, jnp.bfloat16, 1e-2)
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("spec", SCANNED | OTHERS)
+@pytest.mark.parametrize("spec", SCANNED | FORGETTING)
+def test_sixteen_thousand_tokens_keep_their_digits(spec):
+    compare(spec, (SCANNED | FORGETTING)[spec], 16_384, jnp.float32, 2e-6)
+    compare(spec, (SCANNED | FORGETTING)[spec], 16_384, jnp.bfloat16, 1e-2)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("spec", SCANNED | FORGETTING | OTHERS)
 def test_a_hundred_thousand_tokens_keep_their_digits(spec):
-    compare(spec, (SCANNED | OTHERS)[spec], 131_072, jnp.float32, 1e-5)
+    compare(spec, (SCANNED | FORGETTING | OTHERS)[spec], 131_072, jnp.float32, 1e-5)

@@ -93,7 +93,11 @@ def test_the_twin_is_the_written_out_recurrence(kind):
 @pytest.mark.parametrize("kind", SHAPES)
 @pytest.mark.parametrize(
     "form, chunk, causal",
-    [("recurrent", 1, False), ("chunked", 5, True), ("chunked", 16, False)],
+    [
+        pytest.param("recurrent", 1, False, marks=pytest.mark.slow),
+        pytest.param("chunked", 5, True, marks=pytest.mark.slow),
+        ("chunked", 16, False),
+    ],
 )
 def test_every_form_is_the_twin(kind, form, chunk, causal):
     got = pull(*narrow(inputs(kind)), causal, form, chunk)
@@ -104,7 +108,9 @@ def test_every_form_is_the_twin(kind, form, chunk, causal):
 
 
 @pytest.mark.parametrize("kind", SHAPES)
-@pytest.mark.parametrize("chunk", [None, 1, 5, 64])
+@pytest.mark.parametrize(
+    "chunk", [None, 5, *(pytest.param(C, marks=pytest.mark.slow) for C in (1, 64))]
+)
 def test_every_form_ends_in_the_same_state(kind, chunk):
     q, k, v, decay, _, _ = inputs(kind)
     _, want = written_out(q, k, v, decay, SEGMENTS)
@@ -153,6 +159,24 @@ def test_gradients_of_both_orders_by_finite_differences(kind):
             return run(q, k, v, log_decay=before, log_decay_after=after)
 
         check_grads(sums, (q, k, v, before, after), 2, ["rev"], atol=1e-6, rtol=1e-6)
+
+
+@pytest.mark.parametrize("form", ["naive", "recurrent", "chunked"])
+def test_queries_and_keys_of_one_head_serve_all(form):
+    q, k, v, decay, _, ct = narrow(inputs("scalar"))
+    run = functools.partial(linear_attention, implementation=form, chunk=16)
+
+    @functools.partial(jax.jit, static_argnames="heads")
+    def shared(q, k, v, decay, heads):
+        q, k = (jnp.broadcast_to(x, (B, T, heads, M)) for x in (q, k))
+        out, back = jax.vjp(lambda *a: run(*a[:3], log_decay=a[3]), q, k, v, decay)
+        dq, dk, dv, decays = back(ct)
+        return out, dq.sum(2), dk.sum(2), dv, decays
+
+    one = shared(q[:, :, :1], k[:, :, :1], v, decay, heads=1)
+    two = shared(q[:, :, :1], k[:, :, :1], v, decay, heads=H)
+    for got, want in zip(one, two, strict=True):
+        assert error(got, want) < 2e-6
 
 
 def test_a_decay_of_another_shape_is_refused():

@@ -81,7 +81,10 @@ def test_the_twin_is_the_written_out_recurrence(kind):
 
 
 @pytest.mark.parametrize("kind", KINDS)
-@pytest.mark.parametrize("form, chunk", [("recurrent", 1), ("chunked", 16)])
+@pytest.mark.parametrize(
+    "form, chunk",
+    [pytest.param("recurrent", 1, marks=pytest.mark.slow), ("chunked", 16)],
+)
 def test_every_form_is_the_twin(kind, form, chunk):
     *arrays, ct = narrow(inputs(kind))
     got, want = pull(arrays, ct, form, chunk), twin(kind)
@@ -91,7 +94,9 @@ def test_every_form_is_the_twin(kind, form, chunk):
 
 
 @pytest.mark.parametrize("kind", KINDS)
-@pytest.mark.parametrize("chunk", [None, 1, 5, 64])
+@pytest.mark.parametrize(
+    "chunk", [None, 5, *(pytest.param(C, marks=pytest.mark.slow) for C in (1, 64))]
+)
 def test_every_form_ends_in_the_same_state(kind, chunk):
     arrays = inputs(kind)[:-1]
     want, last = written_out(*arrays)

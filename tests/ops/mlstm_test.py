@@ -81,7 +81,10 @@ def test_the_twin_is_the_written_out_recurrence():
     assert error(out, written_out(*arrays)[0]) < 1e-13
 
 
-@pytest.mark.parametrize("form, chunk", [("recurrent", 1), ("chunked", 16)])
+@pytest.mark.parametrize(
+    "form, chunk",
+    [pytest.param("recurrent", 1, marks=pytest.mark.slow), ("chunked", 16)],
+)
 def test_every_form_is_the_twin(form, chunk):
     *arrays, ct = narrow(inputs())
     got, want = pull(arrays, ct, form, chunk), twin()
@@ -90,7 +93,9 @@ def test_every_form_is_the_twin(form, chunk):
         assert error(gradient, true) < 1e-5
 
 
-@pytest.mark.parametrize("chunk", [None, 1, 5, 64])
+@pytest.mark.parametrize(
+    "chunk", [None, 5, *(pytest.param(C, marks=pytest.mark.slow) for C in (1, 64))]
+)
 def test_every_form_ends_in_the_same_state(chunk):
     arrays = narrow(inputs()[:-1])
     _, want = written_out(*(np.float64(a) for a in arrays))

@@ -43,6 +43,9 @@ def chunked(
         *within, segments_BC = inputs
         within = jax.tree.map(lambda x: jnp.swapaxes(x, 1, 2), within)
         q_BHCM, k_BHCM, values, *decay = (x for x in within if x is not None)
+        # One head for all is spread here: as a factor of every head's weights its
+        # gradient would be a slow sum over products on CPU.
+        q_BHCM, k_BHCM = (jnp.broadcast_to(x, (B, H, C, M)) for x in (q_BHCM, k_BHCM))
         score_BHCC, q_BHCM, k_BHCM, kept = weigh(q_BHCM, k_BHCM, *decay, strict=strict)
         if segments_BC is not None:
             meets = chunks.meeting(segments_BC, last_B)
