@@ -200,6 +200,7 @@ BROKEN = {
     "decodes in both directions": broken(
         "step", Dense, DENSE, causal=False, start=decodes
     ),
+    "takes any carry": broken("carry", Dense, DENSE, step=Dense.step.__wrapped__),
     "one form is off": form("forms", lambda y: y * 1.0001),
     "one form has no gradient": form("forms", jax.lax.stop_gradient),
     "a sum in bfloat16": form("reference", through_bfloat16),

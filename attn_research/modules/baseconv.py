@@ -20,6 +20,7 @@ from attn_research.modules.directions import (
     without_padding,
 )
 from attn_research.modules.short_convolution import ShortConvolution
+from attn_research.modules.stepping import stepping
 from attn_research.ops.precision import wide
 from attn_research.options import option
 
@@ -83,8 +84,8 @@ class BaseConv(nnx.Module):
             return self.conv.start(batch, dtype)
         return self.conv.start(batch, length, dtype)
 
+    @stepping
     def step(self, x_BD: jax.Array, carry: Any) -> tuple[jax.Array, Any]:
-        refuse_decoding("baseconv", self.causal)
         y_BD, carry = self.conv.step(x_BD, carry)
         return self._gated(x_BD, y_BD), carry
 

@@ -24,8 +24,9 @@ class Block(nnx.Module):
     arXiv:2002.04745); "post": norm(x + f(x)) (Vaswani et al., 2017, arXiv:1706.03762).
     residual "parallel": x + sum of f(norm(x)) over the branches, with one norm
     (Chowdhery et al., 2022, arXiv:2204.02311). With `macaron` half an MLP stands before
-    `reads` takes a second sequence, the context, beside its own. The output at padding
-    is finite and means nothing.
+    the mixers and half after (Gulati et al., 2020, arXiv:2005.08100). A block that
+    reads has cross-attention to a second sequence, the context, after its mixers. The
+    output at padding is finite and means nothing.
     """
 
     def __init__(

@@ -14,6 +14,7 @@ from attn_research.modules.contract import (
     parameters,
 )
 from attn_research.modules.directions import refuse_decoding, without_padding
+from attn_research.modules.stepping import stepping
 from attn_research.ops.convolution import convolution, depthwise_convolution
 from attn_research.options import option
 
@@ -69,8 +70,8 @@ class Conv(nnx.Module):
         refuse_decoding("conv", self.causal)
         return jnp.zeros((batch, self.options.width - 1, self.width), dtype)
 
+    @stepping
     def step(self, x_BD: jax.Array, carry: jax.Array) -> tuple[jax.Array, jax.Array]:
-        refuse_decoding("conv", self.causal)
         u_BD, *gate = self._split(x_BD)
         recent_BWD = jnp.concatenate([carry, u_BD[:, None].astype(carry.dtype)], axis=1)
         # Tap 0 belongs to the newest value.
@@ -167,10 +168,10 @@ class Dilated(nnx.Module):
             for dilation in self.options.dilations
         )
 
+    @stepping
     def step(
         self, x_BD: jax.Array, carry: tuple[jax.Array, ...]
     ) -> tuple[jax.Array, tuple[jax.Array, ...]]:
-        refuse_decoding("dilated", self.causal)
         y_BD, next_carry = jnp.zeros_like(x_BD), []
         kernel_NWDF, out_NDD = self._weights(x_BD.dtype)
         for n, dilation in enumerate(self.options.dilations):

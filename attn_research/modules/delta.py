@@ -20,6 +20,7 @@ from attn_research.modules.directions import (
 )
 from attn_research.modules.head_norm import HeadNorm
 from attn_research.modules.short_convolution import ShortConvolution
+from attn_research.modules.stepping import stepping
 from attn_research.modules.time_step import Rates
 from attn_research.modules.wide_projection import project
 from attn_research.ops.delta import delta_rule, delta_start, delta_step
@@ -102,8 +103,8 @@ class Delta(nnx.Module):
         K = self.width // H
         return self.conv.start(batch, wide(dtype)), delta_start(batch, H, K, K, dtype)
 
+    @stepping
     def step(self, x_BD: jax.Array, carry: Carry) -> tuple[jax.Array, Carry]:
-        refuse_decoding("delta", self.causal)
         recent_BWD, state_BHKE = carry
         qkv_BD, recent_BWD = self.conv.step(project(self.qkv, x_BD), recent_BWD)
         log_decay_BH = None if self.rates is None else self.rates.log_decay(x_BD)

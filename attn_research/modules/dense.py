@@ -10,7 +10,7 @@ from flax import nnx
 
 from attn_research.modules import heads
 from attn_research.modules.contract import Cost
-from attn_research.modules.directions import refuse_decoding
+from attn_research.modules.stepping import stepping
 from attn_research.ops.dense import attend
 from attn_research.ops.masks import CAUSAL, FULL, Band
 from attn_research.options import option
@@ -64,6 +64,7 @@ class Dense(nnx.Module):
         """An empty cache for `length` tokens; raises BadInput if bidirectional."""
         return heads.start(self.heads, "dense", batch, length, length, dtype)
 
+    @stepping
     def step(
         self, x_BD: jax.Array, carry: heads.Cache
     ) -> tuple[jax.Array, heads.Cache]:
@@ -71,7 +72,6 @@ class Dense(nnx.Module):
 
         Past the length that `start` was given y_BD is NaN.
         """
-        refuse_decoding("dense", self.causal)
         return self.heads.step(x_BD, carry, self.mask, limit=carry.k_BSGK.shape[1])
 
     def reach(self, length: int) -> int:

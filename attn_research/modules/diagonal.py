@@ -21,6 +21,7 @@ from attn_research.modules.directions import (
     without_padding,
 )
 from attn_research.modules.short_convolution import ShortConvolution
+from attn_research.modules.stepping import stepping
 from attn_research.ops.precision import wide
 from attn_research.ops.recurrence import diagonal_recurrence
 from attn_research.options import option
@@ -150,8 +151,8 @@ class Diagonal(nnx.Module):
         h_BN = jnp.zeros((batch, self.size), wide(dtype))
         return h_BN, self.conv.start(batch, dtype)
 
+    @stepping
     def step(self, x_BD: jax.Array, carry: Carry) -> tuple[jax.Array, Carry]:
-        refuse_decoding(self.options.kind, self.causal)
         h_BN, recent_BWN = carry
         u_BN, *rest = self._split(x_BD)
         u_BN, recent_BWN = self.conv.step(u_BN, recent_BWN)

@@ -20,6 +20,7 @@ from attn_research.modules.directions import (
     without_padding,
 )
 from attn_research.modules.short_convolution import ShortConvolution
+from attn_research.modules.stepping import stepping
 from attn_research.ops.precision import wide
 from attn_research.options import option
 
@@ -91,8 +92,8 @@ class Hyena(nnx.Module):
         histories = tuple(conv.start(batch, length, work) for conv in self.long)
         return self.short.start(batch, dtype), histories
 
+    @stepping
     def step(self, x_BD: jax.Array, carry: Carry) -> tuple[jax.Array, Carry]:
-        refuse_decoding("hyena", self.causal)
         recent, histories = carry
         parts_BZ, recent = self.short.step(self.input(x_BD), recent)
         z_BD, *gates = jnp.split(parts_BZ, self.options.order + 1, axis=-1)

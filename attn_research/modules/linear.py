@@ -18,6 +18,7 @@ from attn_research.modules.directions import refuse_decoding, without_padding
 from attn_research.modules.feature_map import FeatureMap
 from attn_research.modules.forgetting import Forgetting
 from attn_research.modules.head_norm import HeadNorm
+from attn_research.modules.stepping import stepping
 from attn_research.modules.wide_projection import project
 from attn_research.ops.linear import linear_attention, linear_start, linear_step
 from attn_research.ops.positions import positions, rope
@@ -178,8 +179,8 @@ class Linear(nnx.Module):
         time = jnp.zeros((), jnp.int32)
         return (*state, time) if self.options.positions == "rope" else state
 
+    @stepping
     def step(self, x_BD: jax.Array, carry: Carry) -> tuple[jax.Array, Carry]:
-        refuse_decoding("linear", self.causal)
         position_B1, state = None, carry
         if self.options.positions == "rope":
             *state, time = carry

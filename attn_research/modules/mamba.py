@@ -21,6 +21,7 @@ from attn_research.modules.directions import (
     without_padding,
 )
 from attn_research.modules.short_convolution import ShortConvolution
+from attn_research.modules.stepping import stepping
 from attn_research.ops.precision import wide
 from attn_research.ops.selective import selective_scan, selective_step
 from attn_research.options import option
@@ -107,8 +108,8 @@ class Mamba(nnx.Module):
         shape = batch, self.options.state, self.channels
         return jnp.zeros(shape, wide(dtype)), self.conv.start(batch, dtype)
 
+    @stepping
     def step(self, x_BD: jax.Array, carry: Carry) -> tuple[jax.Array, Carry]:
-        refuse_decoding("mamba", self.causal)
         h_BNE, recent_BWE = carry
         u_BE, gate_BE = jnp.split(self.input(x_BD), 2, axis=-1)
         u_BE, recent_BWE = self.conv.step(u_BE, recent_BWE)

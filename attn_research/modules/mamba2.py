@@ -19,6 +19,7 @@ from attn_research.modules.directions import (
     without_padding,
 )
 from attn_research.modules.short_convolution import ShortConvolution
+from attn_research.modules.stepping import stepping
 from attn_research.modules.time_step import TimeStep
 from attn_research.modules.wide_projection import project
 from attn_research.ops.linear import linear_attention, linear_start, linear_step
@@ -96,8 +97,8 @@ class Mamba2(nnx.Module):
         state = linear_start(batch, o.heads, o.state, size, False, dtype)
         return self.conv.start(batch, wide(dtype)), *state
 
+    @stepping
     def step(self, x_BD: jax.Array, carry: Carry) -> tuple[jax.Array, Carry]:
-        refuse_decoding("mamba2", self.causal)
         recent_BWD, *state = carry
         z_BF, xbc_BF, step_BH = self._split(x_BD)
         xbc_BF, recent_BWD = self.conv.step(xbc_BF, recent_BWD)

@@ -21,6 +21,7 @@ from attn_research.modules.directions import (
 )
 from attn_research.modules.head_norm import HeadNorm
 from attn_research.modules.short_convolution import ShortConvolution
+from attn_research.modules.stepping import stepping
 from attn_research.modules.wide_projection import project
 from attn_research.ops.mlstm import State, mlstm, mlstm_start, mlstm_step
 from attn_research.ops.precision import wide
@@ -100,8 +101,8 @@ class MLSTM(nnx.Module):
         K = self.width // H
         return self.conv.start(batch, dtype), mlstm_start(batch, H, K, K, dtype)
 
+    @stepping
     def step(self, x_BD: jax.Array, carry: Carry) -> tuple[jax.Array, Carry]:
-        refuse_decoding("mlstm", self.causal)
         recent_BWD, state = carry
         near_BD, recent_BWD = self.conv.step(x_BD, recent_BWD)
         y_BHE, state = mlstm_step(*self._arrays(x_BD, near_BD), state)

@@ -22,6 +22,7 @@ from attn_research.modules.directions import (
     without_padding,
 )
 from attn_research.modules.ssm import Readout
+from attn_research.modules.stepping import stepping
 from attn_research.ops.precision import wide
 from attn_research.ops.recurrence import diagonal_recurrence
 from attn_research.options import BadInput, option
@@ -172,8 +173,8 @@ class Modal(nnx.Module):
         dtype = np.promote_types(wide(dtype), np.complex64)
         return jnp.zeros((batch, self.size), dtype)
 
+    @stepping
     def step(self, x_BD: jax.Array, carry: jax.Array) -> tuple[jax.Array, jax.Array]:
-        refuse_decoding(f"modal(poles={self.options.poles})", self.causal)
         a_N, b_BN = self._terms(x_BD)
         carry = a_N[None] * carry + b_BN
         return self._read(carry, x_BD), carry

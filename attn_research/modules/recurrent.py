@@ -20,6 +20,7 @@ from attn_research.modules.directions import (
     refuse_decoding,
     without_padding,
 )
+from attn_research.modules.stepping import stepping
 from attn_research.ops import cells
 from attn_research.ops.precision import wide
 from attn_research.options import BadInput, option
@@ -131,10 +132,10 @@ class Recurrent(nnx.Module):
         refuse_decoding(self.options.cell, self.causal)
         return self._first(batch, dtype)
 
+    @stepping
     def step(
         self, x_BD: jax.Array, carry: cells.State
     ) -> tuple[jax.Array, cells.State]:
-        refuse_decoding(self.options.cell, self.causal)
         kind, kernel = CELLS[self.options.cell], self.kernel.get_value()
         z_BZ = self.input(x_BD)
         carry = cells.step_cell(kind.cell, z_BZ, carry, kernel, self._inner())

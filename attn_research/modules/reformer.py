@@ -10,6 +10,7 @@ from flax import nnx
 
 from attn_research.modules.contract import Cost, Projection, carry_bytes, parameters
 from attn_research.modules.directions import refuse_decoding, without_padding
+from attn_research.modules.stepping import stepping
 from attn_research.ops import lsh
 from attn_research.options import BadInput, option
 
@@ -106,12 +107,12 @@ class Reformer(nnx.Module):
         none_BSHN = jnp.zeros((batch, length, o.heads, o.rounds), jnp.int32)
         return Hashed(zeros_BSHK, zeros_BSHK, none_BSHN, jnp.zeros((), jnp.int32))
 
+    @stepping
     def step(self, x_BD: jax.Array, carry: Hashed) -> tuple[jax.Array, Hashed]:
         """y_BD and the cache with this token; raises BadInput if bidirectional.
 
         Past the length that `start` was given y_BD is NaN.
         """
-        refuse_decoding("reformer", self.causal)
         x_B1HK = self._headed(self.query(x_BD[:, None]))
         v_B1HK = self._headed(self.value(x_BD[:, None]))
         bucket_B1HN = lsh.hashed(x_B1HK, self.rotations_HNKR)

@@ -10,7 +10,7 @@ from flax import nnx
 
 from attn_research.modules import heads
 from attn_research.modules.contract import Cost
-from attn_research.modules.directions import refuse_decoding
+from attn_research.modules.stepping import stepping
 from attn_research.ops.masks import CAUSAL, FULL, Band
 from attn_research.ops.selection import Best, Blocks, Rule, attend
 from attn_research.options import option
@@ -80,6 +80,7 @@ class Selection(nnx.Module):
         """An empty cache for `length` tokens; raises BadInput if bidirectional."""
         return heads.start(self.heads, "selection", batch, length, length, dtype)
 
+    @stepping
     def step(
         self, x_BD: jax.Array, carry: heads.Cache
     ) -> tuple[jax.Array, heads.Cache]:
@@ -87,7 +88,6 @@ class Selection(nnx.Module):
 
         Past the length that `start` was given y_BD is NaN.
         """
-        refuse_decoding("selection", self.causal)
         slots = carry.k_BSGK.shape[1]
         return self.heads.step(x_BD, carry, self.mask, slots, self.rule)
 

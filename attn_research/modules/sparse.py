@@ -10,7 +10,7 @@ from flax import nnx
 
 from attn_research.modules import heads
 from attn_research.modules.contract import Cost
-from attn_research.modules.directions import refuse_decoding
+from attn_research.modules.stepping import stepping
 from attn_research.ops.masks import CAUSAL, Band, window
 from attn_research.ops.patterns import Globals, Random, Stride
 from attn_research.ops.sparse import attend
@@ -68,6 +68,7 @@ class Window(nnx.Module):
         slots = min(self.options.window, length)
         return heads.start(self.heads, "window", batch, length, slots, dtype)
 
+    @stepping
     def step(
         self, x_BD: jax.Array, carry: heads.Cache
     ) -> tuple[jax.Array, heads.Cache]:
@@ -76,7 +77,6 @@ class Window(nnx.Module):
         Past the length that `start` was given y_BD is NaN, unless the ring holds a
         whole window: then decoding goes on for ever, learned positions excepted.
         """
-        refuse_decoding("window", self.causal)
         slots = carry.k_BSGK.shape[1]
         limit = slots if slots < self.options.window else None
         return self.heads.step(x_BD, carry, self.mask, limit)
@@ -168,6 +168,7 @@ class Sparse(nnx.Module):
         """An empty cache for `length` tokens; raises BadInput if bidirectional."""
         return heads.start(self.heads, "sparse", batch, length, length, dtype)
 
+    @stepping
     def step(
         self, x_BD: jax.Array, carry: heads.Cache
     ) -> tuple[jax.Array, heads.Cache]:
@@ -175,7 +176,6 @@ class Sparse(nnx.Module):
 
         Past the length that `start` was given y_BD is NaN.
         """
-        refuse_decoding("sparse", self.causal)
         return self.heads.step(x_BD, carry, self.mask, limit=carry.k_BSGK.shape[1])
 
     def reach(self, length: int) -> int:

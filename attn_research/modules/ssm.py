@@ -21,6 +21,7 @@ from attn_research.modules.directions import (
     refuse_decoding,
     without_padding,
 )
+from attn_research.modules.stepping import stepping
 from attn_research.ops.precision import wide
 from attn_research.ops.ssm import state_space, state_space_step
 from attn_research.options import option
@@ -114,8 +115,8 @@ class S4D(nnx.Module):
         shape = batch, self.width, self.options.state
         return jnp.zeros(shape, np.promote_types(wide(dtype), np.complex64))
 
+    @stepping
     def step(self, x_BD: jax.Array, carry: jax.Array) -> tuple[jax.Array, jax.Array]:
-        refuse_decoding("s4d", self.causal)
         log_DN, read_DN = self._discrete(wide(x_BD.dtype))
         y_BD, carry = state_space_step(x_BD, log_DN, read_DN, carry)
         return self.out(y_BD, x_BD), carry

@@ -4,7 +4,7 @@ Every law builds the case small, with every parameter moved off its initial valu
 table of zeros hides bugs), and all laws share a few compiled programs of equal shape.
 """
 
-from tests.laws.forms import law_forms, law_step
+from tests.laws.forms import law_carry, law_forms, law_step
 from tests.laws.numerics import law_finite, law_reference
 from tests.laws.outside import law_bridge, law_cost, law_functional
 from tests.laws.plain import law_jit, law_rows, law_shape
@@ -21,6 +21,7 @@ LAWS = {
     "empty": law_empty,
     "packing": law_packing,
     "step": law_step,
+    "carry": law_carry,
     "forms": law_forms,
     "reference": law_reference,
     "finite": law_finite,

@@ -48,6 +48,26 @@ def law_step(case: Case) -> None:
         raise AssertionError("a bidirectional mixer decodes")
 
 
+def law_carry(case: Case) -> None:
+    """A step refuses the carry of another mixer, of another batch, and of another dtype."""
+    if not case.causal:
+        return
+    mixer, x_BD = case.build(), jnp.asarray(inputs()[0][:, 0])
+    start = functools.partial(mixer.start, length=LENGTH)
+    for wrong in (
+        jax.tree.map(lambda leaf: leaf != 0, start(BATCH)),
+        start(BATCH + 1),
+        {"another": start(BATCH)},
+    ):
+        try:
+            mixer.step(x_BD, wrong)
+        except BadInput:
+            continue
+        except Exception as error:
+            raise AssertionError(f"a foreign carry ends in {error!r}") from None
+        raise AssertionError("a step takes a carry that is not its own")
+
+
 def law_forms(case: Case) -> None:
     """Every implementation and chunk length is the naive one, gradients included."""
     _, state = split(case)
