@@ -49,7 +49,7 @@ def law_step(case: Case) -> None:
 
 
 def law_carry(case: Case) -> None:
-    """A step refuses the carry of another mixer, of another batch, and of another dtype."""
+    """A step refuses the carry of another mixer, batch or dtype."""
     if not case.causal:
         return
     mixer, x_BD = case.build(), jnp.asarray(inputs()[0][:, 0])
