@@ -1,25 +1,39 @@
 """Every test runs strictly: no silent promotion, two devices, warnings as errors."""
 
 import os
+import shutil
 import tempfile
 
 os.environ.setdefault("JAX_PLATFORMS", "cpu")
 os.environ["XLA_FLAGS"] = (
     os.environ.get("XLA_FLAGS", "") + " --xla_force_host_platform_device_count=2"
 )
+# What one test has compiled, the next one, its processes and other workers load.
+CACHE = "JAX_COMPILATION_CACHE_DIR"
+OWNER = CACHE not in os.environ
+if OWNER:
+    os.environ[CACHE] = tempfile.mkdtemp(prefix="compiled-")
 
 import jax  # noqa: E402
 import pytest  # noqa: E402
 
 jax.config.update("jax_numpy_rank_promotion", "raise")
 jax.config.update("jax_numpy_dtype_promotion", "strict")
+jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.3)
 
 
-@pytest.fixture(scope="session", autouse=True)
-def shared_compilations():
-    """What one test has compiled, the next one and its processes load."""
-    with tempfile.TemporaryDirectory() as folder:
-        os.environ["JAX_COMPILATION_CACHE_DIR"] = folder
-        jax.config.update("jax_compilation_cache_dir", folder)
-        jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.3)
-        yield
+def pytest_unconfigure():
+    if OWNER:
+        shutil.rmtree(os.environ[CACHE], ignore_errors=True)
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items):
+    """Tests that share compiled programs run in one worker (`--dist=loadgroup`).
+
+    Those are the laws of one mixer, and elsewhere all tests of a file.
+    """
+    for item in items:
+        case = getattr(item, "callspec", None) and item.callspec.params.get("case")
+        group = item.path.name if case is None else str(case).partition("-")[0]
+        item.add_marker(pytest.mark.xdist_group(group))
