@@ -63,6 +63,12 @@ class Model:
     positions: Literal["none", "learned", "sinusoid"] = option(
         "none", "Positions added to the input of the first layer."
     )
+    spread: int = option(
+        0,
+        "Positions among which training draws those of a sequence, in order, and "
+        "evaluation and decoding space them evenly; 0: counted from 0.",
+        low=0,
+    )
     tied: bool = option(True, "The output head shares the token embedding.")
     embed_norm: bool = option(False, "Normalise the input of the first layer.")
     embed_dropout: float = option(

@@ -172,6 +172,7 @@ class Trunk(nnx.Module):
             width=model.width,
             positions=model.positions,
             length=sizes.length,
+            spread=model.spread,
             rngs=rngs,
         )
         self.embed_norm = (
@@ -210,10 +211,11 @@ class Trunk(nnx.Module):
     ) -> jax.Array:
         """x_BTD; `context` is context_BSD and its segments, for a trunk that reads."""
         dtype = jnp.dtype(self.model.dtype)
-        x_BTD = self._normed(self.frontend(inputs, segments_BT, dtype))
-        keys = [None] * (len(self.groups) + 1)
+        keys, place_key = [None] * (len(self.groups) + 1), None
         if key is not None:
             keys = list(jax.random.split(key, len(self.groups) + 1))
+            place_key = jax.random.fold_in(key, len(keys))
+        x_BTD = self._normed(self.frontend(inputs, segments_BT, dtype, place_key))
         x_BTD = dropout(x_BTD, self.model.embed_dropout, keys[-1])
         for group, group_key in zip(self.groups, keys[:-1], strict=True):
             x_BTD = group(x_BTD, segments_BT, group_key, *context)
@@ -223,7 +225,9 @@ class Trunk(nnx.Module):
         """The decoding state of every layer, and the position."""
         dtype = jnp.dtype(self.model.dtype)
         carries = [group.start(batch, length, dtype, *context) for group in self.groups]
-        return {"layers": carries, "position": jnp.zeros((batch,), jnp.int32)}
+        stride = jnp.full((batch,), self.frontend.stride(length), jnp.int32)
+        position = jnp.zeros((batch,), jnp.int32)
+        return {"layers": carries, "position": position, "stride": stride}
 
     def step(self, inputs: jax.Array, carry: Carry) -> tuple[jax.Array, Carry]:
         """x_BD of one position (tokens_B or values_BF) and the next carry."""
@@ -236,7 +240,8 @@ class Trunk(nnx.Module):
             x_BD, state = group.step(x_BD, state)
             carries.append(state)
         x_BD = x_BD if self.norm is None else self.norm(x_BD)
-        return x_BD, {"layers": carries, "position": carry["position"] + 1}
+        after = carry["position"] + carry["stride"]
+        return x_BD, {**carry, "layers": carries, "position": after}
 
     def blocks(self) -> Iterator[Block]:
         """Every layer from the first up, with its own parameters."""

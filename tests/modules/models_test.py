@@ -83,12 +83,15 @@ def test_a_head_of_other_outputs_is_never_tied():
 # --- step by step --------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("positions", ["none", "learned", "sinusoid"])
-def test_one_token_at_a_time_gives_what_the_whole_sequence_gives(positions):
+@pytest.mark.parametrize(
+    "positions, spread", [("none", 0), ("learned", 0), ("sinusoid", 0), ("learned", 30)]
+)
+def test_one_token_at_a_time_gives_what_the_whole_sequence_gives(positions, spread):
     # A mixer of each family in one stack, and with positions the cheapest one.
     names = FAMILIES if positions == "none" else ["conv"]
     changes = {"pattern": ",".join(names), "layers": len(names), "mlp": "none"}
-    model, params = built(replace(SMALL, positions=positions, **changes))
+    changes |= {"positions": positions, "spread": spread}
+    model, params = built(replace(SMALL, **changes))
     whole_BTV = model.apply(params, tokens())
 
     @jax.jit
@@ -134,6 +137,26 @@ def test_a_sequence_longer_than_the_learned_table_is_refused():
     model, params = built(replace(SMALL, positions="learned"))
     with pytest.raises(BadInput, match="has 13 positions; the learned table has 12"):
         model.apply(params, tokens(time=13))
+
+
+def test_randomised_positions_rise_anew_under_every_key():
+    counted, params = built(replace(SMALL, positions="learned"))
+    key, other = jax.random.split(jax.random.key(0))
+    # Of as many positions as tokens there is but one choice.
+    all_of_them, _ = built(replace(SMALL, positions="learned", spread=12))
+    close(
+        all_of_them.apply(params, tokens(), None, key), counted.apply(params, tokens())
+    )
+    drawn, params = built(replace(SMALL, positions="learned", spread=30))
+    one, two = (drawn.apply(params, tokens(), None, k) for k in (key, other))
+    assert jnp.abs(one - two).max() > 1e-4
+    assert drawn.apply(params, tokens(time=30)).shape[1] == 30  # built for 12
+    with pytest.raises(
+        BadInput, match="31 positions; the positions are spread over 30"
+    ):
+        drawn.apply(params, tokens(time=31))
+    with pytest.raises(BadInput, match="spread is 30 and model.positions is none"):
+        built(replace(SMALL, spread=30))
 
 
 # --- the encoder ---------------------------------------------------------------------
