@@ -155,9 +155,13 @@ def test_mamba2_is_the_mamba2_of_transformers():
     state = {name: torch.tensor(np.array(value)) for name, value in weights.items()}
     peer.load_state_dict(state, strict=True)
     x_BTD = normal(2, T, D)
-    with torch.no_grad():
-        want_BTD = peer(torch.tensor(x_BTD)).numpy()
-    np.testing.assert_allclose(run(ours, x_BTD), want_BTD, atol=2e-5)
+    x = torch.tensor(x_BTD, requires_grad=True)
+    want_BTD = peer(x)
+    want_BTD.sum().backward()
+    got_BTD, back = jax.vjp(jax.jit(lambda x_BTD: ours(x_BTD)), jnp.asarray(x_BTD))
+    np.testing.assert_allclose(got_BTD, want_BTD.detach().numpy(), atol=2e-5)
+    (gradient_BTD,) = back(jnp.ones_like(got_BTD))
+    np.testing.assert_allclose(gradient_BTD, x.grad.numpy(), rtol=1e-4, atol=1e-4)
 
 
 def _is_param(leaf) -> bool:

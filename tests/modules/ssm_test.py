@@ -35,6 +35,18 @@ def readout(module, y_BTD, x_BTD):
     return a / (1 + np.exp(-b))
 
 
+def same(torch, ours, x_BTD, peer):
+    """Outputs agree with those of a PyTorch function, and gradients of the input do."""
+    x = torch.tensor(x_BTD, requires_grad=True)
+    want_BTD = peer(x)
+    cotangent_BTD = np.random.default_rng(1).standard_normal(x_BTD.shape, np.float32)
+    want_BTD.backward(torch.tensor(cotangent_BTD))
+    got_BTD, back = jax.vjp(jax.jit(lambda x_BTD: ours(x_BTD)), jnp.asarray(x_BTD))
+    (gradient_BTD,) = back(jnp.asarray(cotangent_BTD))
+    for got, want in ((got_BTD, want_BTD.detach()), (gradient_BTD, x.grad)):
+        np.testing.assert_allclose(got, want.numpy(), rtol=1e-4, atol=1e-5)
+
+
 def test_mamba_is_that_of_transformers():
     torch = pytest.importorskip("torch", reason="the peer, PyTorch, is not installed")
     peers = pytest.importorskip("transformers.models.mamba.modeling_mamba")
@@ -44,12 +56,10 @@ def test_mamba_is_that_of_transformers():
     )  # fmt: skip
     peer = peers.MambaMixer(config, layer_idx=0)
     ours = mixer("mamba", state=4, conv=3, rank=2)
-    x_BTD = drawn()
     with torch.no_grad():
         for parameter in peer.parameters():
             parameter.copy_(0.5 * torch.randn_like(parameter))
         peer.A_log.copy_(torch.randn_like(peer.A_log))
-        want_BTD = peer(torch.tensor(x_BTD)).numpy()
         weights = {
             "input.kernel": peer.in_proj.weight.T,
             "conv.kernel": peer.conv1d.weight[:, 0].flip(-1).T,
@@ -68,8 +78,7 @@ def test_mamba_is_that_of_transformers():
             holder = getattr(holder, group)
         assert getattr(holder, name).get_value().shape == weight.shape
         setattr(holder, name, nnx.Param(jnp.asarray(weight.detach().numpy())))
-    got_BTD = jax.jit(lambda x_BTD: ours(x_BTD))(x_BTD)
-    np.testing.assert_allclose(got_BTD, want_BTD, rtol=1e-4, atol=1e-5)
+    same(torch, ours, drawn(), peer)
 
 
 def test_rglru_is_that_of_recurrentgemma():
@@ -83,16 +92,9 @@ def test_rglru_is_that_of_recurrentgemma():
     )  # fmt: skip
     peer = peers.RecurrentGemmaRecurrentBlock(config, layer_idx=0)
     ours = mixer("rglru")
-    x_BTD = drawn()
     with torch.no_grad():
         for parameter in peer.parameters():
             parameter.copy_(0.5 * torch.randn_like(parameter))
-        # At position 0 the peer leaves out the factor sqrt(1 - a^2) of the paper.
-        position_BT = 1 + torch.arange(T)[None].repeat(2, 1)
-        y_BTD, _ = peer(
-            torch.tensor(x_BTD), position_BT, torch.ones(2, T), use_cache=False
-        )
-        want_BTD = (y_BTD - peer.linear_out.bias).numpy()
         both = torch.cat([peer.linear_x.weight, peer.linear_y.weight]).T
         lru = peer.rg_lru
         gates = lru.recurrent_gate_weight[0], lru.input_gate_weight[0]
@@ -110,8 +112,14 @@ def test_rglru_is_that_of_recurrentgemma():
     for holder, name, weight in weights:
         assert getattr(holder, name).get_value().shape == weight.shape
         setattr(holder, name, nnx.Param(jnp.asarray(weight.detach().numpy())))
-    got_BTD = jax.jit(lambda x_BTD: ours(x_BTD))(x_BTD)
-    np.testing.assert_allclose(got_BTD, want_BTD, rtol=1e-4, atol=1e-5)
+    # At position 0 the peer leaves out the factor sqrt(1 - a^2) of the paper.
+    position_BT = 1 + torch.arange(T)[None].repeat(2, 1)
+
+    def block(x):
+        y_BTD, _ = peer(x, position_BT, torch.ones(2, T), use_cache=False)
+        return y_BTD - peer.linear_out.bias
+
+    same(torch, ours, drawn(), block)
 
 
 @pytest.mark.parametrize("name", ["lru", "s5"])
