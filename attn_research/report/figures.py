@@ -68,7 +68,7 @@ def draw(
     looks = marks(labels)
     columns = min(len(panels), 2) or 1
     lines = math.ceil(len(panels) / columns) or 1
-    wide = 3.6 * columns + 1.4
+    wide = 3.7 * columns + 0.5
     # An entry of the legend takes its handle and about 0.075 inches a letter.
     entry = 0.7 + 0.075 * max(map(len, labels), default=0)
     entries = max(1, min(4, len(labels), int(wide / entry)))
@@ -144,7 +144,10 @@ def _scale(
             first, last = (math.log2(value) for value in (at[0], at[-1]))
             at = [2.0**n for n in range(math.floor(first), math.ceil(last) + 1)]
     shown = ticks(at, log_x)
-    axis.set_xticks(shown, [short(value) for value in shown])
+    # The first bin of positions holds position 0 alone, drawn where a log scale can.
+    first = "0" if x == "position" and shown[:1] == [0.5] else None
+    labels = [short(value) for value in shown]
+    axis.set_xticks(shown, [first or labels[0], *labels[1:]] if labels else [])
     if log_y:
         axis.set_yscale("log")
     elif y == "accuracy":

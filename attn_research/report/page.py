@@ -163,6 +163,7 @@ def _inlined(folder: Path, figure: Figure, rows: Sequence[Row]) -> dict[str, Any
         "title": figure.title,
         "caption": figure.caption,
         "svg": Markup(svg),
+        "wide": figure.drawing.get_figwidth() > 5,
         "summary": summary(figure, rows),
     }
 
