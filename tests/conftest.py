@@ -1,6 +1,7 @@
 """Every test runs strictly: no silent promotion, two devices, warnings as errors."""
 
 import os
+import pathlib
 import shutil
 import tempfile
 
@@ -34,6 +35,23 @@ def pytest_collection_modifyitems(items):
     Those are the laws of one mixer, and elsewhere all tests of a file.
     """
     for item in items:
-        case = getattr(item, "callspec", None) and item.callspec.params.get("case")
-        group = item.path.name if case is None else str(case).partition("-")[0]
-        item.add_marker(pytest.mark.xdist_group(group))
+        item.add_marker(pytest.mark.xdist_group(_group(item)))
+
+
+def _group(item):
+    case = getattr(item, "callspec", None) and item.callspec.params.get("case")
+    return item.path.name if case is None else str(case).partition("-")[0]
+
+
+# A process may hold 65,530 memory maps, and a compiled program is a few: at the limit
+# the next compilation is a segmentation fault.
+MAPS = 20_000
+
+
+def pytest_runtest_teardown(item, nextitem):
+    """Lets go of compiled programs between groups, before there are too many."""
+    if nextitem is None or _group(nextitem) == _group(item):
+        return
+    maps = pathlib.Path("/proc/self/maps")
+    if maps.exists() and len(maps.read_bytes().splitlines()) > MAPS:
+        jax.clear_caches()
