@@ -9,6 +9,7 @@ from attn_research.functional import functional
 from attn_research.modules import BOTH_WAYS_ONLY, MIXERS
 from attn_research.modules.contract import Preset
 from attn_research.modules.sparse import SparseOptions
+from attn_research.ops.kernels import splash
 from attn_research.options import choose
 from tests.broken_mixers import BROKEN
 from tests.laws import LAWS
@@ -113,7 +114,9 @@ def case(spec: str, causal: bool) -> Case:
     loose = loose or SEQUENTIAL.get(spec.partition("(")[0], {})
     holes = isinstance(options, SparseOptions)
     # What the library's attention cannot do, it refuses.
-    lacks = ("library",) if spec.startswith("dense") and "sinks=true" in spec else ()
+    lacks = () if splash.runs() else ("splash",)
+    if spec.startswith("dense") and "sinks=true" in spec:
+        lacks = "library", "splash"
     return Case(mixer, options, causal, spec, flat, holes=holes, lacks=lacks, **loose)
 
 

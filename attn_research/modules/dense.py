@@ -20,7 +20,7 @@ from attn_research.options import option
 class DenseOptions(heads.HeadOptions):
     """Heads, positions and implementation of dense attention."""
 
-    implementation: Literal["naive", "chunked", "library"] | None = option(
+    implementation: Literal["naive", "chunked", "library", "splash"] | None = option(
         None, "How attention is computed; none: the best that runs here."
     )
 

@@ -15,11 +15,12 @@ import jax
 import jax.numpy as jnp
 
 from attn_research.ops import flash, precision
+from attn_research.ops.kernels import splash
 from attn_research.ops.logits import PLAIN, Logits, capped, spread
 from attn_research.ops.masks import CAUSAL, FULL, Band, Mask, matrix, together
 from attn_research.ops.positions import restart
 
-Implementation = Literal["naive", "chunked", "library"]
+Implementation = Literal["naive", "chunked", "library", "splash"]
 
 # An accelerator fills its units with the whole score matrix while it fits: 1 GiB.
 SCORES = 2**28
@@ -40,8 +41,8 @@ def attend(
 
     `source_BS` are the segments of the keys, by default those of the queries. Memory is
     linear in T for "chunked", T * S for "naive"; "library" is
-    `jax.nn.dot_product_attention`. Raises ValueError where the shapes do not fit or
-    the implementation asked for cannot run.
+    `jax.nn.dot_product_attention`, "splash" the kernel of JAX for TPUs. Raises
+    ValueError where the shapes do not fit or the implementation asked for cannot run.
     """
     shapes(q_BTHK, k_BSGK, v_BSGE)
     if segments_BT is not None and source_BS is None:
@@ -49,6 +50,11 @@ def attend(
     if source_BS is not None and segments_BT is None:
         segments_BT = jnp.ones(q_BTHK.shape[:2], jnp.int32)
     plain = all(part is None for part in logits)
+    lack = splash.lacks(mask, logits, q_BTHK.dtype)
+    if source_BS is not segments_BT or k_BSGK.shape[1] != q_BTHK.shape[1]:
+        lack = "keys of another sequence"
+    if implementation is None and lack is None and splash.runs():
+        implementation = "splash"
     if implementation is None:
         implementation = choose(q_BTHK, k_BSGK, v_BSGE, mask, source_BS, plain)
     arrays = q_BTHK, k_BSGK, v_BSGE, mask, segments_BT, source_BS
@@ -63,9 +69,14 @@ def attend(
                 "have them"
             )
         return library(*arrays)
+    if implementation == "splash":
+        if lack or not splash.runs():
+            here = f"runs on a TPU; this is a {jax.default_backend()}"
+            raise ValueError(f"splash {'lacks ' + lack if lack else here}")
+        return splash.attend(q_BTHK, k_BSGK, v_BSGE, mask, segments_BT, logits.cap)
     raise ValueError(
-        f"No implementation {implementation!r} of attention; naive, chunked and "
-        "library are there"
+        f"No implementation {implementation!r} of attention; naive, chunked, library "
+        "and splash are there"
     )
 
 

@@ -1,0 +1,1 @@
+"""Accelerator kernels behind the ops that offer them as an implementation."""
