@@ -6,6 +6,13 @@ helps, loss by gap how well a repeated context is used when it stands far back.
 
     python scripts/sweep.py --experiment=byte_lm --out=runs/byte_lm
     python scripts/report.py runs/byte_lm
+
+Quick size, about 9 minutes of one core, bits per byte on the test split: gru 2.37,
+conv,dense 2.37, conv 2.39, a window of 32 2.49, dense 2.58, linear 3.38. The hybrid
+gains 0.104 more from 64 bytes of context than the convolution, and is 0.012 better
+where a context was seen 64 bytes before or earlier. On tinyshakespeare: gru 2.58, conv
+2.65, conv,dense 2.71, window 2.75, dense 2.77, linear 3.55; the gain is 0.063, but in
+400 steps the convolution stays 0.102 better at repeated contexts.
 """
 
 import math
