@@ -111,7 +111,9 @@ def predict(
     )
     if spec.labels >= spec.length:
         return model.apply(params, batch.inputs, batch.segments, key), batch, index_BL
-    index_BL = jax.lax.top_k(batch.weights, spec.labels)[1]
+    # Weights that are constant would be sorted by the compiler, slowly.
+    weights_BT = jax.lax.optimization_barrier(batch.weights)
+    index_BL = jax.lax.top_k(weights_BT, spec.labels)[1]
     pick = partial(jnp.take_along_axis, indices=index_BL, axis=1)
     outputs = model.apply(
         params, batch.inputs, index_BL, batch.segments, key, method="at"

@@ -5,6 +5,13 @@ time of a step, of the predicted peak memory and of the decoding state.
 
     python scripts/sweep.py --experiment=cost_scaling --out=runs/cost_scaling
     python scripts/report.py runs/cost_scaling
+
+Quick size, about 15 minutes of one core, a training step of 1,024 and of 16,384 tokens:
+dense 53 ms and 11.2 s, a window of 256 38 and 742 ms, linear 27 and 487 ms, lstm 33 and
+745 ms, diagonal 21 and 298 ms, conv 22 and 369 ms, dilated 33 and 950 ms. The time of
+dense grows with the power 1.95, of linear with 1.09, of lstm with 1.11, of diagonal
+with 0.99 and of dilated with 1.19; the predicted peak memory of every mixer, dense
+attention in blocks included, with 0.94 to 0.99.
 """
 
 from collections.abc import Sequence
