@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from attn_research.ops.logits import Logits, alibi, distances
-from attn_research.ops.selection import Best, Blocks, attend
+from attn_research.ops.selection import Best, Blocks, _nth_highest, attend
 
 RULES = (Best(3), Blocks(1, 4), Blocks(3, 4))
 ROWS = np.array([[1] * 5 + [2] * 2 + [3] * 14 + [0] * 2, [0] * 3 + [7] * 20], np.int32)
@@ -93,3 +93,15 @@ def test_memory_is_linear_in_the_length():
         return program.memory_analysis().temp_size_in_bytes
 
     assert temporaries(8_192) <= 4.5 * temporaries(2_048)
+
+
+def test_the_nth_highest_is_that_of_a_sort():
+    x = np.random.default_rng(0).standard_normal((3, 5, 40)).astype(np.float32)
+    x[0, 0, :30], x[1, 1], x[2, 2] = -np.inf, -abs(x[1, 1]), 1.5
+    for count in (1, 7, 40):
+        want = np.sort(x, axis=-1)[..., -count, None]
+        np.testing.assert_array_equal(_nth_highest(jnp.asarray(x), count), want)
+        with jax.enable_x64(True):
+            wide = _nth_highest(jnp.asarray(x, jnp.float64) * np.pi, count)
+            wide = np.asarray(wide)
+        np.testing.assert_array_equal(wide, want.astype(np.float64) * np.pi)
