@@ -11,6 +11,7 @@ from typing import Any, Literal, Protocol
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 
 from attn_research.ops import dense, precision
 from attn_research.ops.logits import PLAIN, Logits, spread
@@ -21,8 +22,17 @@ from attn_research.ops.positions import restart
 class Rule(Protocol):
     """How a query selects among the keys it may see; static."""
 
-    def prepare(self, k_BSGK: jax.Array, ids_BS: jax.Array, place_BS: jax.Array) -> Any:
-        """What the selection needs to know of the keys."""
+    def prepare(
+        self,
+        k_BSGK: jax.Array,
+        ids_BS: jax.Array,
+        place_BS: jax.Array,
+        whole: bool = False,
+    ) -> Any:
+        """What the selection needs to know of the keys.
+
+        `whole`: every row is one sequence from its first slot on.
+        """
         ...
 
     def keep(
@@ -46,7 +56,7 @@ class Best:
 
     count: int
 
-    def prepare(self, k_BSGK, ids_BS, place_BS) -> None:
+    def prepare(self, k_BSGK, ids_BS, place_BS, whole=False) -> None:
         """Nothing."""
 
     def keep(self, known, q_BTHK, place_BT, admit_BTS, score_BHTS) -> jax.Array:
@@ -66,11 +76,26 @@ class Blocks:
     count: int
     size: int
 
-    def prepare(self, k_BSGK, ids_BS, place_BS) -> tuple[jax.Array, ...]:
-        """Of each key the mean over its block, its position, and its block's start."""
-        keys = k_BSGK.shape[1]
+    def prepare(
+        self, k_BSGK, ids_BS, place_BS, whole=False
+    ) -> tuple[jax.Array | None, ...]:
+        """The mean key of each block; of packed keys, of the block of each.
+
+        Then of packed keys their positions, and where their blocks start.
+        """
+        keys, size = k_BSGK.shape[1], self.size
         wide = precision.wide(k_BSGK.dtype)
-        within_BS = place_BS % self.size
+        if whole:
+            more = -keys % size
+            k_BSGK = jnp.pad(k_BSGK, ((0, 0), (0, more), (0, 0), (0, 0))).astype(wide)
+            sum_BNGK = k_BSGK.reshape(k_BSGK.shape[0], -1, size, *k_BSGK.shape[2:]).sum(
+                2
+            )
+            tokens_N = np.full(sum_BNGK.shape[1], size)
+            tokens_N[-1] -= more
+            tokens_1N11 = jnp.asarray(tokens_N, wide)[None, :, None, None]
+            return sum_BNGK / tokens_1N11, None, None
+        within_BS = place_BS % size
         block_BS = jnp.cumsum((within_BS == 0).astype(jnp.int32), axis=1)
         total = jax.vmap(partial(jax.ops.segment_sum, num_segments=keys + 1))
         sum_BNGK = total(k_BSGK.astype(wide), block_BS)
@@ -82,25 +107,38 @@ class Blocks:
 
     def keep(self, known, q_BTHK, place_BT, admit_BTS, score_BHTS) -> jax.Array:
         """All keys of the blocks that each query selects."""
-        mean_BSGK, place_BS, start_BS = known
-        B, T, H, K = q_BTHK.shape
-        S, G = mean_BSGK.shape[1:3]
-        gate_BGRTS = jnp.einsum(
-            "BTGRK,BSGK->BGRTS",
-            q_BTHK.reshape(B, T, G, H // G, K).astype(mean_BSGK.dtype),
-            mean_BSGK,
-        )
+        mean, place_BS, start_BS = known
+        if place_BS is None:
+            # N blocks of keys, all of one size.
+            starts_BTN = admit_BTS[:, :, :: self.size]
+            place_N = jnp.arange(mean.shape[1], dtype=jnp.int32)
+            own_BTN = place_BT[:, :, None] // self.size == place_N[None, None]
+            best_BHTN = self._best(mean, q_BTHK, starts_BTN & ~own_BTN)
+            keep_BHTN = own_BTN[:, None] | best_BHTN
+            return jnp.repeat(keep_BHTN, self.size, axis=3)[..., : admit_BTS.shape[2]]
+        # Of packed keys each stands for its block, and the first of them competes.
         own_BTS = place_BT[:, :, None] // self.size == place_BS[:, None] // self.size
-        others_BTS = admit_BTS & ~own_BTS & (place_BS % self.size == 0)[:, None]
-        gate_BHTS = jnp.where(
-            others_BTS[:, None], gate_BGRTS.reshape(B, H, T, S), -jnp.inf
-        )
-        if self.count == 1:
-            return jnp.broadcast_to(own_BTS[:, None], gate_BHTS.shape)
-        best_BHTS = _highest(gate_BHTS, self.count - 1)
+        first_BS = place_BS % self.size == 0
+        best_BHTS = self._best(mean, q_BTHK, admit_BTS & ~own_BTS & first_BS[:, None])
         # Of a slot that holds no key yet the start may lie outside: it is not admitted.
-        start_B11S = jnp.clip(start_BS, 0, S - 1)[:, None, None]
+        start_B11S = jnp.clip(start_BS, 0, first_BS.shape[1] - 1)[:, None, None]
         return own_BTS[:, None] | jnp.take_along_axis(best_BHTS, start_B11S, axis=3)
+
+    def _best(self, mean_BNGK, q_BTHK, others_BTN) -> jax.Array:
+        """best_BHTN: the count - 1 highest of the others by query and mean key."""
+        B, T, H, K = q_BTHK.shape
+        N, G = mean_BNGK.shape[1:3]
+        if self.count == 1:
+            return jnp.zeros((B, H, T, N), bool)
+        gate_BGRTN = jnp.einsum(
+            "BTGRK,BNGK->BGRTN",
+            q_BTHK.reshape(B, T, G, H // G, K).astype(mean_BNGK.dtype),
+            mean_BNGK,
+        )
+        gate_BHTN = jnp.where(
+            others_BTN[:, None], gate_BGRTN.reshape(B, H, T, N), -jnp.inf
+        )
+        return _highest(gate_BHTN, self.count - 1)
 
 
 def _highest(score_BHTS: jax.Array, count: int) -> jax.Array:
@@ -169,7 +207,8 @@ def attend(
     B, T = q_BTHK.shape[:2]
     ids_BT = jnp.ones((B, T), jnp.int32) if segments_BT is None else segments_BT
     place_BT = restart(ids_BT)
-    known = rule.prepare(jax.lax.stop_gradient(k_BTGK), ids_BT, place_BT)
+    whole = segments_BT is None
+    known = rule.prepare(jax.lax.stop_gradient(k_BTGK), ids_BT, place_BT, whole)
     C = T if implementation == "naive" else min(chunk, T)
     more = -T % C
     bias_HD = logits.bias_HD
