@@ -7,7 +7,8 @@ Batch 1, 4 heads of 64, causal, one core and one thread each: CPU time of a forw
 of a forward with backward; peak memory as the compiler predicts it and as the process
 reaches it. Every subject runs in a process of its own, from the shortest length up,
 until a length takes longer than it may. Exponents are fitted from 1,024 tokens on.
-Without PyTorch its peers are left out.
+Without PyTorch its peers are left out. An existing file keeps what is not measured
+anew.
 """
 
 import importlib.util
@@ -121,6 +122,19 @@ def exponents(rows: list[dict]) -> dict[str, float]:
     return found
 
 
+def keep(found: dict[str, Any], subject: dict[str, Any]) -> None:
+    """Puts a subject among those found, in place of an earlier measurement of it."""
+
+    def same(other: dict[str, Any]) -> bool:
+        return all(other[part] == subject[part] for part in ("kind", "name", "dtype"))
+
+    for at, other in enumerate(found["subjects"]):
+        if same(other):
+            found["subjects"][at] = subject
+            return
+    found["subjects"].append(subject)
+
+
 def draw(found: dict[str, Any], path: Path) -> None:
     """Time and memory of a forward with backward against length."""
     import matplotlib
@@ -162,7 +176,10 @@ def run() -> int:
 
     if FLAGS.quick:
         lengths = [1024, 4096]
+    path = Path(FLAGS.out) if FLAGS.out else None
     found: dict[str, Any] = {"subjects": []}
+    if path and path.exists():
+        found = json.loads(path.read_text())
     kinds = KINDS if importlib.util.find_spec("torch") else KINDS[:2]
     for kind in kinds:
         names = QUICK[kind] if FLAGS.quick else makers(kind)
@@ -172,17 +189,17 @@ def run() -> int:
             for dtype in FLAGS.dtypes:
                 rows = child(kind, name, lengths, dtype)
                 own = {"kind": kind, "name": name, "dtype": dtype, "rows": rows}
-                found["subjects"].append({**own, "exponents": exponents(rows)})
+                keep(found, {**own, "exponents": exponents(rows)})
+                found["environment"] = environment.facts()
+                if path:
+                    path.write_text(json.dumps(found, indent=1) + "\n")
                 shown = [
                     f"{r['length']}: {r['forward'] * 1e3:.1f} / "
                     + (f"{r['both'] * 1e3:.1f}" if r["both"] else "-")
                     for r in rows
                 ]
                 print(f"{name} {dtype} (ms)  " + "  ".join(shown), flush=True)
-    if FLAGS.out:
-        found["environment"] = environment.facts()
-        path = Path(FLAGS.out)
-        path.write_text(json.dumps(found, indent=1) + "\n")
+    if path:
         draw(found, path.with_suffix(".svg"))
     return 0
 
