@@ -32,6 +32,50 @@ QUICK = {
     "peers": ("torch SDPA", "torch linear chunked"),
 }
 KINDS = tuple(QUICK)
+FAMILIES = {
+    "dense attention": (
+        "dense chunked",
+        "jax.nn.dot_product_attention",
+        "torch SDPA",
+    ),
+    "sparse, selective": (
+        "window",
+        "bigbird",
+        "longformer",
+        "sparse_transformer",
+        "topk",
+        "moba",
+        "reformer",
+        "window 256",
+    ),
+    "linear, fast weights": (
+        "linear",
+        "performer",
+        "based",
+        "retnet",
+        "gla",
+        "mamba2",
+        "delta",
+        "gated_delta",
+        "mlstm",
+        "linear chunked",
+        "torch linear chunked",
+    ),
+    "recurrent": ("rnn", "lstm", "gru", "slstm", "torch LSTM", "torch GRU"),
+    "diagonal, state-space": (
+        "diagonal",
+        "rglru",
+        "mingru",
+        "minlstm",
+        "lru",
+        "s4d",
+        "s5",
+        "mamba",
+        "diagonal recurrence",
+        "torch recurrence loop",
+    ),
+    "convolutional": ("conv", "dilated", "baseconv", "hyena"),
+}
 
 flags.DEFINE_string("out", None, "JSON written; a figure is written beside it.")
 flags.DEFINE_bool("quick", False, "A few subjects, two lengths: about two minutes.")
@@ -136,33 +180,52 @@ def keep(found: dict[str, Any], subject: dict[str, Any]) -> None:
 
 
 def draw(found: dict[str, Any], path: Path) -> None:
-    """Time and memory of a forward with backward against length."""
+    """Time and memory of a forward with backward against length, a family a column.
+
+    Dense attention is the grey line in all.
+    """
     import matplotlib
 
     matplotlib.use("svg")
     from matplotlib import pyplot
 
-    figure, axes = pyplot.subplots(1, 2, figsize=(13, 7), layout="constrained")
-    marks = "os^vDPX*<>"
-    for number, one in enumerate(found["subjects"]):
-        if one["dtype"] != "float32":
-            continue
-        style = {"ops": "--", "mixers": "-", "peers": ":"}[one["kind"]]
-        for axis, cost, scale in ((axes[0], "both", 1e3), (axes[1], "both_bytes", 1)):
-            points = [(r["length"], r[cost] * scale) for r in one["rows"] if r[cost]]
-            if points:
-                axis.loglog(
-                    *zip(*points, strict=True),
-                    style,
-                    marker=marks[number // 10 % len(marks)],
-                    color=f"C{number % 10}",
-                    label=one["name"],
-                    markersize=4,
-                )
-    axes[0].set(xlabel="length (tokens)", ylabel="forward + backward (CPU ms)")
-    axes[1].set(xlabel="length (tokens)", ylabel="predicted peak memory (bytes)")
-    figure.legend(*axes[0].get_legend_handles_labels(), loc="outside right", ncols=2)
-    figure.savefig(path)
+    from attn_research.report.marks import marks
+
+    single = {
+        s["name"]: s["rows"] for s in found["subjects"] if s["dtype"] == "float32"
+    }
+    figure, axes = pyplot.subplots(
+        2, len(FAMILIES), figsize=(19, 9.5), sharex=True, sharey="row",
+        layout="constrained",
+    )  # fmt: skip
+    for column, (family, names) in zip(axes.T, FAMILIES.items(), strict=True):
+        names = [name for name in names if name in single]
+        looks = marks(names)
+        for axis, cost, scale in zip(
+            column, ("both", "both_bytes"), (1e3, 1), strict=True
+        ):
+            for name in ("dense", *names):
+                rows = single.get(name, [])
+                points = [(r["length"], r[cost] * scale) for r in rows if r[cost]]
+                if name in looks and points:
+                    color, marker, dash = looks[name]
+                    axis.plot(*zip(*points, strict=True), color=color, marker=marker,
+                              linestyle=dash, label=name, markersize=5)  # fmt: skip
+                elif points:
+                    axis.plot(*zip(*points, strict=True), color="#b0b0b0", linewidth=4)
+            axis.set(xscale="log", yscale="log")
+            axis.set_xticks(LENGTHS, [str(length) for length in LENGTHS])
+            axis.minorticks_off()
+            axis.grid(True, color="#e3e3e3", linewidth=0.6)
+        column[0].set_title(family, fontsize=11)
+        column[1].set_xlabel("length (tokens)")
+        column[1].legend(
+            *column[0].get_legend_handles_labels(), fontsize=8, frameon=False,
+            loc="upper center", bbox_to_anchor=(0.5, -0.18),
+        )  # fmt: skip
+    axes[0, 0].set_ylabel("forward + backward (CPU ms)")
+    axes[1, 0].set_ylabel("predicted peak memory (bytes)")
+    figure.savefig(path, metadata={"Date": None})
 
 
 def run() -> int:

@@ -16,6 +16,7 @@ import pytest
 
 from attn_research import report, store
 from attn_research.analysis import statistics as stats
+from attn_research.modules import MIXERS
 from attn_research.report import drawings, figures, page
 from attn_research.report.marks import MARKS, marks
 from attn_research.report.words import between, number
@@ -328,3 +329,11 @@ def test_on_a_phone_the_page_never_scrolls_sideways(written, tmp_path):
     assert seen, done.stdout[-500:]
     assert 300 < int(seen[1]) <= int(seen[2]) <= 390
     assert "CONSOLE" not in done.stderr
+
+
+def test_no_two_mixers_of_a_figure_look_alike():
+    labels = [*MIXERS, "gla(key_size=4)", "conv,dense"]
+    looks = marks(labels)
+    assert list(looks) == labels
+    assert len({(look.color, look.dash) for look in looks.values()} - {None}) > 25
+    assert len(set(looks.values())) == len(labels)

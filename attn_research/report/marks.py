@@ -28,23 +28,36 @@ MARKS = {
 HYBRID = [Mark(BLACK, "*", "-."), Mark(GREY, "h", "-."), Mark(BLACK, "p", ":")]
 
 
-def marks(labels: list[str]) -> dict[str, Mark]:
-    """A look for every label: that of its mixer, or one of the hybrids'.
+COLORS = (BLUE, ORANGE, GREEN, VERMILION, PURPLE, SKY, BLACK, GREY)
+DASHES, MARKERS = ("-", "--", ":", "-."), "os^DvPX*hp<>d8"
 
-    A second label of the same mixer gets its colour with another dash.
+
+def marks(labels: list[str]) -> dict[str, Mark]:
+    """A look for every label, no two alike: that of its mixer, or one of the hybrids'.
+
+    A second label of the same mixer gets its colour with another dash; a mixer without
+    a look of its own the first colour and dash that are free.
     """
     chosen: dict[str, Mark] = {}
-    dashes = ("-", "--", ":", "-.")
     for label in labels:
         name = label.partition("(")[0]
-        if name in MARKS and "," not in _outside(label):
-            seen = sum(mark.color == MARKS[name].color for mark in chosen.values())
-            mark = MARKS[name]
-            chosen[label] = mark._replace(dash=dashes[seen % 4]) if seen else mark
-        else:
+        if "," in _outside(label):
             seen = sum("," in _outside(other) for other in chosen)
             chosen[label] = HYBRID[seen % len(HYBRID)]
-    return chosen
+        elif name in MARKS:
+            seen = sum(mark.color == MARKS[name].color for mark in chosen.values())
+            mark = MARKS[name]
+            chosen[label] = mark._replace(dash=DASHES[seen % 4]) if seen else mark
+    free = (
+        (color, dash)
+        for dash in DASHES
+        for color in COLORS
+        if all((color, dash) != (m.color, m.dash) for m in chosen.values())
+    )
+    for number, label in enumerate(one for one in labels if one not in chosen):
+        color, dash = next(free, (GREY, "-"))
+        chosen[label] = Mark(color, MARKERS[number % len(MARKERS)], dash)
+    return {label: chosen[label] for label in labels}
 
 
 def _outside(label: str) -> str:
