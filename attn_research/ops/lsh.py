@@ -20,12 +20,15 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from attn_research.ops import chunks
 from attn_research.ops.masks import together
 from attn_research.ops.precision import wide
 
 EPSILON = 1e-6
 # A block of queries: half as wide as what it sees, within what a cache holds.
 LEAST, MOST = 32, 256
+# Tokens hashed at a time.
+HASHED = 1024
 
 
 def lsh_attention(
@@ -93,17 +96,26 @@ def keys(x: jax.Array) -> jax.Array:
     return (wide_x * jax.lax.rsqrt(square + EPSILON)).astype(x.dtype)
 
 
-def hashed(x_BTHK: jax.Array, rotations_HNKR: np.ndarray) -> jax.Array:
-    """bucket_BTHN of each token in each round; 0 where there is one bucket."""
+def hashed(x_BTHK: jax.Array, rotations_HNKR: np.ndarray | jax.Array) -> jax.Array:
+    """bucket_BTHN of each token in each round; 0 where there is one bucket.
+
+    A block of tokens at a time: there are as many products as tokens times buckets.
+    """
     H, N, _, R = rotations_HNKR.shape
+    T = x_BTHK.shape[1]
     if not R:
         return jnp.zeros((*x_BTHK.shape[:2], H, N), jnp.int32)
     x_BTHK = jax.lax.stop_gradient(x_BTHK).astype(wide(x_BTHK.dtype))
-    turned_BTHNR = jnp.einsum(
-        "BTHK,HNKR->BTHNR", x_BTHK, jnp.asarray(rotations_HNKR, x_BTHK.dtype)
-    )
-    both = jnp.concatenate([turned_BTHNR, -turned_BTHNR], axis=-1)
-    return jnp.argmax(both, axis=-1).astype(jnp.int32)
+    rotations_HNKR = jnp.asarray(rotations_HNKR, x_BTHK.dtype)
+
+    def block(x_BCHK: jax.Array) -> jax.Array:
+        turned_BCHNR = jnp.einsum("BCHK,HNKR->BCHNR", x_BCHK, rotations_HNKR)
+        both = jnp.concatenate([turned_BCHNR, -turned_BCHNR], axis=-1)
+        return jnp.argmax(both, axis=-1).astype(jnp.int32)
+
+    if T <= HASHED:
+        return block(x_BTHK)
+    return chunks.join(jax.lax.map(block, chunks.cut(x_BTHK, HASHED)), T)
 
 
 def lsh_step(
