@@ -4,7 +4,7 @@ import pytest
 
 from tests.faults.trial import drive
 
-QUICK = ["dense", "lstm"]
+QUICK = ["lstm,dense"]
 LONG = ["dense", "window", "linear", "lstm", "conv", "gru,dense"]
 
 
