@@ -62,6 +62,8 @@ SLOW_BOTH = (
     "delta",
     "mlstm",
 )
+# Of these the quick tests of the ops compare the forms already.
+FORMS_OF_THE_OP = ("mamba", "mamba2", "mlstm", "delta", "bigbird")
 # The laws that a setting alone can break.
 OF_THE_SETTING = (
     "shape",
@@ -142,7 +144,8 @@ def cases():
                 laws = LAWS if first else OF_THE_SETTING
             one = case(spec, causal)
             for law in LAWS:
-                marks = () if law in laws else pytest.mark.slow
+                quick = law in laws and (law != "forms" or name not in FORMS_OF_THE_OP)
+                marks = () if quick else pytest.mark.slow
                 yield pytest.param(one, law, id=f"{law}-{one}", marks=marks)
 
 
