@@ -13,10 +13,13 @@ WIDTH = HEADS * SIZE
 
 
 class Subject(NamedTuple):
-    """Two calls and, where a compiler tells, their predicted peak memory in bytes."""
+    """Two calls and, where a compiler tells, their predicted peak memory in bytes.
+
+    `both` is None where there is no backward.
+    """
 
     forward: Callable[[], Any]
-    both: Callable[[], Any]
+    both: Callable[[], Any] | None
     forward_bytes: int | None = None
     both_bytes: int | None = None
 
