@@ -209,7 +209,8 @@ def draw(found: dict[str, Any], path: Path) -> None:
                     axis.plot(*zip(*points, strict=True), color=color, marker=marker,
                               linestyle=dash, label=name, markersize=5)  # fmt: skip
                 elif points:
-                    axis.plot(*zip(*points, strict=True), color="#b0b0b0", linewidth=4)
+                    axis.plot(*zip(*points, strict=True), color="#b0b0b0", linewidth=4,
+                              label=name, zorder=0)  # fmt: skip
             axis.set(xscale="log", yscale="log")
             axis.set_xticks(LENGTHS, [str(length) for length in LENGTHS])
             axis.minorticks_off()
