@@ -9,8 +9,8 @@ holds, a convolution its kernel.
     python scripts/report.py runs/recall_distance
 
 Quick size, under 5 minutes with --workers=2 on two cores: dense attention 1.000 over
-all gaps, the window of 8 0.898 within its reach and 0.070 beyond it (chance 0.063). Within its
-reach 0.9 was expected at first; the window is still learning when the study ends.
+all gaps, the window of 8 0.898 within its reach and 0.070 beyond it (chance 0.063).
+Within its reach 0.9 was expected at first; it is still learning when the study ends.
 """
 
 import math
