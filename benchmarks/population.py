@@ -18,6 +18,7 @@ The roles:
 
 import importlib.metadata
 import json
+import math
 import os
 import statistics
 import subprocess
@@ -52,6 +53,11 @@ flags.DEFINE_integer("turns", 3, "Turns of every role; 0 leaves the speed out.")
 flags.DEFINE_integer(
     "command_steps", 0, "Also times command to result at this many steps on all cores."
 )
+flags.DEFINE_list("command_peers", ["torch_labelled", "torch"], "Timed beside it.")
+flags.DEFINE_float(
+    "command_limit", 2.0, "A peer that takes this many times our time is stopped."
+)
+flags.DEFINE_float("patience", float("inf"), "Seconds that role may take (internal).")
 
 
 def config(length: int, steps: int = 10**6) -> Config:
@@ -101,6 +107,7 @@ def naive(length: int, seconds: float) -> dict[str, float]:
     import optax
 
     from attn_research import evaluate, hypers, program, tasks
+    from attn_research.losses import losses
     from attn_research.modules import models
 
     resolved = program.resolve(config(length))
@@ -117,7 +124,7 @@ def naive(length: int, seconds: float) -> dict[str, float]:
 
         def loss_of(params):
             logits = model.apply(params, batch.inputs, batch.segments, key)
-            loss, _ = evaluate.losses(logits, batch.targets, "token")
+            loss, _ = losses(logits, batch.targets, "token")
             return evaluate.mean(loss, batch.weights)
 
         grads = jax.grad(loss_of)(params)
@@ -158,6 +165,7 @@ def measure(role: str, length: int, seconds: float) -> dict[str, float]:
         labelled=role == "torch_labelled",
         seconds=seconds,
         steps=FLAGS.command_steps,
+        patience=FLAGS.patience,
     )
 
 
@@ -166,7 +174,7 @@ def child(
     length: int,
     cores: list[int],
     steps: int = 0,
-    seconds: float | None = None,
+    patience: float = math.inf,
 ) -> dict[str, float]:
     """One role in a process of its own, on the given cores."""
     command = [
@@ -174,8 +182,9 @@ def child(
         __file__,
         f"--role={role}",
         f"--length={length}",
-        f"--seconds={FLAGS.seconds if seconds is None else seconds}",
+        f"--seconds={FLAGS.seconds}",
         f"--command_steps={steps}",
+        f"--patience={patience}",
         f"--cores={','.join(map(str, cores))}",
     ]
     environment = dict(os.environ, NPROC=str(len(cores)), JAX_PLATFORMS="cpu")
@@ -191,10 +200,11 @@ def child(
     return json.loads(done.stdout.splitlines()[-1])
 
 
-def command_to_result(steps: int, cores: list[int]) -> dict[str, float]:
+def command_to_result(steps: int, cores: list[int]) -> dict[str, Any]:
     """Seconds from the command to the result of 16 members, on all cores.
 
-    The peer is the faster PyTorch, with the head at labelled positions only.
+    A peer over the limit is stopped: its `ratio` is then a lower bound, and `members`
+    tells how many of its sixteen were done.
     """
     import tempfile
 
@@ -223,10 +233,18 @@ def command_to_result(steps: int, cores: list[int]) -> dict[str, float]:
             env=dict(os.environ, JAX_ENABLE_COMPILATION_CACHE="false"),
         )
         mine = time.perf_counter() - began
-    began = time.perf_counter()
-    child("torch_labelled", 64, cores, steps)
-    peer = time.perf_counter() - began
-    return {"steps": steps, "ours": mine, "torch_labelled": peer, "ratio": peer / mine}
+    found: dict[str, Any] = {"steps": steps}
+    for role in FLAGS.command_peers:
+        began = time.perf_counter()
+        done = child(role, 64, cores, steps, FLAGS.command_limit * mine)
+        peer = time.perf_counter() - began
+        found[role] = {
+            "seconds": peer,
+            "members": done["steps"] / steps,
+            "ours": mine,
+            "ratio": peer / mine,
+        }
+    return found
 
 
 def speed(length: int, cores: list[int]) -> dict[str, Any]:
@@ -272,8 +290,9 @@ def run() -> int:
         found["lengths"][str(length)] = speed(length, cores[:1])
         write(found, out)
     if FLAGS.command_steps:
-        found["command_to_result"] = command_to_result(FLAGS.command_steps, cores)
-        print(found["command_to_result"], flush=True)
+        kept = found.setdefault("command_to_result", {})
+        kept |= command_to_result(FLAGS.command_steps, cores)
+        print(kept, flush=True)
         write(found, out)
     return 0
 

@@ -4,6 +4,7 @@ Pre-norm attention without MLP, a tied head, published recall drawn in vectorise
 AdamW with clipping; one member is trained after another.
 """
 
+import math
 import os
 import time
 from collections.abc import Sequence
@@ -75,8 +76,12 @@ def train(
     labelled: bool,
     seconds: float,
     steps: int = 0,
+    patience: float = math.inf,
 ) -> dict[str, float]:
-    """Model steps per second; `steps` of each member, or `seconds` over all of them."""
+    """Model steps per second; `steps` of each member, or `seconds` over all of them.
+
+    `patience` is the time in seconds after which members that are not done are left.
+    """
     torch.set_num_threads(len(os.sched_getaffinity(0)))
     done, began = 0, time.perf_counter()
     for rate, seed in members:
@@ -86,6 +91,8 @@ def train(
         turn, member = time.perf_counter(), 0
         share = seconds / len(members)
         while member < steps if steps else time.perf_counter() - turn < share:
+            if time.perf_counter() - began > patience:
+                break
             tokens, values, at = draw(batch, length, pairs, vocabulary)
             adam.zero_grad()
             if labelled:
@@ -101,4 +108,5 @@ def train(
             adam.step()
             member += 1
         done += member
-    return {"steps_per_second": done / (time.perf_counter() - began)}
+    spent = time.perf_counter() - began
+    return {"steps": done, "steps_per_second": done / spent}
