@@ -1,6 +1,7 @@
 """Ops against the plain PyTorch forms in transformers: outputs and gradients."""
 
 import functools
+from dataclasses import dataclass
 
 import jax
 import jax.numpy as jnp
@@ -159,3 +160,64 @@ def test_a_window_with_global_tokens_is_that_of_longformer(torch, tokens):
     mask = window(2, 2) | Globals(tokens) if tokens else window(2, 2)
     op = functools.partial(sparse.attend, mask=mask, chunk=4)
     layer(torch, peer, op, told, told < 0, told > 0, tokens > 0)
+
+
+@dataclass(frozen=True)
+class Table:
+    """Blocks of `size` tokens that see each other, as a table lists them."""
+
+    rows: tuple[tuple[bool, ...], ...]
+    size: int
+
+    def admit(self, query, key):
+        library = jnp if isinstance(query, jax.Array) else np
+        return library.asarray(self.rows)[query // self.size, key // self.size]
+
+    def may(self, area):
+        return self.admit(area.first, area.low)
+
+    full = may
+
+    def reach(self, length):
+        return length
+
+
+def test_blocks_drawn_at_random_are_those_of_big_bird(torch):
+    """Its own draw, as a mask: global ends, a window of three blocks, random links."""
+    from transformers.models.big_bird import modeling_big_bird as peers
+
+    length, size, links = 44, 4, 2
+    blocks = length // size
+    config = peers.BigBirdConfig(
+        hidden_size=K, num_attention_heads=1, block_size=size,
+        num_random_blocks=links, max_position_embeddings=length,
+    )  # fmt: skip
+    peer = peers.BigBirdBlockSparseAttention(config, seed=3).train()
+    np.random.seed(3)
+    plan = peer._get_rand_attn_plan(length, size, links)
+    (links_NR,) = peer._bigbird_block_rand_mask_with_head(
+        length, length, size, size, 1, *plan
+    )
+    seen = abs(np.subtract.outer(range(blocks), range(blocks))) <= 1
+    seen[[0, -1]] = seen[:, [0, -1]] = True
+    for row, linked in enumerate(links_NR, 1):
+        seen[row, linked] = True
+    # Its second rows see the three blocks at their end, not at both.
+    mask = Table(tuple(map(tuple, seen.tolist())), size)
+    ones = torch.ones(B, length)
+    blocked, band, before, after = (
+        peers.BigBirdModel.create_masks_for_block_sparse_attn(ones, size)
+    )
+    x = leaf(torch, drawn((B, length, K))[0])
+    out = peer(x, band, before, after, blocked, blocked)[0]
+    parts = [peer.query, peer.key, peer.value]
+    leaves = [x, *(w for part in parts for w in (part.weight, part.bias))]
+
+    def ours(x_BTD, *weights):
+        pairs = zip(weights[::2], weights[1::2], strict=True)
+        heads = [x_BTD @ w_ED.T + b_E[None, None] for w_ED, b_E in pairs]
+        split = (one.reshape(B, length, 1, K) for one in heads)
+        return sparse.attend(*split, mask=mask, chunk=size).reshape(B, length, K)
+
+    arrays = [one.detach().numpy() for one in leaves]
+    same(ours, arrays, lambda a: a.numpy(), leaves, out)

@@ -1,0 +1,167 @@
+"""Linear attention, decays, gates and the delta rule against flash-linear-attention.
+
+Its plain PyTorch references, each loaded as a file: the package around them asks for a
+compiler of kernels.
+"""
+
+import functools
+import importlib.util
+from pathlib import Path
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from attn_research.ops.delta import delta_rule
+from attn_research.ops.features import elu_plus_one, taylor
+from attn_research.ops.linear import linear_attention
+from attn_research.ops.recurrence import diagonal_recurrence
+
+B, T, H, K, E = 2, 64, 3, 4, 5
+SCALE = K**-0.5
+HEADS_FIRST = (0, 2, 1, 3)
+
+
+def naive(family: str):
+    """The module of plain forms of one family."""
+    pytest.importorskip("torch", reason="PyTorch, the peer's ground, is not installed")
+    pytest.importorskip("einops", reason="the peer is not installed")
+    found = importlib.util.find_spec("fla")
+    if found is None:
+        pytest.skip("fla-core, the peer, is not installed")
+    (root,) = found.submodule_search_locations or [None]
+    path = Path(str(root)) / "ops" / family / "naive.py"
+    spec = importlib.util.spec_from_file_location(f"fla_{family}_naive", path)
+    assert spec is not None and spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+def drawn():
+    """q, k, v, a gate per feature and one per head (at most 0), a rate in (0, 1)."""
+    noise = np.random.default_rng(0)
+    shapes = [(B, T, H, K)] * 2 + [(B, T, H, E), (B, T, H, K)] + [(B, T, H)] * 2
+    q, k, v, gate, decay, beta = (noise.standard_normal(s, np.float32) for s in shapes)
+    return {
+        "q": q,
+        "k": k,
+        "v": v,
+        "gate": -np.logaddexp(0, gate),
+        "decay": -np.logaddexp(0, decay),
+        "beta": 1 / (1 + np.exp(-beta)),
+    }
+
+
+def same(ours, peer, names: str, *, heads_first: bool = False):
+    """Outputs and gradients agree; `heads_first` is how the peer orders its axes."""
+    import torch
+
+    arrays = [drawn()[name] for name in names.split()]
+    out, back = jax.vjp(jax.jit(ours), *map(jnp.asarray, arrays))
+    leaves = [torch.tensor(a, requires_grad=True) for a in arrays]
+    turned = [x.transpose(1, 2) for x in leaves] if heads_first else leaves
+    peer_out = peer(*turned)
+    if isinstance(peer_out, tuple):
+        peer_out = peer_out[0]
+    peer_out = peer_out.transpose(1, 2) if heads_first else peer_out
+    np.testing.assert_allclose(out, peer_out.detach().numpy(), rtol=1e-4, atol=2e-5)
+    cotangent = np.random.default_rng(1).standard_normal(out.shape, np.float32)
+    peer_out.backward(torch.tensor(cotangent))
+    for got, one in zip(back(jnp.asarray(cotangent)), leaves, strict=True):
+        want = one.grad.numpy()
+        bound = 2e-5 * max(1, abs(want).max())
+        np.testing.assert_allclose(got, want, rtol=1e-4, atol=bound)
+
+
+@pytest.mark.parametrize("normalize", [False, True])
+def test_linear_attention(normalize):
+    peers = naive("linear_attn")
+    from torch.nn.functional import elu
+
+    def ours(q, k, v):
+        q, k = elu_plus_one(q), elu_plus_one(k)
+        scale = 1 if normalize else SCALE
+        return linear_attention(q * scale, k, v, normalize=normalize, chunk=16)
+
+    def peer(q, k, v):
+        return peers.naive_recurrent_linear_attn(
+            elu(q) + 1, elu(k) + 1, v, normalize=normalize
+        )
+
+    same(ours, peer, "q k v")
+
+
+def test_retention():
+    rate_H = jnp.asarray(np.log1p(-(2.0 ** (-5.0 - np.arange(H)))), jnp.float32)
+    ours = functools.partial(linear_attention, log_decay=rate_H, chunk=16)
+    peer = naive("retention").naive_retention
+    same(lambda q, k, v: ours(q * SCALE, k, v), peer, "q k v", heads_first=True)
+
+
+def test_a_decay_per_token():
+    def ours(q, k, v, decay):
+        return linear_attention(q * SCALE, k, v, log_decay=decay, chunk=16)
+
+    same(ours, naive("simple_gla").naive_recurrent_simple_gla, "q k v decay")
+
+
+def test_a_gate_per_feature():
+    def ours(q, k, v, gate):
+        return linear_attention(q * SCALE, k, v, log_decay=gate, chunk=16)
+
+    same(ours, naive("gla").naive_recurrent_gla, "q k v gate")
+
+
+def test_taylor_features():
+    def ours(q, k, v):
+        return linear_attention(taylor(q), taylor(k), v, normalize=True, chunk=16)
+
+    peer = naive("based").naive_parallel_based
+    same(ours, peer, "q k v", heads_first=True)
+
+
+def unit(x):
+    return x / jnp.sqrt((x * x).sum(-1, keepdims=True))
+
+
+def torch_unit(x):
+    return x / x.square().sum(-1, keepdim=True).sqrt()
+
+
+def test_the_delta_rule():
+    peers = naive("delta_rule")
+
+    def ours(q, k, v, beta):
+        return delta_rule(q * SCALE, unit(k), v, beta, chunk=16)
+
+    def peer(q, k, v, beta):
+        return peers.delta_rule_recurrence(q, torch_unit(k), v, beta)
+
+    same(ours, peer, "q k v beta", heads_first=True)
+
+
+def test_the_gated_delta_rule():
+    peers = naive("gated_delta_rule")
+
+    def ours(q, k, v, beta, decay):
+        return delta_rule(q * SCALE, unit(k), v, beta, log_decay_BTH=decay, chunk=16)
+
+    def peer(q, k, v, beta, decay):
+        return peers.naive_recurrent_gated_delta_rule(q, torch_unit(k), v, beta, decay)
+
+    same(ours, peer, "q k v beta decay")
+
+
+def test_a_gated_diagonal_recurrence():
+    peers = naive("hgrn")
+
+    def ours(k, gate):
+        flat = [x.reshape(B, T, H * K) for x in (jnp.exp(gate), k)]
+        return diagonal_recurrence(*flat)
+
+    def peer(k, gate):
+        return peers.naive_recurrent_hgrn(k.reshape(B, T, -1), gate.reshape(B, T, -1))
+
+    same(ours, peer, "k gate")
