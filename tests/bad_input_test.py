@@ -3,10 +3,6 @@
 The mistakes in a sweep's own flags are in sweep_test.py.
 """
 
-import os
-import resource
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
@@ -15,10 +11,10 @@ from attn_research import layout, store, train
 from attn_research.checkpoint import load
 from attn_research.config import Config, replace
 from attn_research.durable import Damaged, atomic_write
-from attn_research.flags import BAD_INPUT, DONE
+from attn_research.flags import DONE
 from attn_research.layout import CHECKPOINTS, METRICS, RESULT
 from attn_research.study import Study, cells
-from tests.command import ROOT, Ended, command
+from tests.command import assert_one_sentence, command
 
 SMALL = (
     "--task=recall(length=16,pairs=2,vocabulary=16)",
@@ -32,12 +28,6 @@ SMALL = (
     "--train.test_batches=1",
     "--train.checkpoint_every=2",
 )
-
-
-def assert_one_sentence(ended: Ended, words: str) -> None:
-    assert words in ended.err
-    assert ended.err.startswith("Error: ") and ended.err.count("\n") == 1
-    assert ended.code == BAD_INPUT
 
 
 MISTAKES = {
@@ -306,49 +296,3 @@ def test_a_cell_whose_memory_is_not_there_is_refused_and_the_rest_go_on(tmp_path
     assert states[2000000].state == "failed"
     assert "memory_refused" in states[2000000].message
     assert "GB are free" in states[2000000].message
-
-
-# --- as a user meets it --------------------------------------------------------------
-
-
-def python(*arguments: str) -> tuple[subprocess.CompletedProcess, float]:
-    """A process of its own, and the processor seconds it took."""
-    before = resource.getrusage(resource.RUSAGE_CHILDREN)
-    done = subprocess.run(
-        [sys.executable, *arguments],
-        capture_output=True,
-        text=True,
-        timeout=120,
-        env={**os.environ, "PYTHONPATH": str(ROOT)},
-    )
-    after = resource.getrusage(resource.RUSAGE_CHILDREN)
-    spent = after.ru_utime - before.ru_utime + after.ru_stime - before.ru_stime
-    return done, spent
-
-
-@pytest.mark.parametrize("script", ["train", "sweep", "report"])
-def test_help_answers_at_once(script):
-    """Half a second on a quiet machine; importing jax alone takes more than 1 s."""
-    done, spent = python(str(ROOT / "scripts" / f"{script}.py"), "--help")
-    assert done.returncode == DONE, done.stderr
-    assert "Flags:" in done.stdout and "--flagfile" in done.stdout
-    assert spent < 1.0
-
-
-def test_help_lists_the_flags_with_their_defaults():
-    told = command("train", "--help").out
-    for line in (
-        "--model.width (default 64)",
-        "--lr (default 0.001)",
-        "--train.schedule (default cosine)",
-        "--task.OPTION=VALUE",
-    ):
-        assert line in told
-    assert "One of constant, cosine, wsd." in told
-
-
-def test_a_process_ends_with_the_sentence_and_the_code(tmp_path):
-    script = str(ROOT / "scripts" / "train.py")
-    done, _ = python(script, "--model.width=10", f"--out={tmp_path / 'run'}")
-    ended = Ended(done.returncode, done.stdout, done.stderr)
-    assert_one_sentence(ended, "The width is 10 with 4 heads")

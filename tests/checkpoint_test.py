@@ -4,7 +4,6 @@ import errno
 import os
 import subprocess
 import sys
-import threading
 from typing import NamedTuple
 
 import jax
@@ -19,68 +18,10 @@ from attn_research.checkpoint import Writer, load, read, steps
 from attn_research.checkpoint import step as one
 from attn_research.checkpoint.tree import paths
 from attn_research.config import Config, Model, Population
-from attn_research.durable import Busy, Damaged, DiskError, fsync
+from attn_research.durable import Busy, DiskError, fsync
 from attn_research.modules.models import Sizes, build
 from attn_research.options import BadInput
-
-
-class Pair(NamedTuple):
-    left: jax.Array
-    right: jax.Array
-
-
-def tree(step: int = 0) -> dict:
-    """Every kind of leaf and node, different at every step."""
-    return {
-        "weights": jnp.arange(6.0).reshape(2, 3) + step,
-        "half": jnp.full((3,), step, jnp.bfloat16),
-        "flags": jnp.array([True, False]),
-        "raw": jnp.arange(2, dtype=jnp.uint32),
-        "complex": jnp.ones((2,), jnp.complex64) * step,
-        "scalar": jnp.int32(step),
-        "none": jnp.zeros((0, 3)),
-        "nested": [Pair(jnp.ones(1), jnp.zeros(2)), {"0": jnp.ones(3), "10": -step}],
-    }
-
-
-def shapes(value):
-    return jax.eval_shape(lambda: value)
-
-
-def same(a, b) -> bool:
-    """Whether two trees are equal in structure, dtype and bits."""
-    if jax.tree.structure(a) != jax.tree.structure(b):
-        return False
-    raw = [
-        [np.asarray(jax.random.key_data(x) if _typed(x) else x) for x in leaves]
-        for leaves in (jax.tree.leaves(a), jax.tree.leaves(b))
-    ]
-    return all(
-        x.dtype == y.dtype and x.shape == y.shape and x.tobytes() == y.tobytes()
-        for x, y in zip(*raw, strict=True)
-    )
-
-
-def _typed(leaf) -> bool:
-    return isinstance(leaf, jax.Array) and jnp.issubdtype(
-        leaf.dtype, jax.dtypes.prng_key
-    )
-
-
-def population_of(model, count: int):
-    """Parameters of `count` members, drawn without compiling anything."""
-    draw = np.random.default_rng(0)
-    shapes = jax.eval_shape(model.init, jax.random.key(0))
-    return jax.tree.map(
-        lambda leaf: draw.normal(size=(count, *leaf.shape)).astype(leaf.dtype), shapes
-    )
-
-
-def saved(directory, *numbers, keep=2):
-    with Writer(directory, keep) as writer:
-        for number in numbers:
-            writer.save(number, {"a": tree(number)}, {"best": number})
-        assert writer.wait() == numbers[-1]
+from tests.checkpoints import population_of, same, saved, shapes, tree
 
 
 def test_what_is_saved_comes_back(tmp_path):
@@ -248,83 +189,6 @@ def test_a_second_writer_is_refused(tmp_path):
         with pytest.raises(Busy):
             with Writer(tmp_path):
                 pass
-
-
-def test_damage_is_set_aside_and_the_step_before_is_used(tmp_path):
-    saved(tmp_path, 1, 2)
-    flip(next((tmp_path / "00000002" / "a").rglob("d/*")))
-    told = []
-    with Writer(tmp_path, report=told.append) as writer:
-        found = writer.restore({"a": shapes(tree())})
-    assert found is not None and found[0] == 1 and same(found[1]["a"], as_saved(1))
-    assert len(told) == 1 and "00000002 is damaged" in told[0]
-    assert "\n" not in told[0]
-    assert (tmp_path / "_bad" / "00000002").is_dir() and steps(tmp_path) == [1]
-
-
-def as_saved(step):
-    return jax.tree.map(jnp.asarray, tree(step))
-
-
-def flip(file):
-    data = bytearray(file.read_bytes())
-    data[len(data) // 2] ^= 4
-    file.write_bytes(data)
-
-
-def test_another_structure_is_refused_and_nothing_is_moved(tmp_path):
-    saved(tmp_path, 1)
-    good = tree()
-    for change, words in (
-        ({**good, "more": jnp.ones(1)}, "more is missing"),
-        ({k: v for k, v in good.items() if k != "half"}, "half is not wanted"),
-        ({**good, "half": jnp.ones(3)}, "half is bfloat16"),
-        ({**good, "weights": jnp.ones((3, 2))}, "weights is float32"),
-    ):
-        with Writer(tmp_path) as writer:
-            with pytest.raises(BadInput, match=words):
-                writer.restore({"a": shapes(change)})
-        with pytest.raises(BadInput, match=words):
-            read(tmp_path, ["a"], {"a": shapes(change)})
-    with Writer(tmp_path) as writer, pytest.raises(BadInput, match="no item 'b'"):
-        writer.restore({"b": shapes(good)})
-    assert steps(tmp_path) == [1]
-
-
-def test_reading_changes_nothing_and_names_the_newest_good_step(tmp_path):
-    saved(tmp_path, 1, 2)
-    with pytest.raises(BadInput, match="no item 'b' .known: a."):
-        read(tmp_path, ["b"])
-    flip(tmp_path / "00000002" / "facts.json")
-    before = sorted(tmp_path.rglob("*"))
-    with pytest.raises(Damaged, match="newest good one is step 1") as error:
-        read(tmp_path, ["a"])
-    assert "\n" not in str(error.value)
-    assert read(tmp_path, ["a"], step=1)[2] == {"best": 1}
-    assert sorted(tmp_path.rglob("*")) == before
-    flip(tmp_path / "00000001" / "facts.digest")
-    with pytest.raises(Damaged, match="no good one is left"):
-        read(tmp_path, ["a"])
-    with pytest.raises(BadInput, match="no checkpoint"):
-        read(tmp_path / "none", ["a"])
-
-
-def test_a_reader_beside_a_writer_always_finds_a_whole_step(tmp_path):
-    saved(tmp_path, 1)
-    stop, wrong = threading.Event(), []
-
-    def look():
-        while not stop.is_set():
-            step, items, facts = read(tmp_path, ["a"])
-            if not step == facts["best"] == items["a"]["scalar"]:
-                wrong.append(step)
-
-    reader = threading.Thread(target=look)
-    reader.start()
-    saved(tmp_path, *range(2, 8), keep=1)
-    stop.set()
-    reader.join()
-    assert not wrong
 
 
 def test_what_cannot_be_named_is_refused():

@@ -10,6 +10,8 @@ from typing import NamedTuple
 
 from absl import flags
 
+from attn_research.flags import BAD_INPUT
+
 ROOT = Path(__file__).parents[1]
 
 
@@ -41,3 +43,9 @@ def command(script: str, *arguments: str) -> Ended:
             delattr(flags.FLAGS, name)
         flags.FLAGS.unparse_flags()
     return Ended(code, out.getvalue(), err.getvalue())
+
+
+def assert_one_sentence(ended: Ended, words: str) -> None:
+    assert words in ended.err
+    assert ended.err.startswith("Error: ") and ended.err.count("\n") == 1
+    assert ended.code == BAD_INPUT

@@ -16,9 +16,7 @@ import pytest
 
 from attn_research import report, store
 from attn_research.analysis import statistics as stats
-from attn_research.modules import MIXERS
 from attn_research.report import drawings, figures, page
-from attn_research.report.marks import MARKS, marks
 from attn_research.report.words import between, number
 from attn_research.study import Expectation, findings
 from tests import planted
@@ -269,29 +267,6 @@ def test_a_cell_with_one_member_and_one_whose_members_all_diverged(tmp_path):
 # --- looks ---------------------------------------------------------------------------
 
 
-def test_a_mixer_looks_the_same_everywhere_and_like_no_other():
-    looks = marks([*MARKS, "conv,dense", "lstm,dense", "window(window=8)"])
-    assert len(set(looks.values())) == len(looks)
-    assert looks["window(window=8)"].color == looks["window"].color
-    for name in MARKS:
-        assert marks([name]) == {name: MARKS[name]}
-
-
-def test_ticks_stand_at_the_values_and_never_on_top_of_each_other():
-    assert figures.ticks([1e-3, 4e-3]) == [1e-3, 4e-3]
-    assert figures.ticks([32, 64, 128]) == [32, 64, 128]
-    crowded = figures.ticks([4096, 4100, 4200, 8192, 65536])
-    assert crowded == [4096, 8192, 65536]
-    assert figures.ticks([]) == [] and figures.ticks([5.0, 5.0]) == [5.0]
-    assert [figures.short(v) for v in (0.001, 64, 4096, 16_384, 2.1e6)] == [
-        "0.001",
-        "64",
-        "4096",
-        "16.4k",
-        "2.1M",
-    ]
-
-
 @pytest.mark.skipif(not shutil.which("chromium"), reason="chromium is not installed")
 def test_on_a_phone_the_page_never_scrolls_sideways(written, tmp_path):
     """Measured by a copy of the page that writes down its own width."""
@@ -329,11 +304,3 @@ def test_on_a_phone_the_page_never_scrolls_sideways(written, tmp_path):
     assert seen, done.stdout[-500:]
     assert 300 < int(seen[1]) <= int(seen[2]) <= 390
     assert "CONSOLE" not in done.stderr
-
-
-def test_no_two_mixers_of_a_figure_look_alike():
-    labels = [*MIXERS, "gla(key_size=4)", "conv,dense"]
-    looks = marks(labels)
-    assert list(looks) == labels
-    assert len({(look.color, look.dash) for look in looks.values()} - {None}) > 25
-    assert len(set(looks.values())) == len(labels)
