@@ -50,7 +50,7 @@ def attend(
         bias_HD = jnp.pad(bias_HD.astype(wide), ((0, 0), ends))
     sink_H = None if logits.sink_H is None else logits.sink_H.astype(wide)
     out_RICE: jax.Array = _attend(
-        Plan(mask, H, G, S, logits.cap),
+        Plan(mask, H, G, S, logits.cap, segmented or S % D != 0),
         _blocks(q_BTHK, C),
         _blocks(k_BSGK, D),
         _blocks(v_BSGE, D),
@@ -77,13 +77,17 @@ def _blocks(x_BTHK: jax.Array, block: int) -> jax.Array:
 
 
 class Plan(NamedTuple):
-    """What is static: mask, query and key heads, the true number of keys, the cap."""
+    """What is static: mask, query and key heads, the true number of keys, the cap.
+
+    `apart` tells whether segments differ, be it by what fills the last block of keys.
+    """
 
     mask: Any
     heads: int
     groups: int
     keys: int
     cap: float | None
+    apart: bool
 
     def rows(self, row: Any) -> tuple[Any, Any, Any]:
         """The key row, the batch row and the head of a query row."""
@@ -115,7 +119,7 @@ class Plan(NamedTuple):
             b = jnp.minimum(b, listed.count_BI.shape[0] - 1)
             query_C, key_S = listed.query_BIC[b, i], listed.key_BJS[b, j]
         admit_CS = self.mask.admit(query_C[:, None], key_S[None])
-        return together(segment_C, source_S) & admit_CS
+        return together(segment_C, source_S) & admit_CS if self.apart else admit_CS
 
     def shape(self, raw_CS: jax.Array, bias_D: jax.Array | None) -> jax.Array:
         """The scores of scaled products: capped, with the bias of their distances."""
