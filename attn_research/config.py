@@ -63,6 +63,22 @@ class Model:
     positions: Literal["none", "learned", "sinusoid"] = option(
         "none", "Positions added to the input of the first layer."
     )
+    strides: tuple[int, ...] | None = option(
+        None,
+        "Strides of convolutions below the first layer of an encoder; the sequence "
+        "shortens by their product.",
+        low=1,
+    )
+    pool: Literal["mean", "last", "all"] = option(
+        "mean",
+        "What a head with one answer per sequence reads: the mean over the positions, "
+        "the last one, or all of them side by side.",
+    )
+    rescale: bool = option(
+        False,
+        "A model of real values reads each sequence less its mean and over its "
+        "deviation, and answers in the scale it was given.",
+    )
     spread: int = option(
         0,
         "Positions among which training draws those of a sequence, in order, and "

@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Mapping, Sequence
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -60,6 +61,9 @@ def records(
     spec: Spec,
 ) -> list[dict[str, Any]]:
     """One record per member for the result: numbers, status, metrics, curves."""
+    by_distance = partial(
+        evaluate.curve, names=spec.metrics, target=spec.target, length=spec.length
+    )
     rows = []
     for index, total in enumerate(test_P):
         status = int(status_P[index])
@@ -75,11 +79,9 @@ def records(
                 "step": step,
                 "solved_step": step if status == SOLVED else None,
                 "validation": validation_P[index],
-                "test": evaluate.metrics(total, spec.metrics),
-                "by_gap": evaluate.curve(total.gap_3J, spec.metrics, spec.length),
-                "by_position": evaluate.curve(
-                    total.position_3J, spec.metrics, spec.length
-                ),
+                "test": evaluate.metrics(total.total_R, spec.metrics, spec.target),
+                "by_gap": by_distance(total.gap_RJ),
+                "by_position": by_distance(total.position_RJ),
             }
         )
     return rows

@@ -8,7 +8,6 @@ optimizer and the check are inside the member's own step.
 
 import dataclasses
 from collections.abc import Callable
-from functools import partial
 from typing import Any, NamedTuple
 
 import jax
@@ -20,15 +19,17 @@ from attn_research import evaluate, tasks
 from attn_research.config import Config
 from attn_research.functional import Functional, Params
 from attn_research.hypers import Hypers, optimizer
+from attn_research.losses import losses
 from attn_research.modules import models, pattern
 from attn_research.modules.contract import Cost
+from attn_research.options import BadInput
 from attn_research.population import (
     DIVERGED,
     RUNNING,
     default_execution,
     over_members,
 )
-from attn_research.tasks.contract import Batch
+from attn_research.tasks.contract import Batch, finite
 
 DATA, INIT, DROPOUT, ORDER = range(4)
 EVALUATION = 0
@@ -81,6 +82,14 @@ def resolve(config: Config) -> Config:
         stem=pattern.resolve(model.stem) if model.stem else None,
     )
     resolved = dataclasses.replace(config, task=tasks.resolve(config.task), model=model)
+    spec = tasks.make(resolved.task).spec
+    reads = spec.per_sequence or spec.source_features or spec.target == "string"
+    if model.strides and not reads:
+        raise BadInput(
+            f"model.strides is {','.join(map(str, model.strides))} and the task has an "
+            "answer at every position; strides are allowed where a sequence has one, "
+            "or is read by a decoder"
+        )
     cost(resolved)  # builds the shapes
     return resolved
 
@@ -102,26 +111,51 @@ def predict(
 
     The head is often half of a step, so it is evaluated where `weights` is not zero.
     """
-    if spec.per_sequence:
-        outputs = model.apply(params, batch.inputs, batch.segments, key)
-        end_B = jnp.full(batch.targets.shape, spec.length - 1)
+    before, after = (batch.inputs,), (batch.segments, key)
+    if batch.source is not None:
+        before = batch.source, batch.inputs
+        after = batch.source_segments, batch.segments, key
+    if batch.weights.ndim == 1:
+        outputs = model.apply(params, *before, *after)
+        end_B = jnp.full(batch.weights.shape, spec.length - 1)
         return outputs, batch, end_B
     index_BL = jnp.broadcast_to(
-        jnp.arange(batch.targets.shape[1])[None], batch.targets.shape
+        jnp.arange(batch.weights.shape[1])[None], batch.weights.shape
     )
     if spec.labels >= spec.length:
-        return model.apply(params, batch.inputs, batch.segments, key), batch, index_BL
+        return model.apply(params, *before, *after), batch, index_BL
     # Weights that are constant would be sorted by the compiler, slowly.
     weights_BT = jax.lax.optimization_barrier(batch.weights)
     index_BL = jax.lax.top_k(weights_BT, spec.labels)[1]
-    pick = partial(jnp.take_along_axis, indices=index_BL, axis=1)
-    outputs = model.apply(
-        params, batch.inputs, index_BL, batch.segments, key, method="at"
-    )
+
+    def pick(array: jax.Array) -> jax.Array:
+        at = index_BL.reshape(index_BL.shape + (1,) * (array.ndim - 2))
+        return jnp.take_along_axis(array, at, axis=1)
+
+    outputs = model.apply(params, *before, index_BL, *after, method="at")
     picked = batch._replace(
         targets=pick(batch.targets), weights=pick(batch.weights), gap=pick(batch.gap)
     )
     return outputs, picked, index_BL
+
+
+def evaluated(
+    task: tasks.Task, split: jax.Array, index: jax.Array, size: int, arrays: Any
+) -> Batch:
+    """The batch of a number among those of an evaluation.
+
+    Drawn under a key of its own; of a finite split, the examples in their order, none
+    twice: what fills up the last batch has no weight.
+    """
+    if not finite(task):
+        key = jax.random.fold_in(jax.random.key(EVALUATION), index)
+        return task.batch(key, split, size, arrays)
+    count = task.count(split, arrays)
+    number_B = index * size + jnp.arange(size)
+    batch = task.examples(jnp.minimum(number_B, count - 1), split, arrays)
+    real_B = (number_B < count).astype(batch.weights.dtype)
+    real = real_B.reshape((size,) + (1,) * (batch.weights.ndim - 1))
+    return batch._replace(weights=batch.weights * real)
 
 
 def make(config: Config, onto: Mesh) -> Program:
@@ -163,7 +197,7 @@ def make(config: Config, onto: Mesh) -> Program:
 
         def loss_of(params: Params) -> jax.Array:
             outputs, labelled, _ = predict(spec, model, params, batch, key)
-            loss, _ = evaluate.losses(outputs, labelled.targets, spec.target)
+            loss, _ = losses(outputs, labelled.targets, spec.target, batch.segments)
             return evaluate.mean(loss, labelled.weights)
 
         loss, grads = jax.value_and_grad(loss_of)(member.params)
@@ -194,22 +228,27 @@ def make(config: Config, onto: Mesh) -> Program:
 
     def measure(member: Member, shared: Any) -> evaluate.Sums:
         arrays, testing = shared
-        root = jax.random.key(EVALUATION)
+        split = 1 + testing.astype(jnp.int32)
 
         def add(index: jax.Array, total: evaluate.Sums) -> evaluate.Sums:
-            key = jax.random.fold_in(root, index)
-            batch = task.batch(key, 1 + testing.astype(jnp.int32), train.batch, arrays)
+            batch = evaluated(task, split, index, train.batch, arrays)
             outputs, labelled, position = predict(
                 spec, model, member.params, batch, None
             )
-            loss, correct = evaluate.losses(outputs, labelled.targets, spec.target)
+            loss, scores = losses(
+                outputs, labelled.targets, spec.target, batch.segments
+            )
             more = evaluate.sums(
-                loss, correct, labelled.weights, labelled.gap, position, spec.length
+                loss, scores, labelled.weights, labelled.gap, position, spec.length
             )
             return jax.tree.map(jnp.add, total, more)
 
         count = jnp.where(testing, train.test_batches, train.eval_batches)
-        return jax.lax.fori_loop(0, count, add, evaluate.nothing(spec.length))
+        if finite(task):
+            whole = -(-task.count(split, arrays) // train.batch)
+            count = jnp.where(testing, whole, jnp.minimum(whole, count))
+        nothing = evaluate.nothing(spec.length, spec.target)
+        return jax.lax.fori_loop(0, count, add, nothing)
 
     return Program(
         config=config,

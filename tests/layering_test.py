@@ -11,9 +11,9 @@ ROOT = Path(__file__).parent.parent
 PACKAGE = ROOT / "attn_research"
 
 # What each room may import; everything may import itself.
-LEAVES = {"options", "config", "functional", "evaluate", "durable", "study"}
+LEAVES = {"options", "config", "functional", "losses", "durable", "study"}
 GROUND = {"options", "config", "durable", "study"}
-MODEL = {*LEAVES, "ops", "modules"}
+MODEL = {*LEAVES, "evaluate", "ops", "modules"}
 RUN = {*MODEL, "hypers", "lock", "layout", "environment", "memory", "checkpoint"}
 TRAIN = {*RUN, "tasks", "population", "outcome", "program", "interrupt", "progress"}
 LAUNCH = {*TRAIN, "compiled", "flags", "train", "results", "store", "launch"}
@@ -23,13 +23,14 @@ ALLOWED = {
     "config": {"options"},
     "durable": {"options"},
     "functional": set(),
-    "evaluate": set(),
+    "losses": set(),
+    "evaluate": {"losses"},
     "study": {"options", "config"},
     "flags": {"options", "config"},
     "hypers": {"config", "functional"},
     "ops": set(),
     "modules": {"options", "config", "functional", "ops"},
-    "tasks": {"options", "config", "ops"},
+    "tasks": {"options", "config", "losses", "ops"},
     "lock": GROUND,
     "layout": GROUND,
     "environment": GROUND,

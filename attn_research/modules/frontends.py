@@ -8,6 +8,7 @@ import jax.numpy as jnp
 from flax import nnx
 
 from attn_research.modules.contract import Projection
+from attn_research.modules.shortening import Shortening, every
 from attn_research.ops.positions import lookup, positions, scattered, sinusoid
 from attn_research.options import BadInput
 
@@ -17,10 +18,11 @@ Positions = Literal["none", "learned", "sinusoid"]
 class Frontend(nnx.Module):
     """Inputs as x_BTD: tokens_BT by a table, values_BTF by a projection.
 
-    Learned or sinusoid positions restart in every segment. Tables start with a variance
-    of 1 / D and are read times sqrt(D): the residual stream starts at one, as large as
-    what the mixers add, and a head that shares the table starts with logits of one.
-    With `spread` positions are randomised (Ruoss et al., 2023, arXiv:2305.16843): a key
+    With `strides` the sequence is shortened next, and has fewer positions. Learned or
+    sinusoid positions restart in every segment. Tables start with a variance of 1 / D
+    and are read times sqrt(D): the residual stream starts at one, as large as what the
+    mixers add, and a head that shares the table starts with logits of one. With
+    `spread` positions are randomised (Ruoss et al., 2023, arXiv:2305.16843): a key
     draws them, in order, among so many; without one they are as far apart as fits, and
     a model knows the positions of sequences longer than those it was trained on.
     """
@@ -34,6 +36,7 @@ class Frontend(nnx.Module):
         positions: Positions,
         length: int,
         spread: int = 0,
+        strides: tuple[int, ...] | None = None,
         rngs: nnx.Rngs,
     ):
         if spread and positions == "none":
@@ -47,8 +50,12 @@ class Frontend(nnx.Module):
         if inputs == "tokens":
             table_VD = jax.random.normal(rngs.params(), (features, width))
             self.table = nnx.Param(table_VD * width**-0.5)
-        else:
+            features = width
+        elif not strides:
             self.project = Projection(features, width, rngs=rngs, bias=True)
+        self.shortening = (
+            Shortening(features, width, strides, rngs=rngs) if strides else None
+        )
         if positions == "learned":
             table_TD = jax.random.normal(rngs.params(), (length, width))
             self.place = nnx.Param(table_TD * width**-0.5)
@@ -60,9 +67,14 @@ class Frontend(nnx.Module):
         dtype: jnp.dtype,
         key: jax.Array | None = None,
     ) -> jax.Array:
-        x_BTD = self.embed(inputs)
+        if self.shortening is None:
+            x_BTD = self.embed(inputs)
+        else:
+            values = self.embed(inputs) if self.inputs == "tokens" else inputs
+            x_BTD = self.shortening(values, segments_BT)
+            segments_BT = every(segments_BT, math.prod(self.shortening.strides))
         if self.positions != "none":
-            batch, time = inputs.shape[:2]
+            batch, time = x_BTD.shape[:2]
             stride = self.stride(time)
             place_BT = positions(batch, time, segments_BT)
             if self.spread and key is not None:

@@ -14,17 +14,30 @@ from flax import nnx
 
 from attn_research.config import Model
 from attn_research.functional import Functional, functional
-from attn_research.modules.contract import Carry, Cost, Projection, parameters
+from attn_research.modules.contract import Carry, Cost, parameters
+from attn_research.modules.head import Head, tied
+from attn_research.modules.seq2seq import EncoderDecoder
+from attn_research.modules.shortening import shortened
 from attn_research.modules.trunk import Sizes, Trunk
+from attn_research.options import BadInput
 
 
 def build(model: Model, sizes: Sizes) -> Functional:
-    """The model as pure functions; `LM` or, for a target per sequence, `Encoder`."""
+    """The model as pure functions.
+
+    `EncoderDecoder` where a source is read, `Encoder` for one target per sequence,
+    `LM` for a target per position.
+    """
     return functional(constructor(model, sizes))
 
 
-def constructor(model: Model, sizes: Sizes) -> Callable[..., "LM | Encoder"]:
+def constructor(
+    model: Model, sizes: Sizes
+) -> Callable[..., "LM | Encoder | EncoderDecoder"]:
     """A function of `rngs` that builds the module."""
+    source = sizes.source
+    if source is not None:
+        return lambda rngs: EncoderDecoder(model, source, sizes, rngs=rngs)
     cls = Encoder if sizes.per_sequence else LM
     return lambda rngs: cls(model, sizes, rngs=rngs)
 
@@ -34,28 +47,6 @@ def cost(model: Model, sizes: Sizes) -> Cost:
     build_module = constructor(model, sizes)
     module = nnx.eval_shape(lambda: build_module(rngs=nnx.Rngs(0)))
     return module.cost(sizes.length)
-
-
-class Head(nnx.Module):
-    """x to float32 outputs, by a matrix of its own or by the token table."""
-
-    def __init__(self, width: int, outputs: int, *, tied: bool, rngs: nnx.Rngs):
-        own = None if tied else Projection(width, outputs, rngs=rngs, bias=True)
-        self.matrix = own
-
-    def __call__(self, x: jax.Array, table_VD: jax.Array | None) -> jax.Array:
-        if self.matrix is not None:
-            return self.matrix(x).astype(jnp.float32)
-        assert table_VD is not None
-        return jnp.matmul(
-            x, table_VD.T.astype(x.dtype), preferred_element_type=jnp.float32
-        )
-
-
-def tied(model: Model, sizes: Sizes) -> bool:
-    """Whether the head can be, and is to be, the token table."""
-    same = sizes.inputs == "tokens" and sizes.outputs == sizes.features
-    return model.tied and same
 
 
 class LM(nnx.Module):
@@ -102,15 +93,28 @@ class LM(nnx.Module):
 
     def cost(self, length: int) -> Cost:
         """Parameters of all, FLOPs with the head at every position, state bytes."""
-        return _with_head(self, self.trunk, self.trunk.sizes.outputs, length, length)
+        places = shortened(length, self.trunk.strides)
+        return _with_head(self, self.trunk, self.trunk.sizes.outputs, length, places)
 
 
 class Encoder(nnx.Module):
-    """A trunk, the mean over the positions of each sequence, and a head."""
+    """A trunk, a pool over the positions of each sequence, and a head.
+
+    With `rescale` the sequence is one of real values that a head continues: it is read
+    less its mean and over its deviation, and the answer has the scale of what was read
+    (Kim et al., 2022, reversible instance normalisation).
+    """
 
     def __init__(self, model: Model, sizes: Sizes, *, rngs: nnx.Rngs):
+        if model.rescale and (sizes.inputs, sizes.features) != ("values", 1):
+            raise BadInput(
+                f"model.rescale needs real values of one channel; the task gives "
+                f"{sizes.inputs} of {sizes.features}"
+            )
         self.trunk = Trunk(model, sizes, rngs=rngs)
-        self.head = Head(model.width, sizes.outputs, tied=False, rngs=rngs)
+        self.length = sizes.length
+        places = self.trunk.sizes.length if model.pool == "all" else 1
+        self.head = Head(model.width * places, sizes.outputs, tied=False, rngs=rngs)
 
     def __call__(
         self,
@@ -119,7 +123,13 @@ class Encoder(nnx.Module):
         key: jax.Array | None = None,
     ) -> jax.Array:
         """Outputs BV of each row."""
-        return self.head(self.pooled(inputs, segments_BT, key), None)
+        if not self.trunk.model.rescale:
+            return self.head(self.pooled(inputs, segments_BT, key), None)
+        real_BT1 = _real(inputs, segments_BT)[..., None]
+        mean_B11, deviation_B11 = moments(inputs, real_BT1)
+        inputs = real_BT1 * (inputs - mean_B11) / deviation_B11
+        outputs_BV = self.head(self.pooled(inputs, segments_BT, key), None)
+        return outputs_BV * deviation_B11[:, 0] + mean_B11[:, 0]
 
     def pooled(
         self,
@@ -127,22 +137,50 @@ class Encoder(nnx.Module):
         segments_BT: jax.Array | None = None,
         key: jax.Array | None = None,
     ) -> jax.Array:
-        """x_BD: the mean over each row, in float32; padding (segment 0) is left out."""
+        """What the head reads of each row; padding (segment 0) is left out.
+
+        The mean over the positions in float32, x_BD; or the last position; or all of
+        them, x_B(TD), with zeros at padding.
+        """
         x_BTD = self.trunk(inputs, segments_BT, key)
-        real_BT = jnp.ones(x_BTD.shape[:2], x_BTD.dtype)
-        if segments_BT is not None:
-            real_BT = (segments_BT > 0).astype(x_BTD.dtype)
-        total_BD = jnp.einsum(
-            "BTD,BT->BD", x_BTD, real_BT, preferred_element_type=jnp.float32
-        )
-        count_B1 = jnp.maximum(
-            jnp.sum(real_BT, axis=1, dtype=jnp.float32), jnp.float32(1)
-        )[:, None]
-        return total_BD / count_B1
+        real_BT = _real(x_BTD, self.trunk.positions(segments_BT))
+        match self.trunk.model.pool:
+            case "all":
+                short = self.trunk.sizes.length - x_BTD.shape[1]
+                x_BTD = x_BTD * real_BT[..., None]
+                x_BTD = jnp.pad(x_BTD, ((0, 0), (0, short), (0, 0)))
+                return x_BTD.reshape(x_BTD.shape[0], -1)
+            case "last":
+                place_1T = jnp.arange(x_BTD.shape[1])[None]
+                last_B = jnp.argmax(jnp.where(real_BT > 0, place_1T, -1), axis=1)
+                return jnp.take_along_axis(x_BTD, last_B[:, None, None], axis=1)[:, 0]
+            case _:
+                total_BD = jnp.einsum(
+                    "BTD,BT->BD", x_BTD, real_BT, preferred_element_type=jnp.float32
+                )
+                count_B = jnp.sum(real_BT, axis=1, dtype=jnp.float32)
+                return total_BD / jnp.maximum(count_B, jnp.float32(1))[:, None]
 
     def cost(self, length: int) -> Cost:
         """Parameters of all, FLOPs with the head once, no decoding state."""
-        return _with_head(self, self.trunk, self.trunk.sizes.outputs, length, 1)
+        places = self.trunk.sizes.length if self.trunk.model.pool == "all" else 1
+        return _with_head(self, self.trunk, self.trunk.sizes.outputs, length, places)
+
+
+def moments(values_BTF: jax.Array, real_BT1: jax.Array) -> tuple[jax.Array, jax.Array]:
+    """The mean and the deviation, at least 1e-5, of each row and channel, B1F each."""
+    count_B11 = jnp.maximum(jnp.sum(real_BT1, axis=1, keepdims=True), 1)
+    mean_B1F = jnp.sum(values_BTF * real_BT1, axis=1, keepdims=True) / count_B11
+    apart_BTF = (values_BTF - mean_B1F) * real_BT1
+    variance_B1F = jnp.sum(apart_BTF * apart_BTF, axis=1, keepdims=True) / count_B11
+    return mean_B1F, jnp.sqrt(variance_B1F + jnp.float32(1e-10))
+
+
+def _real(x: jax.Array, segments_BT: jax.Array | None) -> jax.Array:
+    """1 at positions that are no padding, BT, in the dtype of x."""
+    if segments_BT is None:
+        return jnp.ones(x.shape[:2], x.dtype)
+    return (segments_BT > 0).astype(x.dtype)
 
 
 def _with_head(

@@ -5,15 +5,9 @@ import jax.numpy as jnp
 from flax import nnx
 
 from attn_research.config import Model
-from attn_research.functional import Functional, functional
 from attn_research.modules.contract import Carry, Cost, parameters
-from attn_research.modules.models import Head, tied
+from attn_research.modules.head import Head, tied
 from attn_research.modules.trunk import Sizes, Trunk
-
-
-def build(model: Model, source: Sizes, target: Sizes) -> Functional:
-    """The `EncoderDecoder` as pure functions."""
-    return functional(lambda rngs: EncoderDecoder(model, source, target, rngs=rngs))
 
 
 class EncoderDecoder(nnx.Module):
@@ -28,6 +22,7 @@ class EncoderDecoder(nnx.Module):
 
     def __init__(self, model: Model, source: Sizes, target: Sizes, *, rngs: nnx.Rngs):
         self.encoder = Trunk(model, source._replace(causal=False), rngs=rngs)
+        self.source_length = source.length
         self.decoder = Trunk(model, target._replace(causal=True), reads=True, rngs=rngs)
         tables = source.inputs == target.inputs == "tokens"
         self.shared = model.tied and tables and source.features == target.features
@@ -71,7 +66,8 @@ class EncoderDecoder(nnx.Module):
     ) -> Carry:
         """The decoding state: the source encoded, its keys and values kept."""
         context_BSD = self.encoder(source, source_segments_BS)
-        return self.decoder.start(batch, length, context_BSD, source_segments_BS)
+        segments_BS = self.encoder.positions(source_segments_BS)
+        return self.decoder.start(batch, length, context_BSD, segments_BS)
 
     def step(self, inputs: jax.Array, carry: Carry) -> tuple[jax.Array, Carry]:
         """Outputs BV after one more target token_B, and the next carry."""
@@ -81,6 +77,7 @@ class EncoderDecoder(nnx.Module):
     def _read(self, source, inputs, source_segments_BS, segments_BT, key):
         one, two = (None, None) if key is None else jax.random.split(key)
         context_BSD = self.encoder(source, source_segments_BS, one)
+        source_segments_BS = self.encoder.positions(source_segments_BS)
         return self.decoder(inputs, segments_BT, two, context_BSD, source_segments_BS)
 
     def _out(self, x: jax.Array) -> jax.Array:
@@ -94,7 +91,8 @@ class EncoderDecoder(nnx.Module):
         counts what is kept of the source.
         """
         size = self.encoder.sizes.length
-        source, target = self.encoder.cost(size), self.decoder.cost(length)
+        source = self.encoder.cost(self.source_length)
+        target = self.decoder.cost(length)
         reading = [block.cross.cost(length, size) for block in self.decoder.blocks()]
         head = 2 * self.decoder.model.width * self.decoder.sizes.outputs * length
         return Cost(

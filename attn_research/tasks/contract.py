@@ -1,11 +1,12 @@
 """The contract of a task: what it asks of a model, and its batches."""
 
 from dataclasses import dataclass
-from typing import Any, Literal, NamedTuple, Protocol
+from typing import Any, Literal, NamedTuple, Protocol, TypeGuard
 
 import jax
 import jax.numpy as jnp
 
+from attn_research.losses import Target
 from attn_research.options import BadInput
 
 Split = Literal["train", "validation", "test"]
@@ -16,10 +17,12 @@ class Batch(NamedTuple):
     """What a model sees, what it should answer, and where the answer comes from.
 
     `inputs` is tokens_BT (int32) or values_BTF (float32). For a target per position,
-    `targets`, `weights` and `gap` have shape BT; for one per sequence, B. `weights`
-    says which targets count. `segments` is BT: 0 padding, 1, 2, ... packed sequences.
-    `gap` is the distance in tokens from a target back to the information that decides
-    it, -1 where unknown.
+    `weights` and `gap` have shape BT; for one per sequence, B. `targets` has the same
+    shape, with an axis more for values of several channels, spans (first and last
+    position) and strings (symbols from 1 on, 0 after the last). `weights` says which
+    targets count. `segments` is BT: 0 padding, 1, 2, ... packed sequences. `gap` is the
+    distance in tokens from a target back to the information that decides it, -1 where
+    unknown. A task of two sequences also has the one that is read, of another length.
     """
 
     inputs: jax.Array
@@ -27,6 +30,8 @@ class Batch(NamedTuple):
     weights: jax.Array
     segments: jax.Array
     gap: jax.Array
+    source: jax.Array | None = None
+    source_segments: jax.Array | None = None
 
 
 @dataclass(frozen=True)
@@ -35,15 +40,17 @@ class Spec:
 
     `features` is the vocabulary of tokens or the number of channels of values;
     `outputs` the number of classes predicted or of real values regressed. A target is
-    one token or value per position, or one class or value per sequence. `labels` is
-    the largest number of positions of a sequence with a weight: the head is evaluated
-    there only. The first of `metrics` is the headline; `chance` is what the trivial
-    answer reaches in it.
+    one token or value per position, or one class, value, span or string per sequence.
+    `labels` is the largest number of positions of a sequence with a weight: the head is
+    evaluated there only. The first of `metrics` is the headline; `chance` is what the
+    trivial answer reaches in it. `source_features` above 0 asks for an encoder-decoder
+    whose source has `source_length` positions. Where `finite`, the splits are sets
+    whose examples have numbers: the task is a `Finite` one.
     """
 
     inputs: Literal["tokens", "values"]
     features: int
-    target: Literal["token", "value", "class"]
+    target: Target
     outputs: int
     length: int
     causal: bool
@@ -51,11 +58,15 @@ class Spec:
     metrics: tuple[str, ...]
     per_sequence: bool = False
     chance: float | None = None
+    source_inputs: Literal["tokens", "values"] = "tokens"
+    source_features: int = 0
+    source_length: int = 0
+    finite: bool = False
 
     @property
     def goal(self) -> Literal["max", "min"]:
         """Whether a good headline is large or small."""
-        return "max" if self.metrics[0] == "accuracy" else "min"
+        return "max" if self.metrics[0] in ("accuracy", "exact_match", "f1") else "min"
 
 
 class Task(Protocol):
@@ -76,6 +87,34 @@ class Task(Protocol):
     def batch(
         self, key: jax.Array, split: Split | jax.Array, size: int, arrays: Any = ()
     ) -> Batch: ...
+
+
+class Finite(Task, Protocol):
+    """A task whose splits are sets: evaluation sees each example once."""
+
+    def count(self, split: Split | jax.Array, arrays: Any) -> jax.Array:
+        """The number of examples of a split."""
+        ...
+
+    def examples(
+        self, index_B: jax.Array, split: Split | jax.Array, arrays: Any
+    ) -> Batch:
+        """The examples of these numbers, from 0 to the count - 1."""
+        ...
+
+
+def finite(task: Task) -> TypeGuard[Finite]:
+    """Whether the splits of a task are sets."""
+    return task.spec.finite
+
+
+def drawn(
+    task: Finite, key: jax.Array, split: Split | jax.Array, size: int, arrays: Any
+) -> Batch:
+    """A batch of examples drawn with replacement: `batch` of a finite task."""
+    count = task.count(split, arrays)
+    index_B1 = Draws(key, split, size, 1).integers(1, count)
+    return task.examples(index_B1[:, 0], split, arrays)
 
 
 def split_index(split: Split | jax.Array) -> int | jax.Array:

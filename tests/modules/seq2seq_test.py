@@ -10,15 +10,13 @@ import pytest
 from flax import nnx
 
 from attn_research.config import Model
-from attn_research.modules import seq2seq
 from attn_research.modules.contract import carry_bytes
 from attn_research.modules.cross import Cross
 from attn_research.modules.generate import beam_search, generate
-from attn_research.modules.models import Sizes
+from attn_research.modules.models import Sizes, build
 
 V, S, T = 11, 9, 7
-SOURCE = Sizes("tokens", V, V, S, causal=False)
-TARGET = Sizes("tokens", V, V, T, causal=True)
+SIZES = Sizes("tokens", V, V, T, True, source_features=V, source_length=S)
 SMALL = Model(pattern="dense(heads=2)", layers=1, width=8, mlp="gelu")
 NOISE = np.random.default_rng(0)
 READ_BS = NOISE.integers(0, V, (2, S)).astype(np.int32)
@@ -28,7 +26,7 @@ KEPT_BS = np.array([[1] * S, [1] * 5 + [0] * (S - 5)], np.int32)
 
 @functools.cache
 def built(pattern: str):
-    model = seq2seq.build(replace(SMALL, pattern=pattern), SOURCE, TARGET)
+    model = build(replace(SMALL, pattern=pattern), SIZES)
     params = jax.jit(model.init)(jax.random.key(0))
     return model._replace(apply=jax.jit(model.apply)), params
 
