@@ -147,7 +147,7 @@ def _nearest(name: str) -> str:
     return f"; did you mean {whole[close[0]]!r}?" if close else ""
 
 
-def _parse(argv: Sequence[str], doc: str, takes: str) -> list[str]:
+def _parse(argv: Sequence[str], doc: str, takes: str, many: bool = False) -> list[str]:
     if {"--help", "-h", "-help", "--helpfull"} & set(argv[1:]):
         FLAGS.mark_as_parsed()
         _show_help(doc)
@@ -167,23 +167,28 @@ def _parse(argv: Sequence[str], doc: str, takes: str) -> list[str]:
         raise BadInput(" ".join(message.split())) from None
     if rest[1:] and not takes:
         raise BadInput(f"Unknown argument {rest[1]!r}; every option is a flag")
-    if takes and len(rest) != 2:
+    if takes and not many and len(rest) != 2:
         raise BadInput(f"{len(rest) - 1} arguments are given; give one {takes}")
     return rest[1:]
 
 
 def main(
-    run: Callable[..., int | None], doc: str | None, *, takes: str = ""
+    run: Callable[..., int | None],
+    doc: str | None,
+    *,
+    takes: str = "",
+    many: bool = False,
 ) -> NoReturn:
     """Parses the flags, calls `run`, exits with its code.
 
-    `takes` names the one argument that `run` is called with, where there is one.
+    `takes` names the one argument that `run` is called with, where there is one; with
+    `many` there may be any number of them.
 
     A `BadInput` ends in one sentence and exit code 65, an error of the disk in one
     sentence and 74, anything unforeseen in a traceback and 70.
     """
     try:
-        arguments = _parse(sys.argv, doc or "", takes)
+        arguments = _parse(sys.argv, doc or "", takes, many)
         code = run(*arguments) or DONE
     except BadInput as error:
         print(f"Error: {error}", file=sys.stderr)

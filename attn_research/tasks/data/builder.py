@@ -1,0 +1,236 @@
+"""TFDS as archive: a data set written as array_record, and any prepared one read.
+
+The only file that imports tensorflow_datasets, inside its functions; neither TensorFlow
+nor the network is needed. Nothing here looks a name up in the catalogue of TFDS.
+"""
+
+import contextlib
+import io
+import shutil
+import tempfile
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from attn_research import durable
+from attn_research.options import BadInput
+from attn_research.tasks.data.schema import (
+    DataSet,
+    Example,
+    Feature,
+    array,
+    label,
+    text,
+    texts,
+)
+
+FORMAT = "array_record"
+
+
+class Archive(NamedTuple):
+    """A prepared data set: its features, and the examples of each split by place."""
+
+    version: str
+    features: dict[str, Feature]
+    splits: dict[str, Sequence[Example]]
+
+
+def write(
+    data: DataSet, splits: Mapping[str, Iterable[Example]], data_dir: Path
+) -> Path:
+    """Writes the examples of each split, in order, and returns the directory.
+
+    Replaces what lies there. The caller holds the lock of the data set.
+    """
+    tfds = _tfds()
+    built = _builder(tfds, data, splits)
+    home = data_dir / data.name
+    for left in [*home.glob("incomplete.*"), home / data.version]:  # of a killed writer
+        shutil.rmtree(left, ignore_errors=True)
+    with (
+        contextlib.redirect_stdout(io.StringIO()),
+        tempfile.TemporaryDirectory() as nowhere,
+    ):
+        made = built(data_dir=data_dir)
+        made.download_and_prepare(
+            download_dir=nowhere,
+            download_config=tfds.download.DownloadConfig(try_download_gcs=False),
+            file_format=FORMAT,
+        )
+    durable.fsync_tree(home / data.version)
+    return home / data.version
+
+
+def _builder(tfds: Any, data: DataSet, splits: Mapping[str, Iterable[Example]]) -> Any:
+    """A builder class of TFDS for one data set, known to no registry."""
+
+    def info(self: Any) -> Any:
+        features = {name: _tfds_feature(tfds, f) for name, f in data.features.items()}
+        return tfds.core.DatasetInfo(
+            builder=self,
+            description=f"{data.task}; split: {data.split}",
+            features=tfds.features.FeaturesDict(features),
+            homepage=data.source,
+            license=data.licence,
+            disable_shuffling=True,  # documents stay together
+        )
+
+    def generators(self: Any, downloads: Any) -> dict[str, Iterator]:
+        return {split: enumerate(splits[split]) for split in splits}
+
+    members = {
+        "name": data.name,
+        "VERSION": tfds.core.Version(data.version),
+        "_info": info,
+        "_split_generators": generators,
+        "_generate_examples": None,
+        "__module__": __name__,
+    }
+    with tfds.core.registered.skip_registration():
+        return type(data.name, (tfds.core.GeneratorBasedBuilder,), members)
+
+
+def _tfds_feature(tfds: Any, feature: Feature) -> Any:
+    kinds = tfds.features
+    if feature.kind == "text":
+        return kinds.Text(doc=feature.about)
+    if feature.kind == "texts":
+        return kinds.Sequence(kinds.Text(), doc=feature.about)
+    if feature.kind == "label":
+        return kinds.ClassLabel(names=feature.names, doc=feature.about)
+    # As bytes: lists of numbers are ten times larger and slower.
+    encoding = kinds.Encoding.BYTES if feature.shape else kinds.Encoding.NONE
+    return kinds.Tensor(
+        shape=feature.shape,
+        dtype=np.dtype(feature.dtype),
+        encoding=encoding,
+        doc=feature.about,
+    )
+
+
+def directory(name: str, data_dir: Path) -> Path | None:
+    """Where TFDS has prepared a data set (`name` or `name/config`), newest version.
+
+    None where it has not; raises `BadInput` where it has several configs of it.
+    """
+    home = data_dir / name
+    found = [path for path in home.glob("*/dataset_info.json") if _version(path.parent)]
+    if found:
+        return max((path.parent for path in found), key=_version)
+    configs = sorted({path.parents[1] for path in home.glob("*/*/dataset_info.json")})
+    if len(configs) > 1:
+        known = ", ".join(f"{name}/{config.name}" for config in configs)
+        raise BadInput(f"{name} is prepared in several configs; give one of {known}")
+    return directory(f"{name}/{configs[0].name}", data_dir) if configs else None
+
+
+def _version(path: Path) -> tuple[int, ...]:
+    """The numbers of a directory 1.0.0; () of any other."""
+    parts = path.name.split(".")
+    return tuple(map(int, parts)) if all(p.isdigit() for p in parts) else ()
+
+
+def read(prepared: Path) -> Archive:
+    """A data set that TFDS has prepared; raises `BadInput` where it cannot be read."""
+    tfds = _tfds()
+    try:
+        built = tfds.builder_from_directory(prepared)
+        written = built.info.file_format.value
+        if written != FORMAT:
+            raise BadInput(
+                f"{prepared} is written as {written}; prepare it again with "
+                f"download_and_prepare(file_format={FORMAT!r})"
+            )
+        features = dict(_described(tfds, built.info.features, ""))
+        sources = {
+            name: _Flat(built.as_data_source(name)) for name in built.info.splits
+        }
+    except BadInput:
+        raise
+    except ImportError as error:
+        raise BadInput(
+            f"{prepared} has features that TFDS reads only with {error.name}; audio, "
+            "video and lazily decoded features are not packed without it"
+        ) from None
+    except Exception as error:  # many kinds, by what is damaged
+        reason = " ".join(str(error).split()) or type(error).__name__
+        raise BadInput(f"{prepared} cannot be read ({reason[:200]})") from None
+    return Archive(str(built.info.version), features, sources)
+
+
+class _Flat(Sequence):
+    """Examples of TFDS without nesting: `answers/text` becomes `answers.text`."""
+
+    def __init__(self, source: Sequence[Any]):
+        self.source = source
+
+    def __len__(self) -> int:
+        return len(self.source)
+
+    def __getitem__(self, place: Any) -> Example:
+        return dict(_leaves(self.source[place], ""))
+
+    def __iter__(self) -> Iterator[Example]:
+        # The sources of TFDS tell their end by another error than IndexError.
+        return (self[place] for place in range(len(self)))
+
+
+def _leaves(example: Any, prefix: str) -> Iterator[tuple[str, Any]]:
+    for name, value in example.items():
+        if isinstance(value, dict):
+            yield from _leaves(value, f"{prefix}{name}.")
+        else:
+            yield prefix + name, value
+
+
+def _described(tfds: Any, feature: Any, name: str) -> Iterator[tuple[str, Feature]]:
+    """The features of TFDS as ours, by their name without nesting."""
+    kinds = tfds.features
+    if isinstance(feature, kinds.FeaturesDict):
+        for key, inner in feature.items():
+            yield from _described(tfds, inner, f"{name}.{key}" if name else key)
+        return
+    about = str(feature.doc.desc or "")
+    if isinstance(feature, kinds.Sequence):
+        for key, inner in _described(tfds, feature.feature, name):
+            yield key, _several(inner, name)
+    elif isinstance(feature, kinds.ClassLabel):
+        yield name, label(feature.names if feature.num_classes else (), about)
+    elif isinstance(feature, kinds.Tensor | kinds.Image):
+        shape, dtype = tuple(feature.shape), np.dtype(feature.np_dtype)
+        if dtype.kind in "OSU" and shape in ((), (None,)):
+            yield name, texts(about) if shape else text(about)
+        elif dtype.kind not in "OSU" and None not in shape[1:]:
+            yield name, array(dtype.name, shape, about)
+        else:
+            raise BadInput(f"the feature {name} of shape {shape} cannot be packed")
+    else:
+        raise BadInput(
+            f"the feature {name} is a {type(feature).__name__}, which cannot be packed"
+        )
+
+
+def _several(inner: Feature, name: str) -> Feature:
+    """A feature that holds any number of `inner`."""
+    if inner.kind == "text":
+        return texts(inner.about)
+    if inner.varies:
+        raise BadInput(f"the feature {name} is a list of lists, which cannot be packed")
+    return array(inner.dtype, (None, *inner.shape), inner.about)
+
+
+def _tfds() -> Any:
+    """The package, silent; raises `BadInput` where it or array_record is missing."""
+    try:
+        import array_record  # noqa: F401
+        import tensorflow_datasets as tfds
+    except ImportError as error:
+        raise BadInput(
+            f"Data sets are prepared with tensorflow_datasets and array_record; "
+            f"{error.name} cannot be imported here: prepare them on another machine "
+            "and copy the folder packed"
+        ) from None
+    tfds.disable_progress_bar()
+    return tfds

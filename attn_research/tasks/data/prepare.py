@@ -1,0 +1,144 @@
+"""Prepares a data set: raw files, verified -> TFDS archive -> packed arrays."""
+
+from collections.abc import Iterable, Mapping
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from attn_research.durable import Damaged
+from attn_research.lock import Lock
+from attn_research.options import BadInput, nearest, unknown
+from attn_research.tasks.data import builder, packed, packing, raw
+from attn_research.tasks.data.catalogue import DATA_SETS
+from attn_research.tasks.data.display import Bar
+from attn_research.tasks.data.schema import DataSet, Example, collect
+
+
+def names(given: Iterable[str], where: Path) -> list[str]:
+    """The data sets named, `all` for each of the catalogue.
+
+    A name outside the catalogue is one that TFDS has prepared in `where`.
+    """
+    listed = list(dict.fromkeys(given))
+    for name in listed:
+        if name in DATA_SETS or name == "all" or _archived(name, where):
+            continue
+        if nearest(name, DATA_SETS):
+            raise unknown("data set", name, DATA_SETS)
+        raise BadInput(
+            f"{name} is no data set of --list, and TFDS has prepared none of that name "
+            f"in {where}"
+        )
+    return list(DATA_SETS) if "all" in listed else listed
+
+
+def _archived(name: str, where: Path) -> Path | None:
+    packed.location(name, where)  # refuses a name that is no name
+    return builder.directory(name, where)
+
+
+def prepare(name: str, raw_dir: Path | None, where: Path, bar: Bar) -> bool:
+    """Makes sure that a data set is packed in `where`; False where it was already.
+
+    What is there counts only if every byte is as its manifest says and it was made from
+    the files that the catalogue names; otherwise it is made anew. Raises `BadInput` for
+    raw files that are missing or are others than expected.
+    """
+    with Lock(where / packed.FOLDER / name):
+        if verified(name, where):
+            return False
+        if name in DATA_SETS:
+            _from_raw(DATA_SETS[name], raw_dir, where, bar)
+        else:
+            _from_archive(name, where, bar)
+        if not verified(name, where):
+            raise Damaged(f"{name} in {where} is not what was written; check the disk")
+        return True
+
+
+def verified(name: str, where: Path) -> bool:
+    """Whether a data set is packed, undamaged, and what the catalogue says."""
+    if packed.location(name, where) is None:
+        return False
+    try:
+        packed.load(name, where, verify=True)
+        told = packed.manifest(name, where)
+    except Damaged:
+        return False
+    data = DATA_SETS.get(name)
+    if data is None:
+        return True
+    counts = {split: part["examples"] for split, part in told["splits"].items()}
+    return counts == data.examples and told["source"] == _source(data)
+
+
+def _source(data: DataSet) -> dict[str, str]:
+    return {file.name: file.sha256 for file in data.files}
+
+
+def _from_raw(data: DataSet, raw_dir: Path | None, where: Path, bar: Bar) -> None:
+    if raw_dir is None:
+        raise BadInput(
+            f"--raw_dir is missing; give the directory that holds {data.folder}, with "
+            f"the files of {data.source}"
+        )
+    folder = raw.verified(data, raw_dir)
+    total = sum(data.examples.values())
+    made = collect(data, bar.track(data.generate(folder), "read", total))
+    splits = {
+        split: bar.track(examples, f"archived as {split}", len(examples))
+        for split, examples in made.splits.items()
+    }
+    archived = builder.write(data, splits, where)
+    _pack(
+        data.name,
+        builder.read(archived)._replace(features=dict(data.features)),
+        where,
+        {"source": _source(data), "replaced": made.replaced},
+        bar,
+    )
+    _compare(data.name, made.splits, where)
+
+
+def _compare(name: str, splits: Mapping[str, list[Example]], where: Path) -> None:
+    """Raises `Damaged` where a packed example is not the one that was read."""
+    loaded = packed.load(name, where)
+    for split, examples in splits.items():
+        for feature, column in loaded[split].items():
+            same = len(column) == len(examples) and all(
+                _same(found, example[feature])
+                for found, example in zip(column, examples, strict=True)
+            )
+            if not same:
+                raise Damaged(
+                    f"The {feature} of {name} ({split}) in {where} is not what was "
+                    "read; report it with the versions of numpy and tensorflow_datasets"
+                )
+
+
+def _same(found: Any, wanted: Any) -> bool:
+    if isinstance(found, list):
+        return [bytes(item) for item in found] == wanted
+    if isinstance(wanted, bytes):
+        return bytes(found) == wanted
+    return np.array_equal(found, wanted)
+
+
+def _from_archive(name: str, where: Path, bar: Bar) -> None:
+    found = builder.directory(name, where)
+    assert found is not None
+    _pack(name, builder.read(found), where, {"source": {}, "replaced": {}}, bar)
+
+
+def _pack(
+    name: str, archive: builder.Archive, where: Path, facts: dict[str, Any], bar: Bar
+) -> None:
+    splits = {
+        split: bar.track(source, f"packed as {split}", len(source))
+        for split, source in archive.splits.items()
+    }
+    made_with = {"numpy": version("numpy"), "tfds": version("tensorflow-datasets")}
+    facts = {**facts, "made_with": made_with}
+    packing.write(name, archive.version, archive.features, splits, where, facts)
