@@ -77,6 +77,9 @@ def run(
         task = tasks.make(config.task)
         _write_down(directory, config, members, program.sizes(task)._asdict())
         arrays = task.arrays()
+        notes = task.notes(arrays) if tasks.finite(task) else []
+        for note in notes:
+            print(note, flush=True)
         compiled = prepare(config, count, arrays)
         memory.require(
             compiled.peak_bytes, memory.available(jax.local_devices()[0]), "The run"
@@ -173,6 +176,7 @@ def run(
         )
         seconds = time.monotonic() - clock
         result = _result(directory, compiled, rows, seconds, inside, paces)
+        result["notes"] = notes
         write_json(directory / layout.RESULT, result)
         (directory / layout.ERROR).unlink(missing_ok=True)
         return flags.DIVERGED if outcome.all_diverged(rows) else 0

@@ -102,6 +102,10 @@ class Finite(Task, Protocol):
         """The examples of these numbers, from 0 to the count - 1."""
         ...
 
+    def notes(self, arrays: Any) -> list[str]:
+        """A sentence each on what of the data is not read."""
+        ...
+
 
 def finite(task: Task) -> TypeGuard[Finite]:
     """Whether the splits of a task are sets."""

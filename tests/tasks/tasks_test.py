@@ -16,8 +16,22 @@ SMALL = {
     "selective_copying": "selective_copying(length=32,count=4)",
     "adding": "adding(length=16)",
     "text": "text(length=32)",
+    "masked_text": "masked_text(length=32)",
+    "classification": "classification(length=40)",
+    "question_answering": "question_answering(length=90,language=all)",
+    "translation": "translation(source_length=40,length=30)",
+    "summarisation": "summarisation(source_length=200,length=50)",
+    "image_classification": "image_classification(form=patches)",
+    "image_generation": "image_generation",
+    "audio_classification": "audio_classification(samples=320)",
+    "spoken_strings": "spoken_strings(samples=960,words=3)",
+    "forecasting": "forecasting(context=24,horizon=8)",
 }
-MORE = ["adding(length=16,causal=false)", "recall(length=32,pairs=3,gap=2..9)"]
+MORE = [
+    "adding(length=16,causal=false)",
+    "recall(length=32,pairs=3,gap=2..9)",
+    "audio_classification(samples=800,form=frames)",
+]
 
 
 @pytest.fixture(scope="module")
@@ -38,9 +52,22 @@ def test_a_batch_is_what_its_spec_says(spec, loaded):
     task, arrays = loaded[spec]
     want = task.spec
     batch = task.batch(jax.random.key(0), "train", 5, arrays)
-    per = (5,) if want.per_sequence else (5, want.length)
+    one = want.per_sequence or want.target in ("span", "string")
+    per = (5,) if one else (5, want.length)
     assert batch.segments.shape == (5, want.length)
-    assert batch.targets.shape == batch.weights.shape == batch.gap.shape == per
+    assert batch.weights.shape == batch.gap.shape == per
+    rest = batch.targets.shape[len(per) :]
+    if want.target == "value" and want.outputs > 1:
+        assert rest == (want.outputs,)
+    elif want.target == "string":
+        assert len(rest) == 1 and rest[0] <= want.labels
+    else:
+        assert rest == ((2,) if want.target == "span" else ())
+    if want.source_features:
+        assert batch.source is not None and batch.source_segments is not None
+        assert batch.source.shape == batch.source_segments.shape
+        assert batch.source.shape == (5, want.source_length)
+        assert 0 <= int(batch.source.min()) <= int(batch.source.max()) < 256
     if want.inputs == "tokens":
         assert batch.inputs.shape == (5, want.length)
         assert batch.inputs.dtype == jnp.int32
@@ -48,9 +75,10 @@ def test_a_batch_is_what_its_spec_says(spec, loaded):
     else:
         assert batch.inputs.shape == (5, want.length, want.features)
     if want.target != "value":
-        assert 0 <= int(batch.targets.min()) <= int(batch.targets.max()) < want.outputs
+        top = want.length if want.target == "span" else want.outputs
+        assert 0 <= int(batch.targets.min()) <= int(batch.targets.max()) < top
     counted = np.asarray(batch.weights > 0).reshape(5, -1).sum(axis=1)
-    assert 1 <= counted.min() and counted.max() <= want.labels
+    assert 1 <= counted.min() and counted.max() <= max(1, want.labels)
     gap = np.asarray(batch.gap)
     assert gap.min() >= -1 and gap.max() < want.length
 

@@ -1,0 +1,181 @@
+"""Spoken words as waves or log-mel frames: which one, and strings of them."""
+
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from attn_research.ops.mel import mel_frames
+from attn_research.options import option
+from attn_research.tasks import sets
+from attn_research.tasks.contract import SPLITS, Batch, Draws, Spec, Split, drawn
+
+WINDOW, HOP, BANDS = 200, 80, 40  # 25 ms and 10 ms at 8 kHz
+RATE = 8000
+LOUDEST = 2.0**15
+
+
+def _heard(wave_BL: jax.Array, real_BL: jax.Array, form: str, length: int):
+    """Values and segments of positions: samples, or frames of them."""
+    if form == "wave":
+        # Speech is quiet: its samples deviate by about a tenth of the range.
+        return wave_BL[..., None] * 10.0, real_BL
+    frames_BTF = mel_frames(wave_BL, window=WINDOW, hop=HOP, bands=BANDS, rate=RATE)
+    real_BT = real_BL[:, ::HOP][:, :length]
+    return frames_BTF[:, :length], real_BT
+
+
+def _arrays(data: str, data_dir: str, label: str) -> dict[str, Any]:
+    columns = sets.loaded(data, data_dir, "audio", label)
+    waves = [wave for split in SPLITS for wave in columns[split]["audio"]]
+    labels = {s: np.asarray(columns[s][label].values) for s in SPLITS}
+    return {
+        "audio": sets.stretches(waves),
+        "label": sets.stacked(labels).astype(np.int32),
+        "edges": sets.edges(labels),
+    }
+
+
+@dataclass(frozen=True)
+class AudioClassification:
+    """The class of a recording, from its samples or from log-mel frames.
+
+    Read by an encoder; `model.strides` shortens a wave. What is longer than `samples`
+    is cut at its end.
+    """
+
+    data: str = option("fsdd", "Data set with audio at 8 kHz and a label.")
+    form: Literal["wave", "frames"] = option("wave", "Samples, or log-mel frames.")
+    samples: int = option(8192, "Samples read of a recording.", low=HOP)
+    label: str = option("label", "The feature that is predicted.")
+    data_dir: str = sets.data_option()
+
+    @property
+    def spec(self) -> Spec:
+        classes = len(sets.names(self.data, self.data_dir, self.label))
+        wave = self.form == "wave"
+        return Spec(
+            inputs="values",
+            features=1 if wave else BANDS,
+            target="class",
+            outputs=classes,
+            length=self.samples if wave else self.samples // HOP,
+            causal=False,
+            labels=1,
+            metrics=("accuracy", "loss"),
+            per_sequence=True,
+            chance=1 / classes,
+            finite=True,
+        )
+
+    def arrays(self) -> dict[str, Any]:
+        return _arrays(self.data, self.data_dir, self.label)
+
+    def notes(self, arrays: Any) -> list[str]:
+        """What is not read."""
+        sizes = np.diff(arrays["audio"].offsets_N)
+        return [note for note in [sets.cut(sizes, self.samples, "recordings")] if note]
+
+    def batch(
+        self, key: jax.Array, split: Split | jax.Array, size: int, arrays: Any = ()
+    ) -> Batch:
+        return drawn(self, key, split, size, arrays)
+
+    def count(self, split: Split | jax.Array, arrays: Any) -> jax.Array:
+        return sets.count(arrays["edges"], split)
+
+    def examples(
+        self, index_B: jax.Array, split: Split | jax.Array, arrays: Any
+    ) -> Batch:
+        row_B = sets.rows(arrays["edges"], split, index_B)
+        wave_BL, real_BL = sets.window(arrays["audio"], row_B, self.samples)
+        wave_BL = wave_BL.astype(jnp.float32) / LOUDEST
+        values_BTF, segments_BT = _heard(wave_BL, real_BL, self.form, self.spec.length)
+        return Batch(
+            inputs=values_BTF,
+            targets=arrays["label"][row_B],
+            weights=jnp.ones(index_B.shape),
+            segments=segments_BT,
+            gap=jnp.full(index_B.shape, -1),
+        )
+
+
+@dataclass(frozen=True)
+class SpokenStrings:
+    """Recordings of single words joined to strings, to be written down.
+
+    Each string joins 1 to `words` recordings of one split, drawn anew, as many as fit
+    whole into `samples`. An encoder answers at every position with a word or nothing
+    (Graves et al., 2006); the error rate is edits per word. Targets are labels plus
+    one.
+    """
+
+    data: str = option("fsdd", "Data set with audio at 8 kHz and a label.")
+    form: Literal["wave", "frames"] = option("frames", "Samples, or log-mel frames.")
+    words: int = option(5, "The most recordings in a string.", low=1)
+    samples: int = option(24000, "Samples in a string.", low=HOP)
+    data_dir: str = sets.data_option()
+
+    @property
+    def spec(self) -> Spec:
+        classes = len(sets.names(self.data, self.data_dir))
+        wave = self.form == "wave"
+        length = self.samples if wave else self.samples // HOP
+        return Spec(
+            inputs="values",
+            features=1 if wave else BANDS,
+            target="string",
+            outputs=classes + 1,
+            length=length,
+            causal=False,
+            labels=length,
+            metrics=("error_rate", "loss"),
+            chance=1.0,
+        )
+
+    def arrays(self) -> dict[str, Any]:
+        return _arrays(self.data, self.data_dir, "label")
+
+    def batch(
+        self, key: jax.Array, split: Split | jax.Array, size: int, arrays: Any = ()
+    ) -> Batch:
+        draws = Draws(key, split, size, self.words + 1)
+        count_B1 = 1 + draws.integers(1, self.words)
+        index_BN = draws.integers(
+            self.words, sets.count(arrays["edges"], split).astype(jnp.uint32)
+        )
+        row_BN = sets.rows(arrays["edges"], split, index_BN)
+        audio = arrays["audio"]
+        start_BN = audio.offsets_N[row_BN]
+        size_BN = audio.offsets_N[row_BN + 1] - start_BN
+        end_BN = jnp.cumsum(size_BN, axis=1)
+        order_1N = jnp.arange(self.words)[None]
+        said_BN = (order_1N < count_B1) & (end_BN <= self.samples)
+        place_1L = jnp.arange(self.samples)[None]
+        # The recording that a sample belongs to: as many as have ended before it.
+        which_BL = jnp.sum(
+            (place_1L[..., None] >= end_BN[:, None]) & said_BN[:, None], axis=2
+        )
+        which_BL = jnp.minimum(which_BL, self.words - 1)
+
+        def of(array_BN: jax.Array) -> jax.Array:
+            return jnp.take_along_axis(array_BN, which_BL, axis=1)
+
+        real_BL = of(said_BN) & (place_1L < of(end_BN))
+        at_BL = of(start_BN) + place_1L - (of(end_BN) - of(size_BN))
+        wave_BL = audio.values_L[jnp.where(real_BL, at_BL, 0)].astype(jnp.float32)
+        wave_BL = jnp.where(real_BL, wave_BL / LOUDEST, 0)
+        values_BTF, segments_BT = _heard(
+            wave_BL, real_BL.astype(jnp.int32), self.form, self.spec.length
+        )
+        label_BN = jnp.where(said_BN, 1 + arrays["label"][row_BN], 0)
+        # A string counts as often as it has words: the mean is edits per word.
+        return Batch(
+            inputs=values_BTF,
+            targets=label_BN,
+            weights=jnp.sum(said_BN, axis=1).astype(jnp.float32),
+            segments=segments_BT,
+            gap=jnp.full((size,), -1),
+        )

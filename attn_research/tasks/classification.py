@@ -1,0 +1,103 @@
+"""Texts that belong to a class: reviews, sentences, expressions, marked pronouns."""
+
+from dataclasses import dataclass
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from attn_research.options import option
+from attn_research.tasks import sets
+from attn_research.tasks.contract import SPLITS, Batch, Spec, Split, drawn
+
+# Control characters that open and close what a question is about.
+MARKS = {"pronoun": (1, 2), "a": (3, 4), "b": (5, 6)}
+
+
+@dataclass(frozen=True)
+class Classification:
+    """The class of a text, read as bytes by an encoder.
+
+    Of a set with a pronoun and two names that it may refer to, the three are put
+    between control characters, and the class is the one it refers to (Webster et al.,
+    2018, arXiv:1810.05201). A text longer than `length` is cut at its end.
+    """
+
+    data: str = option("movie_reviews", "Data set with a text and a label.")
+    length: int = option(1024, "Bytes read of a text.", low=1)
+    data_dir: str = sets.data_option()
+
+    @property
+    def spec(self) -> Spec:
+        classes = len(sets.names(self.data, self.data_dir))
+        return Spec(
+            inputs="tokens",
+            features=256,
+            target="class",
+            outputs=classes,
+            length=self.length,
+            causal=False,
+            labels=1,
+            metrics=("accuracy", "loss"),
+            per_sequence=True,
+            chance=1 / classes,
+            finite=True,
+        )
+
+    def arrays(self) -> dict[str, Any]:
+        columns = sets.loaded(self.data, self.data_dir, "text", "label")
+        texts = [text for split in SPLITS for text in _marked(columns[split])]
+        labels = {split: columns[split]["label"] for split in SPLITS}
+        stacked = {s: np.asarray(column.values) for s, column in labels.items()}
+        return {
+            "text": sets.stretches(texts),
+            "label": sets.stacked(stacked).astype(np.int32),
+            "edges": sets.edges(labels),
+        }
+
+    def notes(self, arrays: Any) -> list[str]:
+        """What is not read."""
+        sizes = np.diff(arrays["text"].offsets_N)
+        return [note for note in [sets.cut(sizes, self.length, "texts")] if note]
+
+    def batch(
+        self, key: jax.Array, split: Split | jax.Array, size: int, arrays: Any = ()
+    ) -> Batch:
+        return drawn(self, key, split, size, arrays)
+
+    def count(self, split: Split | jax.Array, arrays: Any) -> jax.Array:
+        return sets.count(arrays["edges"], split)
+
+    def examples(
+        self, index_B: jax.Array, split: Split | jax.Array, arrays: Any
+    ) -> Batch:
+        row_B = sets.rows(arrays["edges"], split, index_B)
+        byte_BT, segments_BT = sets.window(arrays["text"], row_B, self.length)
+        return Batch(
+            inputs=byte_BT.astype(jnp.int32),
+            targets=arrays["label"][row_B],
+            weights=jnp.ones(index_B.shape),
+            segments=segments_BT,
+            gap=jnp.full(index_B.shape, -1),
+        )
+
+
+def _marked(columns: Any) -> list[np.ndarray]:
+    """The texts, with what is asked about put between its marks."""
+    texts = list(columns["text"])
+    if not MARKS.keys() <= columns.keys():
+        return texts
+    spans = {name: np.asarray(columns[name].values) for name in MARKS}
+    marked = []
+    for number, text in enumerate(texts):
+        signs = []
+        for name, (opens, closes) in MARKS.items():
+            first, last = spans[name][number]
+            signs += [(last, 0, closes), (first, 1, opens)]
+        # From the end on, so that no place moves; where one ends and another begins,
+        # the sign that closes comes first.
+        for place, _, sign in sorted(signs, reverse=True):
+            text = np.insert(text, place, sign)
+        marked.append(text)
+    return marked

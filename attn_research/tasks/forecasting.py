@@ -1,0 +1,105 @@
+"""Forecasting of time series over a long horizon, one channel at a time."""
+
+from dataclasses import dataclass
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from attn_research.options import BadInput, option
+from attn_research.tasks import sets
+from attn_research.tasks.contract import (
+    SPLITS,
+    Batch,
+    Spec,
+    Split,
+    drawn,
+    split_index,
+)
+
+
+@dataclass(frozen=True)
+class Forecasting:
+    """The next `horizon` values of a channel, from `context` values before them.
+
+    Every channel is a sequence of its own, read by one model (Nie et al., 2022,
+    arXiv:2211.14730), in units of its deviation in the training split. Every window of
+    a split is an example; the context of the first ones reaches back into the split
+    before, as in the literature (Zhou et al., 2021, arXiv:2012.07436).
+    """
+
+    data: str = option("etth1", "Data set with values per hour.")
+    context: int = option(336, "Values read.", low=1)
+    horizon: int = option(96, "Values forecast.", low=1)
+    data_dir: str = sets.data_option()
+
+    @property
+    def spec(self) -> Spec:
+        return Spec(
+            inputs="values",
+            features=1,
+            target="value",
+            outputs=self.horizon,
+            length=self.context,
+            causal=False,
+            labels=1,
+            metrics=("mse", "mae", "loss"),
+            per_sequence=True,
+            finite=True,
+        )
+
+    def arrays(self) -> dict[str, np.ndarray]:
+        """Standardised values, time by channel, and where the splits begin."""
+        columns = sets.loaded(self.data, self.data_dir, "values")
+        if any(len(columns[s]["values"]) != 1 for s in SPLITS):
+            raise BadInput(f"The data set {self.data} is no single series of values")
+        parts = [np.asarray(columns[s]["values"][0], np.float64) for s in SPLITS]
+        mean_F, deviation_F = parts[0].mean(0), parts[0].std(0)
+        values = (np.concatenate(parts) - mean_F) / np.where(
+            deviation_F, deviation_F, 1
+        )
+        edges = np.cumsum([0, *map(len, parts)])
+        # The first split has nothing before it.
+        starts = np.array([self.context, *edges[1:3]])
+        counts = edges[1:] - starts - self.horizon + 1
+        if counts.min() < 1:
+            raise BadInput(
+                f"{self.data} has splits of {', '.join(map(str, np.diff(edges)))} "
+                f"values; too few for a context of {self.context} and a horizon of "
+                f"{self.horizon}"
+            )
+        return {
+            "values": values.astype(np.float32),
+            "starts": starts.astype(np.int32),
+            "counts": counts.astype(np.int32),
+        }
+
+    def notes(self, arrays: Any) -> list[str]:
+        """Nothing: all is read."""
+        return []
+
+    def batch(
+        self, key: jax.Array, split: Split | jax.Array, size: int, arrays: Any = ()
+    ) -> Batch:
+        return drawn(self, key, split, size, arrays)
+
+    def count(self, split: Split | jax.Array, arrays: Any) -> jax.Array:
+        return arrays["counts"][split_index(split)] * arrays["values"].shape[1]
+
+    def examples(
+        self, index_B: jax.Array, split: Split | jax.Array, arrays: Any
+    ) -> Batch:
+        values_LF = arrays["values"]
+        now_B, channel_B = jnp.divmod(index_B, values_LF.shape[1])
+        now_B = now_B + arrays["starts"][split_index(split)]
+        reach_1N = jnp.arange(-self.context, self.horizon)[None]
+        window_BN = values_LF[now_B[:, None] + reach_1N, channel_B[:, None]]
+        context_BT = window_BN[:, : self.context]
+        return Batch(
+            inputs=context_BT[..., None],
+            targets=window_BN[:, self.context :],
+            weights=jnp.ones(index_B.shape),
+            segments=jnp.ones(context_BT.shape, jnp.int32),
+            gap=jnp.full(index_B.shape, -1),
+        )

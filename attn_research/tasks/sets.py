@@ -1,0 +1,137 @@
+"""Examples of packed data sets as arrays on the device, found by their number.
+
+The splits of a set stand one after another in the order of `SPLITS`; `edges` says where
+each begins. A column of examples of one length is an array, one of stretches of any
+length is a `Stretches`.
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from attn_research.options import INT_MAX, BadInput, option
+from attn_research.tasks.contract import SPLITS, Split, split_index
+from attn_research.tasks.data import packed
+
+END = 0  # The byte that ends or joins texts; none holds one of its own.
+
+
+class Stretches(NamedTuple):
+    """Values one after another, and where each example begins and the last one ends."""
+
+    values_L: Any
+    offsets_N: Any
+
+
+def data_option() -> str:
+    """The option that says where data sets lie."""
+    return option(
+        "", "Where data sets are prepared; empty: ATTN_RESEARCH_DATA, or the cache."
+    )
+
+
+def loaded(name: str, data_dir: str, *features: str) -> packed.Columns:
+    """The columns of each split, memory-mapped.
+
+    Raises `BadInput` where the set is not prepared, or lacks one of the features.
+    """
+    columns = packed.load(name, data_dir or None)
+    for feature in features:
+        if feature not in columns["train"]:
+            raise BadInput(
+                f"The data set {name} has no {feature}; it has "
+                f"{', '.join(columns['train'])}"
+            )
+    return columns
+
+
+def names(data: str, data_dir: str, feature: str = "label") -> tuple[str, ...]:
+    """The names of the classes of a data set; raises `BadInput` where it has none."""
+    features = packed.manifest(data, data_dir or None)["features"]
+    if features.get(feature, {}).get("kind") != "label":
+        raise BadInput(f"The data set {data} has no {feature}; one with classes has")
+    return tuple(features[feature]["names"])
+
+
+def stretches(rows: Iterable[np.ndarray]) -> Stretches:
+    """Arrays of any length, joined; raises `BadInput` where they are too many."""
+    rows = list(rows)
+    offsets_N = np.cumsum([0, *map(len, rows)])
+    if offsets_N[-1] > INT_MAX:
+        raise BadInput(
+            f"The examples hold {offsets_N[-1]:,} values; at most {INT_MAX:,} are "
+            "gathered on a device"
+        )
+    return Stretches(np.concatenate(rows), offsets_N.astype(np.int32))
+
+
+def stacked(columns: Mapping[str, Any]) -> np.ndarray:
+    """The arrays of the splits, one after another."""
+    return np.concatenate([np.asarray(columns[split]) for split in SPLITS])
+
+
+def edges(columns: Mapping[str, Any]) -> np.ndarray:
+    """Where each split begins, and the last one ends."""
+    sizes = [len(columns[split]) for split in SPLITS]
+    return np.cumsum([0, *sizes]).astype(np.int32)
+
+
+def count(edges_4: jax.Array, split: Split | jax.Array) -> jax.Array:
+    """The number of examples of a split."""
+    place = split_index(split)
+    return edges_4[place + 1] - edges_4[place]
+
+
+def rows(edges_4: jax.Array, split: Split | jax.Array, index_B: jax.Array) -> jax.Array:
+    """Where the examples of these numbers stand among those of all splits."""
+    return edges_4[split_index(split)] + index_B
+
+
+def window(
+    column: Stretches, row_B: jax.Array, length: int
+) -> tuple[jax.Array, jax.Array]:
+    """The first `length` values of each example, BT..., and 1 where there are any."""
+    return joined([column], row_B, length)
+
+
+def joined(
+    columns: Sequence[Stretches],
+    row_B: jax.Array | Sequence[jax.Array],
+    length: int,
+) -> tuple[jax.Array, jax.Array]:
+    """Stretches of several columns with an `END` between them, BT..., and segments.
+
+    `row_B` may be one for each column. What is longer than `length` is cut at its end.
+    """
+    each_B = row_B if isinstance(row_B, Sequence) else [row_B] * len(columns)
+    place_1T = jnp.arange(length)[None]
+    values, before_B1 = None, jnp.zeros((1, 1), jnp.int32)
+    for column, one_B in zip(columns, each_B, strict=True):
+        start_B1 = column.offsets_N[one_B][:, None]
+        size_B1 = column.offsets_N[one_B + 1][:, None] - start_B1
+        own_BT = place_1T - before_B1
+        inside_BT = (own_BT >= 0) & (own_BT < size_B1)
+        at_BT = jnp.where(inside_BT, start_B1 + own_BT, 0)
+        found = column.values_L[at_BT]
+        inside = inside_BT.reshape(inside_BT.shape + (1,) * (found.ndim - 2))
+        found = jnp.where(inside, found, jnp.zeros((), found.dtype))
+        values = found if values is None else values + found
+        before_B1 = before_B1 + size_B1 + 1
+    assert values is not None
+    return values, (place_1T < before_B1 - 1).astype(jnp.int32)
+
+
+def cut(lengths: Sequence[int] | np.ndarray, length: int, what: str) -> str | None:
+    """A sentence on the examples that are longer than a model reads, None if none."""
+    sizes = np.asarray(lengths)
+    long = sizes > length
+    if not long.any():
+        return None
+    lost = (sizes[long] - length).sum() / sizes.sum()
+    return (
+        f"{long.sum():,} of {long.size:,} {what} are longer than {length:,} and cut "
+        f"there: {lost:.1%} of all is not read."
+    )

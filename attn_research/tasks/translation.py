@@ -1,0 +1,224 @@
+"""Texts written from texts: translation, and summaries of what a question asks."""
+
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from attn_research.options import BadInput, option
+from attn_research.tasks import sets
+from attn_research.tasks.contract import SPLITS, Batch, Spec, Split, drawn
+
+
+def _spec(source_length: int, length: int) -> Spec:
+    return Spec(
+        inputs="tokens",
+        features=256,
+        target="token",
+        outputs=256,
+        length=length,
+        causal=True,
+        labels=length,
+        metrics=("bits_per_byte", "accuracy", "loss"),
+        chance=8.0,
+        source_features=256,
+        source_length=source_length,
+        finite=True,
+    )
+
+
+def _written(
+    target: sets.Stretches, row_B: jax.Array, length: int
+) -> tuple[jax.Array, jax.Array, jax.Array]:
+    """Inputs, targets and weights: each byte is asked for by the one before it.
+
+    The zero byte stands before the first and after the last; a text that is cut has
+    none after it.
+    """
+    byte_BT, real_BT = sets.window(target, row_B, length)
+    byte_BT = byte_BT.astype(jnp.int32)
+    before_BT = jnp.pad(byte_BT, ((0, 0), (1, 0)), constant_values=sets.END)[:, :-1]
+    counted_BT = jnp.pad(real_BT, ((0, 0), (1, 0)), constant_values=1)[:, :-1]
+    return before_BT, byte_BT, counted_BT
+
+
+@dataclass(frozen=True)
+class Translation:
+    """The bytes of a translation, by a decoder that reads the bytes of the original.
+
+    `unit` joins the sentences of a document, by line breaks, or takes them one by one.
+    `gap` is unknown: which byte decides which is for the model to find.
+    """
+
+    data: str = option("tico19", "Data set with a text in two or more languages.")
+    origin: str = option("en", "Language that is read.")
+    into: str = option("fr", "Language that is written.")
+    unit: Literal["sentence", "document"] = option("sentence", "What is an example.")
+    source_length: int = option(256, "Bytes read of an original.", low=1)
+    length: int = option(256, "Bytes written, the end included.", low=2)
+    data_dir: str = sets.data_option()
+
+    @property
+    def spec(self) -> Spec:
+        return _spec(self.source_length, self.length)
+
+    def arrays(self) -> dict[str, Any]:
+        columns = sets.loaded(self.data, self.data_dir)
+        known = [name for name, one in columns["train"].items() if len(name) == 2]
+        for language in (self.origin, self.into):
+            if language not in known:
+                raise BadInput(
+                    f"{self.data} has no language {language!r}; it has "
+                    f"{', '.join(known)}"
+                )
+        pairs = {s: self._pairs(columns[s]) for s in SPLITS}
+        return {
+            "source": sets.stretches(p[0] for s in SPLITS for p in pairs[s]),
+            "target": sets.stretches(p[1] for s in SPLITS for p in pairs[s]),
+            "edges": sets.edges(pairs),
+        }
+
+    def _pairs(self, columns: Any) -> list[tuple[np.ndarray, np.ndarray]]:
+        pairs = list(zip(columns[self.origin], columns[self.into], strict=True))
+        if self.unit == "sentence":
+            return pairs
+        documents: dict[bytes, list] = {}
+        for name, pair in zip(columns["document"], pairs, strict=True):
+            documents.setdefault(name.tobytes(), []).append(pair)
+        return [
+            (_lines([p[0] for p in parts]), _lines([p[1] for p in parts]))
+            for parts in documents.values()
+        ]
+
+    def notes(self, arrays: Any) -> list[str]:
+        """What is not read, and not written."""
+        return _notes(arrays, self.source_length, self.length, "originals")
+
+    def batch(
+        self, key: jax.Array, split: Split | jax.Array, size: int, arrays: Any = ()
+    ) -> Batch:
+        return drawn(self, key, split, size, arrays)
+
+    def count(self, split: Split | jax.Array, arrays: Any) -> jax.Array:
+        return sets.count(arrays["edges"], split)
+
+    def examples(
+        self, index_B: jax.Array, split: Split | jax.Array, arrays: Any
+    ) -> Batch:
+        row_B = sets.rows(arrays["edges"], split, index_B)
+        source_BS, told_BS = sets.window(arrays["source"], row_B, self.source_length)
+        return _batch(source_BS, told_BS, arrays["target"], row_B, self.length)
+
+
+@dataclass(frozen=True)
+class Summarisation:
+    """The answer to a question about a meeting, from its whole transcript.
+
+    The decoder writes bytes; the encoder reads the question, a zero byte, and the
+    transcript from its start (Zhong et al., 2021, arXiv:2104.05938). `passages` gives
+    it only the turns that the annotators marked as relevant.
+    """
+
+    data: str = option("qmsum", "Data set of transcripts, queries and summaries.")
+    passages: bool = option(False, "Read the relevant turns alone.")
+    source_length: int = option(16384, "Bytes read of a question and meeting.", low=2)
+    length: int = option(512, "Bytes written, the end included.", low=2)
+    data_dir: str = sets.data_option()
+
+    @property
+    def spec(self) -> Spec:
+        return _spec(self.source_length, self.length)
+
+    def arrays(self) -> dict[str, Any]:
+        columns = sets.loaded(self.data, self.data_dir, "transcript", "queries")
+        asked: dict[str, list] = {s: [] for s in SPLITS}
+        meetings: list[np.ndarray] = []
+        for split in SPLITS:
+            told = columns[split]
+            for number in range(len(told["transcript"])):
+                transcript = told["transcript"][number]
+                if not self.passages:
+                    meetings.append(transcript)
+                turns = told["turns"][number]
+                spans = told["spans"][number]
+                for place, query in enumerate(told["queries"][number]):
+                    if self.passages:
+                        own = spans[spans[:, 0] == place, 1:]
+                        meetings.append(_turns(transcript, turns, own))
+                    summary = told["summaries"][number][place]
+                    asked[split].append((query, summary, len(meetings) - 1))
+        every = [one for split in SPLITS for one in asked[split]]
+        return {
+            "query": sets.stretches(one[0] for one in every),
+            "target": sets.stretches(one[1] for one in every),
+            "meeting": np.array([one[2] for one in every], np.int32),
+            "transcript": sets.stretches(meetings),
+            "edges": sets.edges(asked),
+        }
+
+    def notes(self, arrays: Any) -> list[str]:
+        """What is not read, and not written."""
+        sizes = np.diff(arrays["query"].offsets_N) + 1
+        sizes = sizes + np.diff(arrays["transcript"].offsets_N)[arrays["meeting"]]
+        told = sets.cut(sizes, self.source_length, "meetings with their questions")
+        written = sets.cut(
+            np.diff(arrays["target"].offsets_N) + 1, self.length, "summaries"
+        )
+        return [note for note in (told, written) if note]
+
+    def batch(
+        self, key: jax.Array, split: Split | jax.Array, size: int, arrays: Any = ()
+    ) -> Batch:
+        return drawn(self, key, split, size, arrays)
+
+    def count(self, split: Split | jax.Array, arrays: Any) -> jax.Array:
+        return sets.count(arrays["edges"], split)
+
+    def examples(
+        self, index_B: jax.Array, split: Split | jax.Array, arrays: Any
+    ) -> Batch:
+        row_B = sets.rows(arrays["edges"], split, index_B)
+        source_BS, told_BS = sets.joined(
+            (arrays["query"], arrays["transcript"]),
+            (row_B, arrays["meeting"][row_B]),
+            self.source_length,
+        )
+        return _batch(source_BS, told_BS, arrays["target"], row_B, self.length)
+
+
+def _batch(source_BS, told_BS, target, row_B, length) -> Batch:
+    inputs_BT, targets_BT, counted_BT = _written(target, row_B, length)
+    return Batch(
+        inputs=inputs_BT,
+        targets=targets_BT,
+        weights=counted_BT.astype(jnp.float32),
+        segments=counted_BT,
+        gap=jnp.full(inputs_BT.shape, -1),
+        source=source_BS.astype(jnp.int32),
+        source_segments=told_BS,
+    )
+
+
+def _notes(arrays: Any, source_length: int, length: int, what: str) -> list[str]:
+    sizes = np.diff(arrays["source"].offsets_N)
+    written = np.diff(arrays["target"].offsets_N) + 1
+    notes = [
+        sets.cut(sizes, source_length, what),
+        sets.cut(written, length, "targets"),
+    ]
+    return [note for note in notes if note]
+
+
+def _lines(texts: list[np.ndarray]) -> np.ndarray:
+    line = np.frombuffer(b"\n", np.uint8)
+    joined = [part for text in texts for part in (text, line)]
+    return np.concatenate(joined[:-1])
+
+
+def _turns(transcript: np.ndarray, turns: np.ndarray, spans: np.ndarray) -> np.ndarray:
+    """The marked turns of a transcript; `turns` are the places where they begin."""
+    edges = [*turns.tolist(), len(transcript)]
+    chosen = [transcript[edges[a] : edges[b + 1]] for a, b in spans.tolist()]
+    return np.concatenate(chosen) if chosen else transcript

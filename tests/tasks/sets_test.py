@@ -1,0 +1,264 @@
+"""Tasks of data sets against the examples themselves, read one by one on the host."""
+
+import itertools
+from dataclasses import replace
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from attn_research import tasks
+from attn_research.options import BadInput
+from attn_research.tasks import SPLITS, sets
+from attn_research.tasks.contract import Draws
+from attn_research.tasks.data import packed
+from tests.tasks.mocks import COUNTS, SERIES
+
+
+def whole(spec, split):
+    """The task, its columns of a split, and all of its examples in one batch."""
+    task = tasks.make(spec)
+    arrays = jax.tree.map(jnp.asarray, task.arrays())
+    count = int(task.count(split, arrays))
+    batch = task.examples(jnp.arange(count), split, arrays)
+    columns = packed.load(task.data)[split]
+    return task, columns, jax.tree.map(np.asarray, batch)
+
+
+def padded(text, length):
+    text = np.asarray(text)[:length]
+    return np.pad(text, (0, length - len(text)))
+
+
+@pytest.mark.parametrize("split", SPLITS)
+def test_a_text_and_its_class(split):
+    _, columns, batch = whole("classification(length=40)", split)
+    assert len(batch.inputs) == COUNTS[split]
+    for row, text in enumerate(columns["text"]):
+        np.testing.assert_array_equal(batch.inputs[row], padded(text, 40))
+        assert batch.segments[row].sum() == min(40, len(text))
+    np.testing.assert_array_equal(batch.targets, columns["label"].values)
+
+
+def test_what_a_pronoun_may_mean_is_marked():
+    _, columns, batch = whole("classification(data=gap,length=90)", "test")
+    for row, text in enumerate(columns["text"]):
+        told = bytes(batch.inputs[row].astype(np.uint8).tolist()).rstrip(b"\0")
+        plain = told.translate(None, bytes(range(1, 7)))
+        assert plain == text.tobytes()
+        for name, (opens, closes) in {"pronoun": (1, 2), "a": (3, 4)}.items():
+            low, high = columns[name].values[row]
+            inside = told[told.index(opens) + 1 : told.index(closes)]
+            assert inside == text.tobytes()[low:high]
+
+
+@pytest.mark.parametrize("language", ["en", "all"])
+def test_the_answer_stands_where_the_span_says(language):
+    spec = f"question_answering(length=200,language={language})"
+    _, columns, batch = whole(spec, "train")
+    chosen = [
+        i for i in range(COUNTS["train"])
+        if language == "all" or columns["language"].values[i] == 0
+    ]  # fmt: skip
+    assert len(chosen) == len(batch.inputs)
+    for row, number in enumerate(chosen):
+        first, last = batch.targets[row]
+        answer = batch.inputs[row, first : last + 1]
+        np.testing.assert_array_equal(answer, columns["answer"][number])
+        question = columns["question"][number]
+        np.testing.assert_array_equal(batch.inputs[row, : len(question)], question)
+        assert batch.inputs[row, len(question)] == 0
+        assert batch.gap[row] == first - len(question) - 1
+
+
+def test_what_is_cut_is_told():
+    task = tasks.make("question_answering(length=60,language=all)")
+    notes = task.notes(task.arrays())
+    assert any("are longer than 60 and cut" in note for note in notes)
+    assert any("answers lie in what is cut" in note for note in notes)
+    task = tasks.make("classification(length=4000)")
+    assert task.notes(task.arrays()) == []
+    assert sets.cut([10, 30], 20, "texts") == (
+        "1 of 2 texts are longer than 20 and cut there: 25.0% of all is not read."
+    )
+
+
+def test_a_translation_is_asked_for_byte_by_byte():
+    spec = "translation(into=pt,source_length=60,length=40)"
+    _, columns, batch = whole(spec, "validation")
+    for row in range(COUNTS["validation"]):
+        source, target = columns["en"][row], columns["pt"][row]
+        np.testing.assert_array_equal(batch.source[row], padded(source, 60))
+        written = np.append(target, 0)
+        np.testing.assert_array_equal(batch.targets[row], padded(written, 40))
+        np.testing.assert_array_equal(
+            batch.inputs[row], padded(np.append(0, target), 40)
+        )
+        assert batch.weights[row].sum() == min(40, len(written))
+
+
+def test_the_sentences_of_a_document_are_joined():
+    task, columns, batch = whole(
+        "translation(unit=document,source_length=300,length=300)", "train"
+    )
+    assert len(batch.source) == -(-COUNTS["train"] // 3)
+    for row, start in enumerate(range(0, COUNTS["train"], 3)):
+        places = range(start, min(start + 3, COUNTS["train"]))
+        text = b"\n".join(columns["en"][i].tobytes() for i in places)
+        told = bytes(batch.source[row].astype(np.uint8).tolist())
+        assert told[: len(text)] == text[:300]
+    with pytest.raises(BadInput, match="has no language 'xx'; it has en"):
+        replace(task, into="xx").arrays()
+
+
+@pytest.mark.parametrize("passages", ["true", "false"])
+def test_a_summary_reads_its_question_and_meeting(passages):
+    _, columns, batch = whole(
+        f"summarisation(source_length=400,length=99,passages={passages})", "test"
+    )
+    row = 0
+    for number in range(COUNTS["test"]):
+        transcript = columns["transcript"][number].tobytes()
+        edges = [*columns["turns"][number].tolist(), len(transcript)]
+        for place in range(3):
+            query = columns["queries"][number][place].tobytes()
+            told = transcript
+            if passages == "true" and place < 2:
+                ranges = [[(0, 1), (3, 3)], [(2, 4)]][place]
+                told = b"".join(transcript[edges[a] : edges[b + 1]] for a, b in ranges)
+            source = bytes(batch.source[row].astype(np.uint8).tolist())
+            wanted = (query + b"\0" + told)[:400]
+            assert source[: len(wanted)] == wanted
+            assert batch.source_segments[row].sum() == len(wanted)
+            summary = columns["summaries"][number][place]
+            np.testing.assert_array_equal(
+                batch.targets[row], padded(np.append(summary, 0), 99)
+            )
+            row += 1
+    assert row == len(batch.source)
+
+
+@pytest.mark.parametrize("form", ["pixels", "rows", "patches"])
+def test_an_image_as_a_sequence(form):
+    spec = f"image_classification(data=clothing32,form={form},patch=8)"
+    _, columns, batch = whole(spec, "test")
+    for row, image in enumerate(columns["image"]):
+        if form == "patches":
+            wanted = [
+                image[y : y + 8, x : x + 8].ravel()
+                for y, x in itertools.product(range(0, 32, 8), repeat=2)
+            ]
+        else:
+            wanted = image.reshape((1024, 3) if form == "pixels" else (32, 96))
+        scaled = np.asarray(wanted, np.float64) / 127.5 - 1
+        np.testing.assert_allclose(batch.inputs[row], scaled, atol=1e-6)
+    np.testing.assert_array_equal(batch.targets, columns["label"].values)
+
+
+def test_a_permutation_is_one_for_all_splits():
+    _, _, plain = whole("image_classification", "test")
+    _, _, moved = whole("image_classification(permute=true)", "test")
+    order = np.random.default_rng(0).permutation(784)
+    np.testing.assert_array_equal(moved.inputs, plain.inputs[:, order])
+
+
+def test_the_pixels_of_an_image_follow_each_other():
+    task, columns, batch = whole("image_generation(data=clothing32)", "test")
+    flat = np.asarray(columns["image"].values).reshape(COUNTS["test"], -1)
+    np.testing.assert_array_equal(batch.targets, flat)
+    assert np.all(batch.inputs[:, 0] == 256)
+    np.testing.assert_array_equal(batch.inputs[:, 1:], flat[:, :-1])
+    # From a target back to where the pixel above it is an input.
+    place = 1000
+    above = place - batch.gap[0, place]
+    assert batch.inputs[0, above] == flat[0, place - 96]
+    assert task.spec.length == 3072
+
+
+def test_a_recording_as_a_wave():
+    _, columns, batch = whole("audio_classification(samples=320)", "train")
+    for row, wave in enumerate(columns["audio"]):
+        wanted = padded(wave, 320) / 3276.8
+        np.testing.assert_allclose(batch.inputs[row, :, 0], wanted, rtol=1e-5)
+        assert batch.segments[row].sum() == min(320, len(wave))
+
+
+def test_a_string_joins_whole_recordings_of_its_split():
+    task = tasks.make("spoken_strings(form=wave,samples=960,words=4)")
+    arrays = jax.tree.map(jnp.asarray, task.arrays())
+    columns = packed.load("fsdd")["test"]
+    key = jax.random.key(5)
+    batch = jax.tree.map(np.asarray, task.batch(key, "test", 64, arrays))
+    draws = Draws(key, "test", 64, 5)
+    counts = 1 + np.asarray(draws.integers(1, 4))[:, 0]
+    index = np.asarray(draws.integers(4, COUNTS["test"]))
+    full = 0
+    for row in range(64):
+        said = []
+        for number in index[row, : counts[row]]:
+            wave = columns["audio"][int(number)]
+            if sum(map(len, said)) + len(wave) > 960:
+                break
+            said.append(wave)
+        full += len(said) == counts[row]
+        wanted = padded(np.concatenate(said), 960) / 3276.8
+        np.testing.assert_allclose(batch.inputs[row, :, 0], wanted, rtol=1e-5)
+        labels = [int(columns["label"].values[n]) + 1 for n in index[row, : len(said)]]
+        assert batch.targets[row].tolist() == labels + [0] * (4 - len(said))
+        assert batch.weights[row] == len(said)
+        assert batch.segments[row].sum() == sum(map(len, said))
+    assert 0 < full < 64
+
+
+@pytest.mark.parametrize("split", SPLITS)
+def test_every_window_of_a_series_is_an_example(split):
+    task, _, batch = whole("forecasting(context=24,horizon=8)", split)
+    parts = [np.asarray(packed.load("etth1")[s]["values"][0]) for s in SPLITS]
+    series = (np.concatenate(parts) - parts[0].mean(0)) / parts[0].std(0)
+    edges = np.cumsum([0, *SERIES.values()])
+    place = SPLITS.index(split)
+    starts = range(max(24, edges[place]), edges[place + 1] - 8 + 1)
+    assert len(batch.inputs) == 7 * len(starts)
+    for number, (start, channel) in enumerate(itertools.product(starts, range(7))):
+        one = series[start - 24 : start + 8, channel]
+        np.testing.assert_allclose(batch.inputs[number, :, 0], one[:24], atol=1e-5)
+        np.testing.assert_allclose(batch.targets[number], one[24:], atol=1e-5)
+    assert task.spec.goal == "min"
+
+
+def test_hidden_bytes_are_asked_for():
+    task = tasks.make("masked_text(length=64)")
+    arrays = jax.tree.map(jnp.asarray, task.arrays())
+    key = jax.random.key(0)
+    batch = jax.tree.map(np.asarray, task.batch(key, "train", 512, arrays))
+    asked = batch.weights > 0
+    assert np.all(asked.sum(axis=1) == round(0.15 * 64))
+    np.testing.assert_array_equal(batch.inputs[~asked], batch.targets[~asked])
+    share = np.mean(batch.inputs[asked] == 256)
+    assert abs(share - 0.8) < 4 * np.sqrt(0.16 / asked.sum())
+    kept = np.mean(batch.inputs[asked] == batch.targets[asked])
+    assert 0.08 < kept < 0.13
+
+
+@pytest.mark.parametrize(
+    ("spec", "words"),
+    [
+        ("classification(data=mnist_t10k)", "has no text; it has image, label"),
+        ("classification(data=tico19)", "has no label"),
+        ("audio_classification(data=gap)", "has no audio"),
+        ("summarisation(data=gap)", "has no transcript"),
+        ("image_classification(form=patches,patch=5)", "a side that divides both"),
+        ("image_classification(data=movie_reviews)", "has no images of one size"),
+        ("forecasting(context=400)", "too few for a context of 400"),
+        ("question_answering(language=fr)", "Unknown language 'fr'"),
+        ("classification(data=movie_review)", "did you mean 'movie_reviews'"),
+        ("classification(data=subjectivity)", "prepare it with: python scripts"),
+    ],
+)
+def test_a_set_that_does_not_fit_is_one_sentence(spec, words):
+    with pytest.raises(BadInput) as caught:
+        task = tasks.make(spec)
+        assert task.spec
+        task.arrays()
+    assert words in str(caught.value) and "\n" not in str(caught.value)
