@@ -1,7 +1,4 @@
-"""Random languages: the next token depends on the last few, by a table of chances.
-
-The best loss is known for both: see the oracles of the tests.
-"""
+"""Random languages: the next token depends on the last few, by a table of chances."""
 
 import math
 from dataclasses import dataclass

@@ -26,7 +26,7 @@ def bounds(text: str, where: str, allowed: str) -> tuple[int, int]:
 
 
 def write(
-    shape: tuple[int, int], events: list[tuple[jax.Array, jax.Array]], dtype=jnp.int32
+    shape: tuple[int, ...], events: list[tuple[jax.Array, jax.Array]], dtype=jnp.int32
 ) -> jax.Array:
     """Zeros with tokens at positions; a position outside of the sequence is dropped."""
     rows = jnp.arange(shape[0])[:, None]

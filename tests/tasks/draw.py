@@ -1,26 +1,28 @@
 """Many examples of a task at once, as numpy arrays, from one compiled call."""
 
 from functools import lru_cache
+from typing import Any
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 
 from attn_research import tasks
-from attn_research.tasks import SPLITS
+from attn_research.tasks import SPLITS, Batch
 
 
 @lru_cache
 def drawer(spec, rows):
     """The task and a function from seed and split to a batch."""
     task = tasks.make(spec)
-    arrays = jax.tree.map(jax.numpy.asarray, task.arrays())
+    arrays = jax.tree.map(jnp.asarray, task.arrays())
     draw = jax.jit(
         lambda seed, split: task.batch(jax.random.key(seed), split, rows, arrays)
     )
     return task, lambda seed, split: draw(seed, SPLITS.index(split))
 
 
-def drawn(spec, rows=1024, split="train", seed=3):
+def drawn(spec: str, rows=1024, split="train", seed=3) -> tuple[Any, Batch]:
     """The task and a batch of it."""
     task, draw = drawer(spec, rows)
     return task, jax.tree.map(np.asarray, draw(seed, split))

@@ -193,7 +193,7 @@ def test_harder_published_settings_can_be_drawn():
         task = tasks.make(spec)
         arrays = jax.tree.map(jnp.asarray, task.arrays())
         shapes = jax.eval_shape(
-            lambda key, task=task, arrays=arrays: task.batch(key, 0, 128, arrays),
+            lambda key, task=task, arrays=arrays: task.batch(key, "train", 128, arrays),
             jax.random.key(0),
         )
         assert shapes.inputs.shape == (128, task.spec.length)

@@ -48,5 +48,6 @@ def temporal_order(tokens):
     """Where the trigger stands, the class of the order of X and Y, and the gap."""
     end = tokens.index(2)
     seen = [(token, t) for t, token in enumerate(tokens[:end]) if token in (3, 4)]
-    orders = list(product((3, 4), repeat=len(seen)))
-    return end, orders.index(tuple(token for token, _ in seen)), end - seen[0][1]
+    orders = ["".join(order) for order in product("XY", repeat=len(seen))]
+    order = "".join("XY"[token - 3] for token, _ in seen)
+    return end, orders.index(order), end - seen[0][1]

@@ -1,6 +1,7 @@
 """The task contract, for every entry of `TASKS`."""
 
 from functools import lru_cache
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -9,7 +10,7 @@ import pytest
 
 from attn_research import tasks
 from attn_research.options import BadInput
-from attn_research.tasks import SPLITS, TASKS
+from attn_research.tasks import SPLITS, TASKS, Batch
 
 SMALL = {
     "recall": "recall(length=32,pairs=4)",
@@ -41,14 +42,14 @@ ROWS = 8
 
 
 @lru_cache
-def drawn(spec, seed):
+def drawn(spec: str, seed: int) -> tuple[Any, Batch, Batch]:
     """The task, its batches of all splits (leading axis), and of test by its name."""
-    task, draw = drawer(spec)
+    task, draw = compiled(spec)
     return task, *jax.tree.map(np.asarray, draw(seed))
 
 
 @lru_cache
-def drawer(spec):
+def compiled(spec: str) -> tuple[Any, Any]:
     """The task and a compiled function of a seed: splits are traced and mapped over."""
     task = tasks.make(spec)
     arrays = jax.tree.map(jnp.asarray, task.arrays())
@@ -94,7 +95,7 @@ def test_a_batch_is_what_its_spec_says(spec):
 def test_batches_are_a_function_of_key_and_split(spec):
     _, batches, named = drawn(spec, 0)
     np.testing.assert_array_equal(batches.inputs[2], named.inputs)
-    _, draw = drawer(spec)
+    _, draw = compiled(spec)
     np.testing.assert_array_equal(draw(0)[0].inputs, batches.inputs)
     different = [*batches.inputs, drawn(spec, 1)[1].inputs[0]]
     for i, one in enumerate(different):

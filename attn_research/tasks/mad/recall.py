@@ -40,10 +40,9 @@ def _pairs(
     pair_BS = draws.integers(1, last) == jnp.arange(last)[None]
     pair_BS |= draws.uniform(last) >= noise
     noise_BT = keys + values + draws.integers(2 * last, noise_tokens)
-    shown_BSK = (key_BS[:, :, None] == jnp.arange(keys)[None, None]) & pair_BS[
-        ..., None
-    ]
-    score_BK = jnp.where(jnp.any(shown_BSK, axis=1), 1 + (draws.bits(keys) >> 1), 0)
+    is_BSK = key_BS[:, :, None] == jnp.arange(keys)[None, None]
+    shown_BK = jnp.any(is_BSK & pair_BS[:, :, None], axis=1)
+    score_BK = jnp.where(shown_BK, 1 + (draws.bits(keys) >> 1), 0)
     asked_B1 = jnp.argmax(score_BK, axis=1, keepdims=True).astype(jnp.int32)
 
     key_BS = jnp.concatenate([key_BS, asked_B1], axis=1)
@@ -51,7 +50,7 @@ def _pairs(
     noise_BS2 = jnp.pad(noise_BT, ((0, 0), (0, 2))).reshape(size, slots, 2)
     value_BS = keys + jnp.take_along_axis(value_BK, key_BS, axis=1)
     slot_BS2 = jnp.where(
-        pair_BS[..., None], jnp.stack([key_BS, value_BS], axis=2), noise_BS2
+        pair_BS[:, :, None], jnp.stack([key_BS, value_BS], axis=2), noise_BS2
     )
     # No slot of noise is another one's repetition.
     name_BS = jnp.where(pair_BS, key_BS, keys + jnp.arange(slots)[None])
@@ -82,11 +81,13 @@ class MadRecall:
     def __post_init__(self) -> None:
         _even("mad_recall", self.length)
 
+    def _halves(self) -> tuple[int, int]:
+        return _halves("mad_recall", self.vocabulary)
+
     @property
     def spec(self) -> Spec:
-        _, values = _halves("mad_recall", self.vocabulary)
         labels = self.length - 1 if self.next_token else self.length // 2 - 1
-        return token_spec(self.vocabulary, self.length - 1, labels, values)
+        return token_spec(self.vocabulary, self.length - 1, labels, self._halves()[1])
 
     def arrays(self) -> tuple[()]:
         return ()
@@ -94,7 +95,7 @@ class MadRecall:
     def batch(
         self, key: jax.Array, split: Split | jax.Array, size: int, arrays: object = ()
     ) -> Batch:
-        slots, (keys, values) = self.length // 2, _halves("", self.vocabulary)
+        slots, (keys, values) = self.length // 2, self._halves()
         draws = Draws(key, split, size, _columns(slots, keys))
         tokens_BT, gap_BT = _pairs(draws, slots, keys, values, 0.0, 1)
         return shifted(tokens_BT, gap_BT, split, self.next_token)
