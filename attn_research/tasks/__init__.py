@@ -7,19 +7,46 @@ from attn_research.tasks.classification import Classification
 from attn_research.tasks.contract import SPLITS, Batch, Spec, Task, finite
 from attn_research.tasks.copying import Copying, SelectiveCopying
 from attn_research.tasks.forecasting import Forecasting
+from attn_research.tasks.fuzzy_recall import FuzzyRecall
 from attn_research.tasks.images import ImageClassification, ImageGeneration
+from attn_research.tasks.induction import Induction
+from attn_research.tasks.mad import (
+    MadCompression,
+    MadFuzzyRecall,
+    MadMemorization,
+    MadNoisyRecall,
+    MadRecall,
+    MadSelectiveCopying,
+)
 from attn_research.tasks.masked import MaskedText
+from attn_research.tasks.multi_hop_recall import MultiHopRecall
+from attn_research.tasks.ngram import InContextNgram, Ngram
+from attn_research.tasks.noisy_recall import NoisyRecall
 from attn_research.tasks.questions import QuestionAnswering
 from attn_research.tasks.recall import Mqar, Recall
+from attn_research.tasks.temporal_order import TemporalOrder
 from attn_research.tasks.text import Text
 from attn_research.tasks.translation import Summarisation, Translation
 
 TASKS: dict[str, type] = {
     "recall": Recall,
     "mqar": Mqar,
+    "noisy_recall": NoisyRecall,
+    "fuzzy_recall": FuzzyRecall,
+    "multi_hop_recall": MultiHopRecall,
+    "mad_recall": MadRecall,
+    "mad_noisy_recall": MadNoisyRecall,
+    "mad_fuzzy_recall": MadFuzzyRecall,
+    "mad_selective_copying": MadSelectiveCopying,
+    "mad_compression": MadCompression,
+    "mad_memorization": MadMemorization,
     "copying": Copying,
     "selective_copying": SelectiveCopying,
     "adding": Adding,
+    "temporal_order": TemporalOrder,
+    "induction": Induction,
+    "ngram": Ngram,
+    "in_context_ngram": InContextNgram,
     "text": Text,
     "masked_text": MaskedText,
     "classification": Classification,

@@ -145,6 +145,11 @@ class Draws:
         self._bits = jax.random.bits(key, (rows, columns), jnp.uint32)
         self._next = 0
 
+    @property
+    def rows(self) -> int:
+        """The number of rows, B."""
+        return self._bits.shape[0]
+
     def bits(self, count: int) -> jax.Array:
         """32 random bits, as uint32, in `count` columns."""
         low, self._next = self._next, self._next + count

@@ -14,6 +14,7 @@ import numpy as np
 
 from attn_research.options import BadInput, option
 from attn_research.tasks.contract import Batch, Draws, Spec, Split
+from attn_research.tasks.placement import asked, bounds, check_room, grouped, write
 
 
 def _sizes(vocabulary: int, needed_keys: int, needed_values: int) -> tuple[int, int]:
@@ -39,16 +40,6 @@ def _spec(length: int, vocabulary: int, labels: int) -> Spec:
         metrics=("accuracy", "loss"),
         chance=1 / (vocabulary - 1 - (vocabulary - 1) // 2),
     )
-
-
-def _write(
-    shape: tuple[int, int], events: list[tuple[jax.Array, jax.Array]], dtype=jnp.int32
-) -> jax.Array:
-    rows = jnp.arange(shape[0])[:, None]
-    sequence = jnp.zeros(shape, dtype)
-    for position, token in events:
-        sequence = sequence.at[rows, position].set(token.astype(dtype))
-    return sequence
 
 
 @dataclass(frozen=True)
@@ -82,35 +73,11 @@ class Recall:
                     f"pairs and queries; {events} are asked for"
                 )
             return
-        low, high = self._range()
-        for gap in range(low, high + 1):
-            need = self._extent(gap)
-            if need > self.length:
-                raise BadInput(
-                    f"A gap of {gap} with {self.pairs} pairs needs {need} tokens; the "
-                    f"length is {self.length}"
-                )
+        check_room(*self._range(), self.pairs, self.length, lead=2 * self.overwrites)
 
     def _range(self) -> tuple[int, int]:
         """The lowest and highest exact gap."""
-        low, dots, high = self.gap.partition("..")
-        try:
-            bounds = int(low), int(high if dots else low)
-        except ValueError:
-            bounds = 0, 0
-        if not 1 <= bounds[0] <= bounds[1]:
-            raise BadInput(
-                f"recall.gap is {self.gap!r}; allowed are any, N and LOW..HIGH with "
-                "1 <= LOW <= HIGH"
-            )
-        return bounds
-
-    def _extent(self, gap):
-        """Tokens that the layout of one exact gap takes."""
-        together = min(self.pairs, max(1, (gap + 1) // 2))
-        full, rest = divmod(self.pairs, together)
-        last = 2 * rest + gap if rest else 0
-        return 2 * self.overwrites + full * (2 * together + gap) + last
+        return bounds(self.gap, "recall.gap", "any, N and LOW..HIGH")
 
     @property
     def spec(self) -> Spec:
@@ -122,9 +89,17 @@ class Recall:
     def batch(
         self, key: jax.Array, split: Split | jax.Array, size: int, arrays: object = ()
     ) -> Batch:
-        n, keys_values = self.pairs, _sizes(self.vocabulary, self.pairs, 1)
-        keys, values = keys_values
-        draws = Draws(key, split, size, 5 * n + self.length // 2 + 2)
+        return self.drawn(Draws(key, split, size, self.columns))
+
+    @property
+    def columns(self) -> int:
+        """Columns of random numbers that `drawn` has at its disposal."""
+        return 5 * self.pairs + self.length // 2 + 2
+
+    def drawn(self, draws: Draws) -> Batch:
+        """The batch of the next columns of `draws`."""
+        n, size = self.pairs, draws.rows
+        keys, values = _sizes(self.vocabulary, n, 1)
         key_BN = 1 + draws.distinct(n, keys)
         value_BN = draws.integers(n, values)
         # The old value differs from the new one, or it would be no overwrite.
@@ -134,7 +109,7 @@ class Recall:
         place = self._anywhere if self.gap == "any" else self._exactly
         first_BO, pair_BN, query_BN = place(draws)
         written = slice(0, self.overwrites)
-        inputs_BT = _write(
+        inputs_BT = write(
             (size, self.length),
             [
                 (first_BO, key_BN[:, written]),
@@ -144,7 +119,7 @@ class Recall:
                 (query_BN, key_BN),
             ],
         )
-        return _queried(inputs_BT, query_BN, value_BN, query_BN - pair_BN - 1)
+        return asked(inputs_BT, query_BN, value_BN, query_BN - pair_BN - 1)
 
     def _anywhere(self, draws: Draws):
         """Random slots of two tokens, matched at random; the order makes the role."""
@@ -160,19 +135,12 @@ class Recall:
 
     def _exactly(self, draws: Draws):
         """Groups of pairs, each followed by its queries at one exact distance."""
-        low, high = self._range()
-        gap_B1 = low + draws.integers(1, high + 1 - low)
-        together_B1 = jnp.clip((gap_B1 + 1) // 2, 1, self.pairs)
-        index_1N = jnp.arange(self.pairs)[None]
-        group_BN, within_BN = index_1N // together_B1, index_1N % together_B1
-        pair_BN = (
-            2 * self.overwrites + group_BN * (2 * together_B1 + gap_B1) + 2 * within_BN
+        lead = 2 * self.overwrites
+        pair_BN, query_BN = grouped(
+            draws, *self._range(), self.pairs, self.length, lead
         )
-        last_B1 = jnp.max(pair_BN + 1 + gap_B1, axis=1, keepdims=True)
-        shift_B1 = draws.integers(1, self.length - last_B1)
-        first_BO = shift_B1 + 2 * jnp.arange(self.overwrites)[None]
-        pair_BN = pair_BN + shift_B1
-        return first_BO, pair_BN, pair_BN + 1 + gap_B1
+        first_BO = pair_BN[:, :1] - lead + 2 * jnp.arange(self.overwrites)[None]
+        return first_BO, pair_BN, query_BN
 
 
 @dataclass(frozen=True)
@@ -222,19 +190,8 @@ class Mqar:
         score_BS = law_S[None] - jnp.log(-jnp.log(even_BS))
         query_BN = 2 * n + 2 * jax.lax.top_k(score_BS, n)[1]
         pair_BN = jnp.broadcast_to(2 * jnp.arange(n)[None], (size, n))
-        inputs_BT = _write(
+        inputs_BT = write(
             (size, self.length),
             [(pair_BN, key_BN), (pair_BN + 1, value_BN), (query_BN, key_BN)],
         )
-        return _queried(inputs_BT, query_BN, value_BN, query_BN - pair_BN - 1)
-
-
-def _queried(inputs_BT, query_BN, value_BN, gap_BN) -> Batch:
-    shape = inputs_BT.shape
-    return Batch(
-        inputs=inputs_BT,
-        targets=_write(shape, [(query_BN, value_BN)]),
-        weights=_write(shape, [(query_BN, jnp.ones_like(query_BN))], jnp.float32),
-        segments=jnp.ones(shape, jnp.int32),
-        gap=_write(shape, [(query_BN, gap_BN + 1)]) - 1,
-    )
+        return asked(inputs_BT, query_BN, value_BN, query_BN - pair_BN - 1)

@@ -1,19 +1,15 @@
 """Every generated example against an oracle that reads it token by token."""
 
-import jax
 import numpy as np
 import pytest
 
-from attn_research import tasks
-from tests.tasks import oracles
+from tests.tasks import draw, oracles
 
 ROWS = 256
 
 
 def drawn(spec):
-    task = tasks.make(spec)
-    batch = jax.jit(lambda key: task.batch(key, "train", ROWS))(jax.random.key(3))
-    return task, jax.tree.map(np.asarray, batch)
+    return draw.drawn(spec, ROWS)
 
 
 @pytest.mark.parametrize(

@@ -1,5 +1,8 @@
 """The task contract, for every entry of `TASKS`."""
 
+from functools import lru_cache
+from typing import Any
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -7,14 +10,27 @@ import pytest
 
 from attn_research import tasks
 from attn_research.options import BadInput
-from attn_research.tasks import SPLITS, TASKS
+from attn_research.tasks import SPLITS, TASKS, Batch
 
 SMALL = {
     "recall": "recall(length=32,pairs=4)",
     "mqar": "mqar(length=32,pairs=4,vocabulary=64)",
+    "noisy_recall": "noisy_recall(length=32,pairs=4)",
+    "fuzzy_recall": "fuzzy_recall(length=32,pairs=2)",
+    "multi_hop_recall": "multi_hop_recall(length=32,chains=3)",
+    "mad_recall": "mad_recall(length=16)",
+    "mad_noisy_recall": "mad_noisy_recall(length=16)",
+    "mad_fuzzy_recall": "mad_fuzzy_recall(length=24)",
+    "mad_selective_copying": "mad_selective_copying(length=24,count=4)",
+    "mad_compression": "mad_compression(length=8)",
+    "mad_memorization": "mad_memorization(length=16)",
     "copying": "copying(lag=9,count=4)",
     "selective_copying": "selective_copying(length=32,count=4)",
     "adding": "adding(length=16)",
+    "temporal_order": "temporal_order(length=20)",
+    "induction": "induction(length=24,triggers=3)",
+    "ngram": "ngram(length=16)",
+    "in_context_ngram": "in_context_ngram(length=16)",
     "text": "text(length=32)",
     "masked_text": "masked_text(length=32)",
     "classification": "classification(length=40)",
@@ -31,16 +47,32 @@ MORE = [
     "adding(length=16,causal=false)",
     "recall(length=32,pairs=3,gap=2..9)",
     "audio_classification(samples=800,form=frames)",
+    "temporal_order(length=20,causal=false)",
 ]
+ROWS = 8
 
 
-@pytest.fixture(scope="module")
-def loaded():
-    made = {spec: tasks.make(spec) for spec in [*SMALL.values(), *MORE]}
-    return {
-        spec: (task, jax.tree.map(jnp.asarray, task.arrays()))
-        for spec, task in made.items()
-    }
+@lru_cache
+def drawn(spec: str, seed: int) -> tuple[Any, Batch, Batch]:
+    """The task, its batches of all splits (leading axis), and of test by its name."""
+    task, draw = compiled(spec)
+    return task, *jax.tree.map(np.asarray, draw(seed))
+
+
+@lru_cache
+def compiled(spec: str) -> tuple[Any, Any]:
+    """The task and a compiled function of a seed: splits are traced and mapped over."""
+    task = tasks.make(spec)
+    arrays = jax.tree.map(jnp.asarray, task.arrays())
+
+    @jax.jit
+    def draw(seed):
+        def batch(split):
+            return task.batch(jax.random.key(seed), split, ROWS, arrays)
+
+        return jax.vmap(batch)(jnp.arange(len(SPLITS))), batch("test")
+
+    return task, draw
 
 
 def test_every_task_is_tested():
@@ -48,13 +80,15 @@ def test_every_task_is_tested():
 
 
 @pytest.mark.parametrize("spec", [*SMALL.values(), *MORE])
-def test_a_batch_is_what_its_spec_says(spec, loaded):
-    task, arrays = loaded[spec]
+def test_a_batch_is_what_its_spec_says(spec):
+    task, batches, _ = drawn(spec, 0)
     want = task.spec
-    batch = task.batch(jax.random.key(0), "train", 5, arrays)
+    # Rows of all splits together.
+    batch = jax.tree.map(lambda leaf: leaf.reshape(-1, *leaf.shape[2:]), batches)
+    rows = len(SPLITS) * ROWS
     one = want.per_sequence or want.target in ("span", "string")
-    per = (5,) if one else (5, want.length)
-    assert batch.segments.shape == (5, want.length)
+    per = (rows,) if one else (rows, want.length)
+    assert batch.segments.shape == (rows, want.length)
     assert batch.weights.shape == batch.gap.shape == per
     rest = batch.targets.shape[len(per) :]
     if want.target == "value" and want.outputs > 1:
@@ -64,37 +98,32 @@ def test_a_batch_is_what_its_spec_says(spec, loaded):
     else:
         assert rest == ((2,) if want.target == "span" else ())
     if want.source_features:
-        assert batch.source is not None and batch.source_segments is not None
-        assert batch.source.shape == batch.source_segments.shape
-        assert batch.source.shape == (5, want.source_length)
-        assert 0 <= int(batch.source.min()) <= int(batch.source.max()) < 256
+        shape = rows, want.source_length
+        assert batch.source.shape == batch.source_segments.shape == shape
+        assert 0 <= batch.source.min() <= batch.source.max() < want.source_features
     if want.inputs == "tokens":
-        assert batch.inputs.shape == (5, want.length)
-        assert batch.inputs.dtype == jnp.int32
-        assert 0 <= int(batch.inputs.min()) <= int(batch.inputs.max()) < want.features
+        assert batch.inputs.shape == (rows, want.length)
+        assert batch.inputs.dtype == np.int32
+        assert 0 <= batch.inputs.min() <= batch.inputs.max() < want.features
     else:
-        assert batch.inputs.shape == (5, want.length, want.features)
+        assert batch.inputs.shape == (rows, want.length, want.features)
     if want.target != "value":
         top = want.length if want.target == "span" else want.outputs
-        assert 0 <= int(batch.targets.min()) <= int(batch.targets.max()) < top
-    counted = np.asarray(batch.weights > 0).reshape(5, -1).sum(axis=1)
-    assert 1 <= counted.min() and counted.max() <= max(1, want.labels)
-    gap = np.asarray(batch.gap)
-    assert gap.min() >= -1 and gap.max() < want.length
+        assert 0 <= batch.targets.min() <= batch.targets.max() < top
+    counted = (batch.weights > 0).reshape(rows, -1).sum(axis=1)
+    assert 1 <= counted.min() and counted.max() <= want.labels
+    assert batch.gap.min() >= -1 and batch.gap.max() < want.length
 
 
 @pytest.mark.parametrize("spec", [*SMALL.values(), *MORE])
-def test_batches_are_a_function_of_key_and_split(spec, loaded):
-    task, arrays = loaded[spec]
-
-    def inputs(seed, split):
-        return np.asarray(task.batch(jax.random.key(seed), split, 8, arrays).inputs)
-
-    drawn = [inputs(0, split) for split in SPLITS] + [inputs(1, "train")]
-    np.testing.assert_array_equal(drawn[0], inputs(0, "train"))
-    np.testing.assert_array_equal(drawn[2], inputs(0, jnp.int32(2)))
-    for i, one in enumerate(drawn):
-        for other in drawn[:i]:
+def test_batches_are_a_function_of_key_and_split(spec):
+    _, batches, named = drawn(spec, 0)
+    np.testing.assert_array_equal(batches.inputs[2], named.inputs)
+    _, draw = compiled(spec)
+    np.testing.assert_array_equal(draw(0)[0].inputs, batches.inputs)
+    different = [*batches.inputs, drawn(spec, 1)[1].inputs[0]]
+    for i, one in enumerate(different):
+        for other in different[:i]:
             assert not np.array_equal(one, other)
 
 
@@ -115,7 +144,31 @@ def test_an_unknown_split_is_refused():
         ("recall(overwrites=9)", "at most every pair"),
         ("recall(vocabulary=10)", "4 keys and 5 values"),
         ("mqar(pairs=17)", "has room for 16 pairs"),
+        ("noisy_recall(pairs=40)", "has room for 32 pairs and queries"),
+        ("noisy_recall(noise=1.5)", "must be at most 1"),
+        ("fuzzy_recall(length=64,pairs=8)", "needs 96 tokens; the length is 64"),
+        ("fuzzy_recall(key_motif=3..2)", "fuzzy_recall.key_motif is '3..2'"),
+        ("fuzzy_recall(vocabulary=5)", "2 tokens for keys and 2 for values"),
+        ("fuzzy_recall(vocabulary=12)", "has 5 keys of 1 of its 5 tokens"),
+        ("fuzzy_recall(vocabulary=1024)", "more than 16777216 keys of 3"),
+        ("multi_hop_recall(hops=9)", "4 chains of 9 hops needs 80 tokens"),
+        ("multi_hop_recall(vocabulary=10)", "has 8 symbols; 4 chains of 2 hops need"),
+        ("multi_hop_recall(order=random)", "allowed are any, forward, backward"),
+        ("mad_recall(length=127)", "a length of 127 is odd"),
+        ("mad_noisy_recall(noise_vocabulary=31)", "1 tokens for keys and values"),
+        ("mad_fuzzy_recall(length=12)", "needs a length of at least 13"),
+        ("mad_fuzzy_recall(vocabulary=4)", "1 tokens for keys and 2 for values"),
+        ("mad_selective_copying(length=33)", "needs a length of at least 34"),
+        ("mad_compression(length=1)", "must be at least 2"),
+        ("mad_memorization(vocabulary=3)", "must be at least 4"),
         ("selective_copying(length=8,count=5)", "has room for 4 symbols"),
+        ("temporal_order(symbols=4)", "must be at most 3"),
+        ("induction(length=15)", "has room for 3 bigrams"),
+        ("induction(triggers=64,vocabulary=64)", "at most 63 triggers"),
+        ("induction(gap=0)", "induction.gap is '0'"),
+        ("induction(gap=60)", "A gap of 60 with 4 pairs needs 69 tokens"),
+        ("ngram(vocabulary=256,order=3)", "a table of 16777216 chances"),
+        ("in_context_ngram(vocabulary=64,order=3)", "at most 65536 are allowed"),
         ("adding(length=-1)", "must be at least 2"),
         ("text(length=0)", "must be at least 1"),
     ],

@@ -1,0 +1,123 @@
+"""What making the batches of each task costs beside training on them.
+
+    python benchmarks/tasks.py --out=benchmarks/results/tasks_cpu.json
+    python benchmarks/tasks.py --only=recall,ngram --seconds=0.1
+
+Batches of 64 of every generated task at its defaults; beside them a step (forward,
+backward, update, and the batch itself) of the smallest model of the house, 2 layers of
+dense attention of width 64, without MLP. One core and one device; wall time, the
+median of the repeats. Making a batch is to stay below a tenth of the step: the tasks
+that exceed it are printed. An existing file keeps what is not measured anew.
+"""
+
+import json
+import os
+import statistics
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from absl import flags
+
+from attn_research.config import Config, Model, Population, Train
+from attn_research.flags import FLAGS, main
+
+# Gathered from data rather than generated.
+READ = {"text"}
+BATCH, MOST = 64, 0.1
+
+flags.DEFINE_string("out", None, "File that the JSON is written to.")
+flags.DEFINE_list("only", None, "Names or specs of tasks; by default all generated.")
+flags.DEFINE_float("seconds", 2.0, "Time measured of each batch and of each step.")
+
+
+def median(call: Callable[[], Any]) -> float:
+    """Seconds of a call after one that warms up, the median of at least three."""
+    call()
+    times: list[float] = []
+    while len(times) < 3 or sum(times) < FLAGS.seconds:
+        began = time.perf_counter()
+        call()
+        times.append(time.perf_counter() - began)
+    return statistics.median(times)
+
+
+def batch_seconds(task: Any, arrays: Any) -> float:
+    """The time to make one batch, in a dispatch of its own."""
+    import jax
+
+    @jax.jit
+    def make(seed):
+        return task.batch(jax.random.key(seed), "train", BATCH, arrays)
+
+    return median(lambda: jax.block_until_ready(make(0)))
+
+
+def step_seconds(spec: str, arrays: Any) -> float:
+    """The time of one training step, batch included, in a dispatch of its own."""
+    import jax
+    import numpy as np
+
+    from attn_research import compiled, hypers, population, program
+
+    config = Config(
+        task=spec,
+        model=Model(pattern="dense", layers=2, width=64),
+        train=Train(steps=10**6, batch=BATCH, eval_batches=1, test_batches=1),
+    )
+    made = compiled.prepare(program.resolve(config), 1, arrays)
+    members_P = compiled.start(made, hypers.grid(Population()), population.mesh())
+
+    def step() -> None:
+        nonlocal members_P
+        members_P = made.advance(members_P, (arrays, np.int32(1)))
+        jax.block_until_ready(members_P.step)
+
+    return median(step)
+
+
+def measure(spec: str) -> dict[str, Any]:
+    """Both times of one task, and the share of the first in the second."""
+    from attn_research import population, tasks
+
+    task = tasks.make(spec)
+    arrays = population.place(task.arrays(), population.mesh(), shared=True)
+    batch, step = batch_seconds(task, arrays), step_seconds(spec, arrays)
+    return {
+        "task": tasks.resolve(spec),
+        "length": task.spec.length,
+        "batch_seconds": batch,
+        "step_seconds": step,
+        "share": batch / step,
+    }
+
+
+def run() -> int:
+    os.sched_setaffinity(0, sorted(os.sched_getaffinity(0))[:1])
+    # Before jax is imported: a device for this core alone.
+    os.environ["NPROC"] = "1"
+    from attn_research import environment, tasks
+
+    path = Path(FLAGS.out) if FLAGS.out else None
+    found: dict[str, Any] = {"batch": BATCH, "most": MOST, "tasks": {}}
+    if path and path.exists():
+        found = json.loads(path.read_text())
+    for spec in FLAGS.only or [name for name in tasks.TASKS if name not in READ]:
+        row = found["tasks"][spec] = measure(spec)
+        print(
+            f"{spec}: batch {row['batch_seconds'] * 1e3:.2f} ms, "
+            f"step {row['step_seconds'] * 1e3:.2f} ms, {row['share']:.1%}",
+            flush=True,
+        )
+        found["environment"] = environment.facts()
+        if path:
+            path.write_text(json.dumps(found, indent=1) + "\n")
+    over = [spec for spec, row in found["tasks"].items() if row["share"] > MOST]
+    print(f"above {MOST:.0%} of a step: {', '.join(over) or 'none'}")
+    return 0
+
+
+if __name__ == "__main__":
+    main(run, sys.modules["__main__"].__doc__)
