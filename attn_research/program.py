@@ -117,12 +117,12 @@ def predict(
         after = batch.source_segments, batch.segments, key
     if batch.weights.ndim == 1:
         outputs = model.apply(params, *before, *after)
-        end_B = jnp.full(batch.weights.shape, spec.length - 1)
+        end_B = jnp.sum((batch.segments > 0).astype(jnp.int32), axis=1) - 1
         return outputs, batch, end_B
     index_BL = jnp.broadcast_to(
         jnp.arange(batch.weights.shape[1])[None], batch.weights.shape
     )
-    if spec.labels >= spec.length:
+    if spec.labels >= batch.weights.shape[1]:
         return model.apply(params, *before, *after), batch, index_BL
     # Weights that are constant would be sorted by the compiler, slowly.
     weights_BT = jax.lax.optimization_barrier(batch.weights)
@@ -166,7 +166,8 @@ def make(config: Config, onto: Mesh) -> Program:
     task = tasks.make(config.task)
     spec, train = task.spec, config.train
     model = models.build(config.model, sizes(task))
-    dropping = config.model.dropout > 0 or config.model.embed_dropout > 0
+    chosen = config.model
+    drawing = any((chosen.dropout, chosen.embed_dropout, chosen.spread))
 
     def init(hypers: Hypers) -> Member:
         root = jax.random.key(hypers.seed)
@@ -192,7 +193,7 @@ def make(config: Config, onto: Mesh) -> Program:
         root = jax.random.key(member.hypers.seed)
         batch = draw(root, member.step, arrays)
         key = None
-        if dropping:
+        if drawing:
             key = jax.random.fold_in(jax.random.fold_in(root, DROPOUT), member.step)
 
         def loss_of(params: Params) -> jax.Array:

@@ -2,10 +2,13 @@
 
 from attn_research.options import choose, spell
 from attn_research.tasks.adding import Adding
+from attn_research.tasks.arithmetic import ModularArithmetic
 from attn_research.tasks.audio import AudioClassification, SpokenStrings
 from attn_research.tasks.classification import Classification
 from attn_research.tasks.contract import SPLITS, Batch, Spec, Task, finite
 from attn_research.tasks.copying import Copying, SelectiveCopying
+from attn_research.tasks.dyck import Dyck
+from attn_research.tasks.flip_flop import FlipFlop
 from attn_research.tasks.forecasting import Forecasting
 from attn_research.tasks.fuzzy_recall import FuzzyRecall
 from attn_research.tasks.images import ImageClassification, ImageGeneration
@@ -24,8 +27,10 @@ from attn_research.tasks.ngram import InContextNgram, Ngram
 from attn_research.tasks.noisy_recall import NoisyRecall
 from attn_research.tasks.questions import QuestionAnswering
 from attn_research.tasks.recall import Mqar, Recall
+from attn_research.tasks.state_tracking import CycleNavigation, GroupWord, Parity
 from attn_research.tasks.temporal_order import TemporalOrder
 from attn_research.tasks.text import Text
+from attn_research.tasks.transduction import BucketSort, Reverse, StackManipulation
 from attn_research.tasks.translation import Summarisation, Translation
 
 TASKS: dict[str, type] = {
@@ -58,6 +63,15 @@ TASKS: dict[str, type] = {
     "audio_classification": AudioClassification,
     "spoken_strings": SpokenStrings,
     "forecasting": Forecasting,
+    "parity": Parity,
+    "cycle_navigation": CycleNavigation,
+    "group_word": GroupWord,
+    "modular_arithmetic": ModularArithmetic,
+    "flip_flop": FlipFlop,
+    "dyck": Dyck,
+    "reverse": Reverse,
+    "bucket_sort": BucketSort,
+    "stack_manipulation": StackManipulation,
 }
 
 __all__ = ["SPLITS", "TASKS", "Batch", "Spec", "Task", "finite", "make", "resolve"]
