@@ -30,7 +30,7 @@ ALLOWED = {
     "hypers": {"config", "functional"},
     "ops": set(),
     "modules": {"options", "config", "functional", "ops"},
-    "tasks": {"options", "config", "losses", "ops"},
+    "tasks": {"options", "config", "losses", "ops", "durable", "lock"},
     "lock": GROUND,
     "layout": GROUND,
     "environment": GROUND,

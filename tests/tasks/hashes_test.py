@@ -3,6 +3,7 @@
 A result names its task and its seed, and nothing else says which examples it saw.
 """
 
+import dataclasses
 import hashlib
 
 import jax
@@ -14,7 +15,11 @@ from attn_research import tasks
 from attn_research.tasks import SPLITS, TASKS
 
 # What is read from a disk or an installed package differs from machine to machine.
-READ = {"text"}
+READ = {
+    name
+    for name, task in TASKS.items()
+    if {"data", "path"} & {field.name for field in dataclasses.fields(task)}
+}
 ROWS, KEYS = 4, 2
 
 HASHES = {
@@ -44,6 +49,15 @@ HASHES = {
     "ngram(order=3)": "cfb3849c7e5473cb",
     "in_context_ngram": "1fbcdfea55584f14",
     "in_context_ngram(order=3,concentration=0.3)": "7cb604efdf719b59",
+    "parity": "414142cf38dcd860",
+    "cycle_navigation": "02a1a1e9b8174b7a",
+    "group_word": "8bb53c2ed93ed9b5",
+    "modular_arithmetic": "1c3fc571e4f2617d",
+    "flip_flop": "0c81047111ceb32e",
+    "dyck": "c9a26f0047c6ce5c",
+    "reverse": "29de5c9b33bf7c39",
+    "bucket_sort": "3d16d5b61c0bece5",
+    "stack_manipulation": "7ec383bf5ed40b25",
 }
 
 
@@ -61,6 +75,8 @@ def digest(spec):
         for split in range(len(SPLITS)):
             batch = draw(seed, split)
             for name, leaf in zip(batch._fields, batch, strict=True):
+                if leaf is None:
+                    continue
                 value = np.asarray(leaf)
                 kind = value.dtype.newbyteorder("<")
                 found.update(f"{name} {kind.str} {value.shape} ".encode())
