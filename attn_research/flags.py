@@ -110,14 +110,20 @@ def given_run() -> tuple[Config, Population]:
     return config, given(Population)
 
 
-def _spell_task_options(argv: Sequence[str]) -> list[str]:
-    def rewrite(arg: str) -> str:
-        for dash in ("--", "-"):
-            if arg.startswith(f"{dash}task."):
-                return f"--task_option={arg[len(dash) + 5 :]}"
-        return arg
-
-    return [rewrite(arg) for arg in argv]
+def _spelled(argv: Sequence[str]) -> list[str]:
+    """The options of a task as one flag each, and a switch alone as true."""
+    spelled = []
+    for arg, following in zip(argv, [*argv[1:], ""], strict=True):
+        name = arg.lstrip("-")
+        if arg.startswith("-") and name.startswith("task."):
+            arg = f"--task_option={name[5:]}"
+        elif arg.startswith("--") and name in FLAGS:
+            parser = FLAGS[name].parser
+            switch = isinstance(parser, _Option) and parser.kind is bool
+            if switch and following.lower() not in ("true", "false"):
+                arg = f"{arg}=true"
+        spelled.append(arg)
+    return spelled
 
 
 def _show_help(doc: str) -> None:
@@ -154,7 +160,7 @@ def _parse(argv: Sequence[str], doc: str, takes: str, many: bool = False) -> lis
         sys.exit(DONE)
     try:
         expanded = FLAGS.read_flags_from_files(list(argv))
-        rest = FLAGS(_spell_task_options(expanded))
+        rest = FLAGS(_spelled(expanded))
     except flags.UnrecognizedFlagError as error:
         raise BadInput(
             f"Unknown flag --{error.flagname}{_nearest(error.flagname)}"

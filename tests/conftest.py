@@ -68,3 +68,16 @@ def pytest_runtest_teardown(item, nextitem):
     maps = pathlib.Path("/proc/self/maps")
     if maps.exists() and len(maps.read_bytes().splitlines()) > MAPS:
         jax.clear_caches()
+
+
+@pytest.fixture(scope="session")
+def data_sets(tmp_path_factory):
+    """A directory of made-up data sets, in which the tasks of one look for theirs."""
+    from attn_research.tasks.data.packed import VARIABLE
+    from tests.tasks import mocks
+
+    where = tmp_path_factory.mktemp("data_sets")
+    mocks.prepare(where)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv(VARIABLE, str(where))
+        yield where

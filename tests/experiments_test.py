@@ -9,6 +9,7 @@ from attn_research.launch import selection
 from attn_research.study import cells, findings, verdict
 from tests.command import ROOT
 
+pytestmark = pytest.mark.usefixtures("data_sets")
 FOLDER = ROOT / "experiments"
 NAMES = sorted(p.stem for p in FOLDER.glob("*.py") if not p.stem.startswith("_"))
 

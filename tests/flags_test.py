@@ -62,6 +62,13 @@ def test_a_flagfile_repeats_a_run_and_a_later_flag_changes_it(tmp_path):
     assert changed == replace(CHANGED, {"model.width": 48})
 
 
+def test_a_switch_alone_is_true():
+    assert parsed("--model.scan", "--model.width=8")[0].model.scan
+    assert parsed("--model.scan")[0].model.scan
+    assert not parsed("--model.scan", "false")[0].model.scan
+    assert not parsed("--model.scan=false", "--model.remat")[0].model.scan
+
+
 def test_options_of_the_task_are_flags_too():
     config, _ = parsed("--task=recall(pairs=2)", "--task.length=32", "-task.pairs=3")
     assert config.task == "recall(pairs=3,length=32)"

@@ -65,6 +65,22 @@ def at_best_rate(rows: Sequence[Row]) -> list[Row]:
     return min(groups.values(), key=rank) if groups else []
 
 
+def reached(rows: Sequence[Row], mixer: str | None = None) -> float:
+    """The mean test headline over seeds at the best rate of a mixer.
+
+    Without a name that of the mixer that is best in it; NaN where nothing was trained.
+    """
+    names = {row["mixer"] for row in rows} if mixer is None else {mixer}
+    values = []
+    for name in sorted(names):
+        best = trained(at_best_rate([row for row in rows if row["mixer"] == name]))
+        values.append(float(np.mean([headline(row) for row in best])) if best else None)
+    known = [value for value in values if value is not None]
+    if not known:
+        return math.nan
+    return max(known) if rows[0]["goal"] == "max" else min(known)
+
+
 def rate_curve(rows: Sequence[Row]) -> dict[float, Interval]:
     """Learning rate -> the test headline over seeds, at the best weight decay."""
     curve = {}

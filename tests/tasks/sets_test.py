@@ -15,6 +15,8 @@ from attn_research.tasks.contract import Draws
 from attn_research.tasks.data import packed
 from tests.tasks.mocks import COUNTS, SERIES
 
+pytestmark = pytest.mark.usefixtures("data_sets")
+
 
 def whole(spec, split):
     """The task, its columns of a split, and all of its examples in one batch."""

@@ -12,6 +12,7 @@ from attn_research import tasks
 from attn_research.options import BadInput
 from attn_research.tasks import SPLITS, TASKS, Batch
 
+pytestmark = pytest.mark.usefixtures("data_sets")
 SMALL = {
     "recall": "recall(length=32,pairs=4)",
     "mqar": "mqar(length=32,pairs=4,vocabulary=64)",
