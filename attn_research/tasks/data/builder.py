@@ -8,6 +8,7 @@ import contextlib
 import errno
 import io
 import os
+import re
 import shutil
 import tempfile
 from collections.abc import Iterable, Iterator, Mapping
@@ -75,10 +76,14 @@ def _disk(path: Path) -> Iterator[None]:
         with durable.writing(path):
             yield
     except RuntimeError as error:
-        full = os.strerror(errno.ENOSPC) in str(error)
-        code = errno.ENOSPC if full else errno.EIO
-        reason = os.strerror(code) if full else " ".join(str(error).split())[:200]
-        raise durable.DiskError(code, f"Could not write {path} ({reason})") from error
+        failed = re.search(r"\w+\(\) failed: ([^;]+)", str(error))
+        if failed is None:
+            raise
+        codes = {os.strerror(code): code for code in errno.errorcode}
+        code = codes.get(failed[1], errno.EIO)
+        raise durable.DiskError(
+            code, f"Could not write {path} ({failed[1]})"
+        ) from error
 
 
 def _builder(tfds: Any, data: DataSet, splits: Mapping[str, Iterable[Example]]) -> Any:
