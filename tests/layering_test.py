@@ -90,6 +90,8 @@ def test_imports_point_down(path):
             assert rest[0] in ALLOWED[here] | {here}, f"{path} imports {module}"
         if package in ONLY:
             assert here in ONLY[package], f"{path} imports {package}"
+        if package == "tensorflow_datasets":
+            assert path == PACKAGE / "tasks" / "data" / "builder.py"
         if here == "ops":
             assert package in {
                 "attn_research", "jax", "numpy", "math", "functools", "typing",
@@ -123,6 +125,7 @@ def test_the_package_imports_light():
 def test_training_needs_no_drawing_and_no_data_sets():
     code = (
         "import sys, attn_research.train, attn_research.modules, attn_research.tasks\n"
+        "import attn_research.tasks.data.packed, attn_research.tasks.data.prepare\n"
         "heavy = {'orbax', 'matplotlib', 'tensorflow_datasets', 'jinja2'}\n"
         "print(sorted(heavy & set(sys.modules)))"
     )

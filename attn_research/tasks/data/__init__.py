@@ -1,0 +1,1 @@
+"""Real data: a catalogue, its preparation, and packed arrays to load."""

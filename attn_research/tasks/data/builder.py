@@ -5,14 +5,19 @@ nor the network is needed. Nothing here looks a name up in the catalogue of TFDS
 """
 
 import contextlib
+import errno
 import io
+import os
+import re
 import shutil
 import tempfile
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
+from absl import logging
 
 from attn_research import durable
 from attn_research.options import BadInput
@@ -30,11 +35,11 @@ FORMAT = "array_record"
 
 
 class Archive(NamedTuple):
-    """A prepared data set: its features, and the examples of each split by place."""
+    """A prepared data set: its features, and the examples of each split in order."""
 
     version: str
     features: dict[str, Feature]
-    splits: dict[str, Sequence[Example]]
+    splits: dict[str, "Records"]
 
 
 def write(
@@ -50,6 +55,7 @@ def write(
     for left in [*home.glob("incomplete.*"), home / data.version]:  # of a killed writer
         shutil.rmtree(left, ignore_errors=True)
     with (
+        _disk(home),
         contextlib.redirect_stdout(io.StringIO()),
         tempfile.TemporaryDirectory() as nowhere,
     ):
@@ -59,8 +65,25 @@ def write(
             download_config=tfds.download.DownloadConfig(try_download_gcs=False),
             file_format=FORMAT,
         )
-    durable.fsync_tree(home / data.version)
+        durable.fsync_tree(home / data.version)
     return home / data.version
+
+
+@contextlib.contextmanager
+def _disk(path: Path) -> Iterator[None]:
+    """Turns what array_record says of a disk into a `DiskError` that names `path`."""
+    try:
+        with durable.writing(path):
+            yield
+    except RuntimeError as error:
+        failed = re.search(r"\w+\(\) failed: ([^;]+)", str(error))
+        if failed is None:
+            raise
+        codes = {os.strerror(code): code for code in errno.errorcode}
+        code = codes.get(failed[1], errno.EIO)
+        raise durable.DiskError(
+            code, f"Could not write {path} ({failed[1]})"
+        ) from error
 
 
 def _builder(tfds: Any, data: DataSet, splits: Mapping[str, Iterable[Example]]) -> Any:
@@ -100,12 +123,11 @@ def _tfds_feature(tfds: Any, feature: Feature) -> Any:
         return kinds.Sequence(kinds.Text(), doc=feature.about)
     if feature.kind == "label":
         return kinds.ClassLabel(names=feature.names, doc=feature.about)
-    # As bytes: lists of numbers are ten times larger and slower.
-    encoding = kinds.Encoding.BYTES if feature.shape else kinds.Encoding.NONE
+    # As bytes: lists of numbers are ten times larger and slower, and lose float64.
     return kinds.Tensor(
         shape=feature.shape,
         dtype=np.dtype(feature.dtype),
-        encoding=encoding,
+        encoding=kinds.Encoding.BYTES,
         doc=feature.about,
     )
 
@@ -136,45 +158,52 @@ def read(prepared: Path) -> Archive:
     """A data set that TFDS has prepared; raises `BadInput` where it cannot be read."""
     tfds = _tfds()
     try:
-        built = tfds.builder_from_directory(prepared)
+        with contextlib.redirect_stdout(io.StringIO()):
+            built = tfds.builder_from_directory(prepared)
         written = built.info.file_format.value
         if written != FORMAT:
             raise BadInput(
-                f"{prepared} is written as {written}; prepare it again with "
+                f"it is written as {written}; prepare it again with "
                 f"download_and_prepare(file_format={FORMAT!r})"
             )
         features = dict(_described(tfds, built.info.features, ""))
         sources = {
-            name: _Flat(built.as_data_source(name)) for name in built.info.splits
+            name: Records(prepared, built.as_data_source(name))
+            for name in built.info.splits
         }
-    except BadInput:
-        raise
+    except BadInput as error:
+        raise BadInput(f"{prepared} cannot be packed: {error}") from None
     except ImportError as error:
         raise BadInput(
             f"{prepared} has features that TFDS reads only with {error.name}; audio, "
             "video and lazily decoded features are not packed without it"
         ) from None
     except Exception as error:  # many kinds, by what is damaged
-        reason = " ".join(str(error).split()) or type(error).__name__
-        raise BadInput(f"{prepared} cannot be read ({reason[:200]})") from None
+        raise _unreadable(prepared, error) from None
     return Archive(str(built.info.version), features, sources)
 
 
-class _Flat(Sequence):
+def _unreadable(prepared: Path, error: Exception) -> BadInput:
+    reason = " ".join(str(error).split()) or type(error).__name__
+    return BadInput(f"{prepared} cannot be read ({reason[:200]}); prepare it again")
+
+
+class Records:
     """Examples of TFDS without nesting: `answers/text` becomes `answers.text`."""
 
-    def __init__(self, source: Sequence[Any]):
-        self.source = source
+    def __init__(self, prepared: Path, source: Any):
+        self.prepared, self.source = prepared, source
 
     def __len__(self) -> int:
         return len(self.source)
 
-    def __getitem__(self, place: Any) -> Example:
-        return dict(_leaves(self.source[place], ""))
-
     def __iter__(self) -> Iterator[Example]:
-        # The sources of TFDS tell their end by another error than IndexError.
-        return (self[place] for place in range(len(self)))
+        for place in range(len(self.source)):
+            try:
+                example = self.source[place]
+            except Exception as error:  # RuntimeError where a file is damaged, others
+                raise _unreadable(self.prepared, error) from None
+            yield dict(_leaves(example, ""))
 
 
 def _leaves(example: Any, prefix: str) -> Iterator[tuple[str, Any]]:
@@ -195,9 +224,14 @@ def _described(tfds: Any, feature: Any, name: str) -> Iterator[tuple[str, Featur
     about = str(feature.doc.desc or "")
     if isinstance(feature, kinds.Sequence):
         for key, inner in _described(tfds, feature.feature, name):
-            yield key, _several(inner, name)
+            yield key, _several(inner, about or inner.about, name)
     elif isinstance(feature, kinds.ClassLabel):
         yield name, label(feature.names if feature.num_classes else (), about)
+    elif isinstance(feature, kinds.Image) and not find_spec("PIL"):
+        raise BadInput(
+            f"the feature {name} holds images, which pillow reads; install the extra: "
+            "pip install .[media]"
+        )
     elif isinstance(feature, kinds.Tensor | kinds.Image):
         shape, dtype = tuple(feature.shape), np.dtype(feature.np_dtype)
         if dtype.kind in "OSU" and shape in ((), (None,)):
@@ -205,20 +239,18 @@ def _described(tfds: Any, feature: Any, name: str) -> Iterator[tuple[str, Featur
         elif dtype.kind not in "OSU" and None not in shape[1:]:
             yield name, array(dtype.name, shape, about)
         else:
-            raise BadInput(f"the feature {name} of shape {shape} cannot be packed")
+            raise BadInput(f"the feature {name} has the shape {shape}")
     else:
-        raise BadInput(
-            f"the feature {name} is a {type(feature).__name__}, which cannot be packed"
-        )
+        raise BadInput(f"the feature {name} is a {type(feature).__name__}")
 
 
-def _several(inner: Feature, name: str) -> Feature:
+def _several(inner: Feature, about: str, name: str) -> Feature:
     """A feature that holds any number of `inner`."""
     if inner.kind == "text":
-        return texts(inner.about)
+        return texts(about)
     if inner.varies:
-        raise BadInput(f"the feature {name} is a list of lists, which cannot be packed")
-    return array(inner.dtype, (None, *inner.shape), inner.about)
+        raise BadInput(f"the feature {name} is a list of lists")
+    return array(inner.dtype, (None, *inner.shape), about)
 
 
 def _tfds() -> Any:
@@ -233,4 +265,5 @@ def _tfds() -> Any:
             "and copy the folder packed"
         ) from None
     tfds.disable_progress_bar()
+    logging.set_verbosity(logging.ERROR)  # it would recommend OpenCV
     return tfds

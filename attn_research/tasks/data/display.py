@@ -34,6 +34,7 @@ class Bar:
                 progress.MofNCompleteColumn(),
                 progress.TimeRemainingColumn(),
                 console=console.Console(file=self._out),
+                transient=True,
             )
             self._bar.start()
         return self

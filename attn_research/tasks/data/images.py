@@ -44,7 +44,7 @@ def _mnist(raw: Path) -> Iterator[tuple[Split, Example]]:
 
 
 def _omniglot(raw: Path) -> Iterator[tuple[Split, Example]]:
-    firsts = dict(zip(ALPHABETS, np.cumsum((0, *COUNTS[:-1])).tolist(), strict=True))
+    firsts = np.cumsum((0, *COUNTS)).tolist()
     with zipped(raw, "images_background_small1.zip") as archive:
         for name in sorted(archive.namelist()):
             path = PurePosixPath(name)
@@ -53,13 +53,14 @@ def _omniglot(raw: Path) -> Iterator[tuple[Split, Example]]:
             _, alphabet, character, drawn = path.with_suffix("").parts
             drawer = int(drawn.partition("_")[2])
             split = SPLITS[(drawer > DRAWERS - 4) + (drawer > DRAWERS - 2)]
+            place = ALPHABETS.index(alphabet)
             number = int(character.removeprefix("character"))
             yield (
                 split,
                 {
                     "image": _strokes(archive.read(name)),
-                    "character": firsts[alphabet] + number - 1,
-                    "alphabet": ALPHABETS.index(alphabet),
+                    "character": firsts[place] + number - 1,
+                    "alphabet": place,
                     "drawer": drawer,
                 },
             )

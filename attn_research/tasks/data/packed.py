@@ -19,7 +19,7 @@ from typing import Any
 import numpy as np
 
 from attn_research.durable import Damaged, check_name, read_json
-from attn_research.options import BadInput, nearest, unknown
+from attn_research.options import BadInput, nearest
 from attn_research.tasks.data.catalogue import DATA_SETS
 from attn_research.tasks.data.schema import Feature
 
@@ -160,8 +160,12 @@ def _found(name: str, where: Path) -> Path:
     directory = location(name, where)
     if directory is not None:
         return directory
-    if name not in DATA_SETS and nearest(name, DATA_SETS):
-        raise unknown("data set", name, DATA_SETS)
+    if name not in DATA_SETS:
+        raise BadInput(
+            f"{name} is no data set of the catalogue, and none of that name is packed "
+            f"in {where} (one that TFDS has prepared there is packed with: "
+            f"{command(name, where)}){nearest(name, DATA_SETS)}"
+        )
     raise BadInput(
         f"The data set {name} is not prepared in {where}; prepare it with: "
         f"{command(name, where)}"

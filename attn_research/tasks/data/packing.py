@@ -37,29 +37,36 @@ def write(
     with durable.writing(home):
         for left in home.parent.glob(".*.tmp"):  # of a writer that was killed
             shutil.rmtree(left)
-        written = {
-            split: _split(temporary / split, features, examples)
-            for split, examples in splits.items()
-        }
-        content = {
-            "layout": LAYOUT,
-            "name": name,
-            "version": version,
-            "features": {key: vars(feature) for key, feature in features.items()},
-            "splits": written,
-            **facts,
-        }
-        durable.write_json(temporary / MANIFEST, sealed(content))
-        durable.fsync_tree(temporary)
-        if home.exists():
-            old = home.with_name(f".{version}.old.tmp")
-            home.rename(old)
-            temporary.rename(home)
-            shutil.rmtree(old)
-        else:
-            temporary.rename(home)
-        durable.fsync(home.parent)
+        try:
+            written = {
+                split: _split(temporary / split, features, examples)
+                for split, examples in splits.items()
+            }
+            content = {
+                "layout": LAYOUT,
+                "name": name,
+                "version": version,
+                "features": {key: vars(feature) for key, feature in features.items()},
+                "splits": written,
+                **facts,
+            }
+            durable.write_json(temporary / MANIFEST, sealed(content))
+            durable.fsync_tree(temporary)
+        except BaseException:
+            shutil.rmtree(temporary, ignore_errors=True)
+            raise
+        _replace(home, temporary)
     return home
+
+
+def _replace(home: Path, made: Path) -> None:
+    """Puts a directory where another one may be."""
+    old = made.with_name(f".{home.name}.old.tmp")
+    if home.exists():
+        home.rename(old)
+    made.rename(home)
+    durable.fsync(home.parent)
+    shutil.rmtree(old, ignore_errors=True)
 
 
 def _split(

@@ -1,5 +1,6 @@
 """Prepares a data set: raw files, verified -> TFDS archive -> packed arrays."""
 
+import shutil
 from collections.abc import Iterable, Mapping
 from importlib.metadata import version
 from pathlib import Path
@@ -9,7 +10,8 @@ import numpy as np
 
 from attn_research.durable import Damaged
 from attn_research.lock import Lock
-from attn_research.options import BadInput, nearest, unknown
+from attn_research.options import BadInput, nearest
+from attn_research.tasks.contract import Split
 from attn_research.tasks.data import builder, packed, packing, raw
 from attn_research.tasks.data.catalogue import DATA_SETS
 from attn_research.tasks.data.display import Bar
@@ -25,11 +27,9 @@ def names(given: Iterable[str], where: Path) -> list[str]:
     for name in listed:
         if name in DATA_SETS or name == "all" or _archived(name, where):
             continue
-        if nearest(name, DATA_SETS):
-            raise unknown("data set", name, DATA_SETS)
         raise BadInput(
             f"{name} is no data set of --list, and TFDS has prepared none of that name "
-            f"in {where}"
+            f"in {where}{nearest(name, DATA_SETS)}"
         )
     return list(DATA_SETS) if "all" in listed else listed
 
@@ -46,8 +46,10 @@ def prepare(name: str, raw_dir: Path | None, where: Path, bar: Bar) -> bool:
     the files that the catalogue names; otherwise it is made anew. Raises `BadInput` for
     raw files that are missing or are others than expected.
     """
+    if verified(name, where):
+        return False
     with Lock(where / packed.FOLDER / name):
-        if verified(name, where):
+        if verified(name, where):  # another process was quicker
             return False
         if name in DATA_SETS:
             _from_raw(DATA_SETS[name], raw_dir, where, bar)
@@ -92,17 +94,21 @@ def _from_raw(data: DataSet, raw_dir: Path | None, where: Path, bar: Bar) -> Non
         for split, examples in made.splits.items()
     }
     archived = builder.write(data, splits, where)
-    _pack(
+    done = _pack(
         data.name,
         builder.read(archived)._replace(features=dict(data.features)),
         where,
         {"source": _source(data), "replaced": made.replaced},
         bar,
     )
-    _compare(data.name, made.splits, where)
+    try:
+        _compare(data.name, made.splits, where)
+    except Damaged:
+        shutil.rmtree(done)  # its digests are right, its content is not
+        raise
 
 
-def _compare(name: str, splits: Mapping[str, list[Example]], where: Path) -> None:
+def _compare(name: str, splits: Mapping[Split, list[Example]], where: Path) -> None:
     """Raises `Damaged` where a packed example is not the one that was read."""
     loaded = packed.load(name, where)
     for split, examples in splits.items():
@@ -134,11 +140,11 @@ def _from_archive(name: str, where: Path, bar: Bar) -> None:
 
 def _pack(
     name: str, archive: builder.Archive, where: Path, facts: dict[str, Any], bar: Bar
-) -> None:
+) -> Path:
     splits = {
         split: bar.track(source, f"packed as {split}", len(source))
         for split, source in archive.splits.items()
     }
     made_with = {"numpy": version("numpy"), "tfds": version("tensorflow-datasets")}
     facts = {**facts, "made_with": made_with}
-    packing.write(name, archive.version, archive.features, splits, where, facts)
+    return packing.write(name, archive.version, archive.features, splits, where, facts)
