@@ -63,17 +63,23 @@ SLOW_BOTH = (
     "mlstm",
 )
 # Of these the quick tests of the ops compare the forms already.
-FORMS_OF_THE_OP = ("mamba", "mamba2", "mlstm", "delta", "bigbird")
-# The laws that a setting alone can break.
-OF_THE_SETTING = (
-    "shape",
-    "causality",
-    "padding",
-    "packing",
-    "step",
-    "reference",
-    "cost",
+FORMS_OF_THE_OP = (
+    "linear",
+    "mamba",
+    "mamba2",
+    "mlstm",
+    "delta",
+    "bigbird",
+    "topk",
+    "nystrom",
+    "lru",
+    "s4d",
+    "diagonal",
+    "baseconv",
+    "hyena",
 )
+# The laws that a setting alone can break.
+OF_THE_SETTING = ("shape", "causality", "padding", "packing", "step", "cost")
 # The laws that a direction alone can break.
 OF_THE_MIRROR = ("padding", "packing", "reach", "reference")
 # Of one key the softmax is one, whatever the query.

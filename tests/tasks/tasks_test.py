@@ -11,8 +11,11 @@ import pytest
 from attn_research import tasks
 from attn_research.options import BadInput
 from attn_research.tasks import SPLITS, TASKS, Batch
+from tests.command import ROOT
 
 pytestmark = pytest.mark.usefixtures("data_sets")
+# Little text: the standard library takes seconds to read.
+SOURCE = ROOT / "attn_research"
 SMALL = {
     "recall": "recall(length=32,pairs=4)",
     "mqar": "mqar(length=32,pairs=4,vocabulary=64)",
@@ -32,8 +35,8 @@ SMALL = {
     "induction": "induction(length=24,triggers=3)",
     "ngram": "ngram(length=16)",
     "in_context_ngram": "in_context_ngram(length=16)",
-    "text": "text(length=32)",
-    "masked_text": "masked_text(length=32)",
+    "text": f"text(length=32,path={SOURCE})",
+    "masked_text": f"masked_text(length=32,path={SOURCE})",
     "classification": "classification(length=40)",
     "question_answering": "question_answering(length=90,language=all)",
     "translation": "translation(source_length=40,length=30)",
