@@ -23,10 +23,10 @@ class Captioning:
 
     One image after another is drawn from those of the split and moves over an empty
     canvas at a constant speed: over half of the room that the canvas leaves it, from
-    wherever the path fits, so that no single frame tells the direction. The moves have
-    equal shares of the frames. A source position is a frame, its pixels scaled to
-    [0, 1]; the sentence is asked for byte by byte. Srivastava et al., 2015,
-    arXiv:1502.04681, move digits so; Mittal et al., 2016, arXiv:1611.10314, tell it.
+    wherever the path fits. The moves have equal shares of the frames. A source position
+    is a frame, its pixels scaled to [0, 1]; the sentence is asked for byte by byte.
+    Moving digits: Srivastava et al., 2015, arXiv:1502.04681; with sentences: Mittal et
+    al., 2016, arXiv:1611.10314.
     """
 
     data: str = option("mnist_t10k", "Data set with an image and a label.")
@@ -135,7 +135,7 @@ class Captioning:
         draws: Draws,
     ) -> jax.Array:
         """Frames as values_BTF; `draws` gives where each move begins."""
-        shape = image_NHWC.shape[1:]
+        shape = images.image_shape(self.data, self.data_dir)
         which_T = np.arange(self.frames) * self.moves // self.frames
         age_T = np.arange(self.frames) - np.searchsorted(which_T, which_T)
         speed = self._speed(shape)
