@@ -211,7 +211,7 @@ def test_without_the_libraries_it_is_said(monkeypatch):
 
 
 def strings(rows, length, seed):
-    """Random strings of up to `length` words, the first ones the shortest."""
+    """Random strings of up to `length` words, 0 after the last."""
     noise = np.random.default_rng(seed)
     found = noise.integers(1, 5, (rows, length))
     return np.where(
