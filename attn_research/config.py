@@ -125,6 +125,12 @@ class Train:
     eval_every: int = option(100, "Steps between evaluations.", low=1)
     eval_batches: int = option(4, "Batches in a validation evaluation.", low=1)
     test_batches: int = option(16, "Batches in the one final test.", low=1)
+    decode: int = option(
+        64,
+        "Test examples for which the best member writes its text, where a task asks "
+        "for one; 0: none.",
+        low=0,
+    )
     checkpoint_every: int = option(
         500, "Steps between checkpoints, at evaluations; the last is always kept.",
         low=1,

@@ -18,6 +18,7 @@ import jax
 import numpy as np
 
 from attn_research import (
+    decoding,
     environment,
     evaluate,
     flags,
@@ -177,6 +178,9 @@ def run(
         seconds = time.monotonic() - clock
         result = _result(directory, compiled, rows, seconds, inside, paces)
         result["notes"] = notes
+        if not outcome.all_diverged(rows):
+            params = jax.tree.map(lambda leaf: np.asarray(leaf)[best], members_P.params)
+            result |= decoding.told(compiled.program, params, arrays)
         write_json(directory / layout.RESULT, result)
         (directory / layout.ERROR).unlink(missing_ok=True)
         return flags.DIVERGED if outcome.all_diverged(rows) else 0

@@ -42,8 +42,26 @@ STUDY = planted.study(
 )
 
 
+LONG = "a word without any end " * 3 + "x" * 400
+WROTE = {
+    "examples": 64,
+    "metrics": {"exact_match": 0.25, "bleu": 12.345678, "rougeL": 0.5},
+    "samples": [
+        {"source": f"un {SCRIPT}", "reference": "one", "text": f"two {SCRIPT}"},
+        {"source": LONG, "reference": "three\nlines & more", "text": ""},
+    ],
+    "notes": ["There is no chrF."],
+}
+UNREAD = "3 of 9 texts are longer than 20 and cut there."
+
+
 def spoil(cell, result):
-    """One member of the window diverges; the last cell does not finish."""
+    """One member of the window diverges; the last cell does not finish.
+
+    The linear one has written; of its data not all was read.
+    """
+    if cell.config.model.pattern == "linear":
+        result |= {"decoded": WROTE, "notes": [UNREAD]}
     if cell.config.model.pattern == "conv,dense" and "64" in cell.config.task:
         return None
     if "window" in cell.config.model.pattern and "64" in cell.config.task:
@@ -220,6 +238,16 @@ def test_hostile_text_stays_text(written):
     assert "<planted & quiet>" in written.text
 
 
+def test_what_was_written_is_told_with_its_metrics(written):
+    shown = written.text
+    assert shown.count("exact match 0.25, BLEU 12.35, ROUGE-L 0.5 over 64") == 2
+    assert f"two {SCRIPT}" in shown and "three\nlines & more" in shown
+    assert "There is no chrF." in shown and "linear, length 32" in shown
+    assert shown.count(UNREAD) == 1 and "(linear, length 32; linear" in shown
+    links = written.values("href")
+    assert "#texts" in links and "#unread" in links
+
+
 def test_a_table_holds_no_formula(tmp_path):
     drawn = figures.Figure("f", "F", "c", None, [{"series": "=1+1", "x": -1.5}])
 
@@ -238,6 +266,7 @@ def test_a_study_that_has_not_begun(tmp_path):
     planted.written(tmp_path, STUDY, lambda cell, result: None)
     shown = Page(report.write(tmp_path, STUDY).path)
     assert "0 of 12 cells done" in shown.text and "undecided" in shown.text
+    assert not {"#texts", "#unread"} & set(shown.values("href"))
     assert not list(shown.folder.glob("*.svg"))
     assert shown.text.count("waiting") >= 12
 

@@ -88,9 +88,10 @@ class Cross(nnx.Module):
         """The cost of `length` tokens that read `context` tokens."""
         H, G, K = self.sizes
         project = self.width * K * (length * 2 * H + context * 2 * G)
-        state = jax.eval_shape(
-            lambda: self.start(jnp.float32, jnp.zeros((1, context, self.width)))
-        )
+        # By hand: a module that was built from shapes alone has nothing to multiply.
+        k_BSGK = jax.ShapeDtypeStruct((1, context, G, K), jnp.float32)
+        segments_BS = jax.ShapeDtypeStruct((1, context), jnp.int32)
+        state = Read(k_BSGK, k_BSGK, segments_BS)  # type: ignore[arg-type]
         return Cost(
             params=parameters(self),
             flops=2 * project + 4 * length * context * H * K,

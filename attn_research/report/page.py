@@ -9,7 +9,7 @@ import io
 import math
 import os
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -19,6 +19,7 @@ from attn_research.durable import atomic_write
 from attn_research.report import figures
 from attn_research.report.drawings import axes, drawings, prepared, summary
 from attn_research.report.figures import Figure
+from attn_research.report.texts import results, texts, unread
 from attn_research.report.words import between, number
 from attn_research.results import safe
 from attn_research.study import Finding, Study, findings, verdict
@@ -48,6 +49,7 @@ def write(directory: str | os.PathLike[str], study: Study | None = None) -> Writ
     for figure in drawn:
         _save(folder, figure)
     cells = _cells(rows)
+    finished = results(directory, states)
     page = _template().render(
         study=described,
         verdict=verdict(found),
@@ -59,7 +61,9 @@ def write(directory: str | os.PathLike[str], study: Study | None = None) -> Writ
         columns=list(cells[0]) if cells else ["cell", "state"],
         failures=[_failure(directory, s) for s in states if s.state != "done"],
         diverged=[row for row in rows if row["status"] == "diverged"],
-        environment=_environment(directory, states),
+        texts=texts(finished, rows),
+        unread=unread(finished, rows),
+        environment=_environment(finished),
     )
     atomic_write(folder / "index.html", page)
     return Written(folder / "index.html", found)
@@ -125,13 +129,9 @@ def _failure(directory: Path, row: store.Row) -> Row:
     return {"id": row.id, "state": row.state, "note": note}
 
 
-def _environment(directory: Path, states: Sequence[store.Row]) -> dict[str, Any]:
+def _environment(finished: Mapping[str, Row]) -> dict[str, Any]:
     """The environment of the first finished cell."""
-    for row in states:
-        if row.state == "done":
-            result = layout.read_result(store.place(directory, row.id))
-            return dict(result["environment"]) if result else {}
-    return {}
+    return next((dict(one["environment"]) for one in finished.values()), {})
 
 
 def _save(folder: Path, figure: Figure) -> None:

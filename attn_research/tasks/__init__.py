@@ -4,6 +4,7 @@ from attn_research.options import choose, spell
 from attn_research.tasks.adding import Adding
 from attn_research.tasks.arithmetic import ModularArithmetic
 from attn_research.tasks.audio import AudioClassification, SpokenStrings
+from attn_research.tasks.captioning import Captioning
 from attn_research.tasks.classification import Classification
 from attn_research.tasks.contract import SPLITS, Batch, Spec, Task, finite
 from attn_research.tasks.copying import Copying, SelectiveCopying
@@ -58,6 +59,7 @@ TASKS: dict[str, type] = {
     "question_answering": QuestionAnswering,
     "translation": Translation,
     "summarisation": Summarisation,
+    "captioning": Captioning,
     "image_classification": ImageClassification,
     "image_generation": ImageGeneration,
     "audio_classification": AudioClassification,

@@ -120,19 +120,20 @@ class SpokenStrings:
 
     @property
     def spec(self) -> Spec:
-        classes = len(sets.names(self.data, self.data_dir))
+        names = sets.names(self.data, self.data_dir)
         wave = self.form == "wave"
         length = self.samples if wave else self.samples // HOP
         return Spec(
             inputs="values",
             features=1 if wave else BANDS,
             target="string",
-            outputs=classes + 1,
+            outputs=len(names) + 1,
             length=length,
             causal=False,
             labels=length,
             metrics=("error_rate", "loss"),
             chance=1.0,
+            names=names,
         )
 
     def arrays(self) -> dict[str, Any]:

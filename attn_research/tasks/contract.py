@@ -45,7 +45,8 @@ class Spec:
     evaluated there only. The first of `metrics` is the headline; `chance` is what the
     trivial answer reaches in it. `source_features` above 0 asks for an encoder-decoder
     whose source has `source_length` positions. Where `finite`, the splits are sets
-    whose examples have numbers: the task is a `Finite` one.
+    whose examples have numbers: the task is a `Finite` one. `names` are those of the
+    symbols of a string, from 1 on.
     """
 
     inputs: Literal["tokens", "values"]
@@ -62,6 +63,7 @@ class Spec:
     source_features: int = 0
     source_length: int = 0
     finite: bool = False
+    names: tuple[str, ...] = ()
 
     @property
     def goal(self) -> Literal["max", "min"]:

@@ -50,7 +50,7 @@ class ImageClassification:
 
     def _form(self) -> tuple[int, int]:
         """Positions, and numbers in each."""
-        height, width, channels = _shape(self.data, self.data_dir)
+        height, width, channels = image_shape(self.data, self.data_dir)
         match self.form:
             case "pixels":
                 return height * width, channels
@@ -67,7 +67,7 @@ class ImageClassification:
     def arrays(self) -> dict[str, Any]:
         """The positions of every image, as bytes."""
         columns = sets.loaded(self.data, self.data_dir, "image", self.label)
-        images, edges = _images(columns)
+        images, edges = every_image(columns)
         length, features = self._form()
         if self.form == "patches":
             side, (count, height, width, _) = self.patch, images.shape
@@ -121,7 +121,7 @@ class ImageGeneration:
 
     @property
     def spec(self) -> Spec:
-        length = int(np.prod(_shape(self.data, self.data_dir)))
+        length = int(np.prod(image_shape(self.data, self.data_dir)))
         return Spec(
             inputs="tokens",
             features=257,
@@ -136,7 +136,7 @@ class ImageGeneration:
         )
 
     def arrays(self) -> dict[str, Any]:
-        images, edges = _images(sets.loaded(self.data, self.data_dir, "image"))
+        images, edges = every_image(sets.loaded(self.data, self.data_dir, "image"))
         return {"image": images.reshape(len(images), -1), "edges": edges}
 
     def notes(self, arrays: Any) -> list[str]:
@@ -157,7 +157,7 @@ class ImageGeneration:
         row_B = sets.rows(arrays["edges"], split, index_B)
         byte_BT = arrays["image"][row_B].astype(jnp.int32)
         shape = byte_BT.shape
-        _, width, channels = _shape(self.data, self.data_dir)
+        _, width, channels = image_shape(self.data, self.data_dir)
         above = width * channels
         place_1T = jnp.arange(shape[1])[None]
         gap_1T = jnp.where(place_1T >= above, above - 1, -1)
@@ -170,7 +170,7 @@ class ImageGeneration:
         )
 
 
-def _shape(data: str, data_dir: str) -> tuple[int, int, int]:
+def image_shape(data: str, data_dir: str) -> tuple[int, int, int]:
     """Height, width and channels; raises `BadInput` where there are no images."""
     feature = packed.manifest(data, data_dir or None)["features"].get("image", {})
     shape = feature.get("shape", [])
@@ -180,7 +180,7 @@ def _shape(data: str, data_dir: str) -> tuple[int, int, int]:
     return height, width, channels[0] if channels else 1
 
 
-def _images(columns: packed.Columns) -> tuple[np.ndarray, np.ndarray]:
+def every_image(columns: packed.Columns) -> tuple[np.ndarray, np.ndarray]:
     """The images of all splits with an axis for channels, and the edges."""
     images = {split: np.asarray(columns[split]["image"].values) for split in SPLITS}
     stacked = sets.stacked(images)

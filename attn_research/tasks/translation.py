@@ -29,15 +29,14 @@ def _spec(source_length: int, length: int) -> Spec:
     )
 
 
-def _written(
-    target: sets.Stretches, row_B: jax.Array, length: int
+def written(
+    byte_BT: jax.Array, real_BT: jax.Array
 ) -> tuple[jax.Array, jax.Array, jax.Array]:
     """Inputs, targets and weights: each byte is asked for by the one before it.
 
     The zero byte stands before the first and after the last; a text that is cut has
     none after it.
     """
-    byte_BT, real_BT = sets.window(target, row_B, length)
     byte_BT = byte_BT.astype(jnp.int32)
     before_BT = jnp.pad(byte_BT, ((0, 0), (1, 0)), constant_values=sets.END)[:, :-1]
     counted_BT = jnp.pad(real_BT, ((0, 0), (1, 0)), constant_values=1)[:, :-1]
@@ -189,7 +188,7 @@ class Summarisation:
 
 
 def _batch(source_BS, told_BS, target, row_B, length) -> Batch:
-    inputs_BT, targets_BT, counted_BT = _written(target, row_B, length)
+    inputs_BT, targets_BT, counted_BT = written(*sets.window(target, row_B, length))
     return Batch(
         inputs=inputs_BT,
         targets=targets_BT,

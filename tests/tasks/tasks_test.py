@@ -41,6 +41,7 @@ SMALL = {
     "question_answering": "question_answering(length=90,language=all)",
     "translation": "translation(source_length=40,length=30)",
     "summarisation": "summarisation(source_length=200,length=50)",
+    "captioning": "captioning(frames=6,side=36)",
     "image_classification": "image_classification(form=patches)",
     "image_generation": "image_generation",
     "audio_classification": "audio_classification(samples=320)",
@@ -116,8 +117,12 @@ def test_a_batch_is_what_its_spec_says(spec):
         assert rest == ((2,) if want.target == "span" else ())
     if want.source_features:
         shape = rows, want.source_length
-        assert batch.source.shape == batch.source_segments.shape == shape
-        assert 0 <= batch.source.min() <= batch.source.max() < want.source_features
+        assert batch.source_segments.shape == shape
+        if want.source_inputs == "values":
+            assert batch.source.shape == (*shape, want.source_features)
+        else:
+            assert batch.source.shape == shape
+            assert 0 <= batch.source.min() <= batch.source.max() < want.source_features
     if want.inputs == "tokens":
         assert batch.inputs.shape == (rows, want.length)
         assert batch.inputs.dtype == np.int32
@@ -196,6 +201,8 @@ def test_an_unknown_split_is_refused():
         ("group_word(group=S7)", "up to 720 elements are allowed"),
         ("group_word(group=A5xZ13)", "up to 720 elements are allowed"),
         ("flip_flop(ignore=1.5)", "must be at most 1"),
+        ("captioning(moves=4)", "must be at most 3"),
+        ("captioning(moves=3,frames=5)", "3 moves need 6 frames"),
     ],
 )
 def test_a_bad_spec_is_one_sentence(spec, sentence):

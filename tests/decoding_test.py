@@ -1,0 +1,320 @@
+"""What trained models write: decoded as they were taught, judged as libraries judge."""
+
+import dataclasses
+import sys
+from functools import partial
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+import pytest
+
+from attn_research import (
+    decoding,
+    layout,
+    losses,
+    population,
+    program,
+    text_metrics,
+    train,
+)
+from attn_research.config import Model, Population, replace
+from attn_research.modules.models import Sizes, build
+from attn_research.tasks import Batch, Spec
+from attn_research.tasks.data import packed
+from attn_research.tasks.data.packed import VARIABLE
+from tests.tasks import mocks
+from tests.train_test import SMALL, result
+
+TEXTS = ["one cat", "two dogs ran", "", "drei Bäume"]
+ORIGINALS = ["ein", "zwei", "null", "three"]
+S, T = 8, 13
+SPEC = Spec(
+    inputs="tokens", features=256, target="token", outputs=256, length=T, causal=True,
+    labels=T, metrics=("bits_per_byte",), source_features=256, source_length=S,
+)  # fmt: skip
+
+
+def tokens(texts, length):
+    rows = [text.encode()[:length].ljust(length, b"\0") for text in texts]
+    return jnp.asarray([list(row) for row in rows], jnp.int32)
+
+
+def batch_of(originals, texts):
+    read_BS, asked_BT = tokens(originals, S), tokens(texts, T)
+    real_BT = jnp.pad(asked_BT > 0, ((0, 0), (1, 0)), constant_values=True)[:, :-1]
+    return Batch(
+        inputs=jnp.pad(asked_BT, ((0, 0), (1, 0)))[:, :-1],
+        targets=asked_BT,
+        weights=real_BT.astype(jnp.float32),
+        segments=real_BT.astype(jnp.int32),
+        gap=jnp.full(asked_BT.shape, -1),
+        source=read_BS,
+        source_segments=(read_BS > 0).astype(jnp.int32),
+    )
+
+
+@pytest.fixture(scope="module")
+def taught():
+    """A model, and parameters that know four pairs of texts by heart."""
+    sizes = Sizes(*(getattr(SPEC, name) for name in Sizes._fields))
+    small = Model(pattern="conv", layers=1, width=32)
+    model = build(small, sizes)
+    batch = batch_of(ORIGINALS, TEXTS)
+
+    def loss(params):
+        logits = model.apply(
+            params, batch.source, batch.inputs, batch.source_segments, batch.segments
+        )
+        loss, _ = losses.losses(logits, batch.targets, "token")
+        return jnp.sum(loss * batch.weights) / jnp.sum(batch.weights)
+
+    @jax.jit
+    def learned(params):
+        rule = optax.adam(0.02)
+
+        def step(state, _):
+            params, moments = state
+            with jax.numpy_dtype_promotion("standard"):
+                updates, moments = rule.update(jax.grad(loss)(params), moments)
+            return (optax.apply_updates(params, updates), moments), None
+
+        start = params, rule.init(params)
+        return jax.lax.scan(step, start, None, length=150)[0][0]
+
+    params = learned(jax.jit(model.init)(jax.random.key(0)))
+    assert loss(params) < 0.05
+    return model, params
+
+
+@pytest.fixture(scope="module")
+def write(taught):
+    model, params = taught
+    key = jax.random.key(0)
+    return jax.jit(lambda batch: decoding.written(SPEC, model, params, batch, key))
+
+
+def test_what_was_learned_by_heart_is_written(write):
+    batch = batch_of(ORIGINALS, TEXTS)
+    batch = batch._replace(inputs=batch.inputs * 0, weights=batch.weights)
+    found = decoding.judged(SPEC, [jax.device_get(write(batch))], 64)
+    wanted = [
+        {"source": a, "reference": b, "text": b}
+        for a, b in zip(ORIGINALS, TEXTS, strict=True)
+    ]
+    assert found["samples"] == wanted
+    assert found["examples"] == 4 and found["metrics"]["exact_match"] == 1.0
+
+
+def test_a_row_is_written_as_if_alone(write):
+    originals = [*ORIGINALS, "unknown", "x"]
+    together = np.asarray(write(batch_of(originals, [""] * 6)).text_BT)
+    for row, original in enumerate(originals):
+        alone = write(batch_of([original] * 6, [""] * 6)).text_BT[0]
+        np.testing.assert_array_equal(alone, together[row])
+
+
+def test_a_row_that_fills_up_a_batch_is_left_out(write):
+    batch = batch_of(ORIGINALS, TEXTS)
+    batch = batch._replace(weights=batch.weights.at[1].set(0))
+    rows = jax.device_get(write(batch))
+    found = decoding.judged(SPEC, [rows, rows], 5)
+    assert found["examples"] == 5
+    order = [ORIGINALS[row] for row in (0, 2, 3, 0, 2)]
+    assert [one["source"] for one in found["samples"]] == order
+
+
+def test_bytes_that_are_no_text_and_long_texts_are_shown():
+    rows = decoding.Written(
+        np.array([[0xC3, 0x28, 0, 65]]),
+        np.array([[66, 67, 68, 69]]),
+        np.full((1, 3000), 97),
+        np.ones(1, bool),
+    )
+    (sample,) = decoding.judged(SPEC, [rows], 1)["samples"]
+    assert (
+        sample["text"] == "\N{REPLACEMENT CHARACTER}(" and sample["reference"] == "BCDE"
+    )
+    assert len(sample["source"]) == decoding.SHOWN + 1
+
+
+# --- continuations -------------------------------------------------------------------
+
+
+class Counter:
+    """A module that answers each byte with the next one."""
+
+    def start(self, batch, length):
+        return jnp.zeros(batch)
+
+    def step(self, token_B, carry):
+        return 1e6 * jax.nn.one_hot(token_B + 1, 256), carry
+
+
+def test_a_prompt_is_continued_from_where_its_file_begins():
+    inputs = tokens(["abcdefgh????????"], 16).at[0, 3].set(0)
+    two_BT = jnp.concatenate([inputs, tokens(["0123456789??????"], 16)])
+    text_BT, prompt_BS = jax.jit(partial(decoding.continuations, Counter()))(
+        two_BT, jax.random.key(0)
+    )
+    spec = dataclasses.replace(SPEC, source_features=0)
+    rows = decoding.Written(text_BT, None, prompt_BS, np.ones(2, bool))
+    found = decoding.judged(spec, [jax.device_get(rows)], 4)
+    assert found["metrics"] == {}
+    # The first file ends in the prompt: what follows is read from its zero byte on.
+    assert found["samples"] == [
+        {"prompt": "efgh", "text": "ijklmnopqrs"},
+        {"prompt": "01234567", "text": "89:;<=>?"},
+    ]
+
+
+# --- metrics -------------------------------------------------------------------------
+
+SAID = ["the cat sat on the mat", "there is a dog", "no", "a b c d e"]
+WANTED = ["the cat is on the mat", "there is a dog", "yes", "a c b d e f"]
+
+
+def test_bleu_and_chrf_are_those_of_sacrebleu():
+    sacrebleu = pytest.importorskip("sacrebleu", reason="the extra text is missing")
+    found, notes = text_metrics.metrics(SAID, WANTED)
+    assert found["bleu"] == sacrebleu.corpus_bleu(SAID, [WANTED]).score
+    assert found["chrf"] == sacrebleu.corpus_chrf(SAID, [WANTED]).score
+    assert 0 < found["bleu"] < 100 and found["exact_match"] == 0.25
+    assert [note.partition(":")[0] for note in notes[:2]] == ["bleu", "chrf"]
+    perfect, _ = text_metrics.metrics(WANTED, WANTED)
+    assert perfect["bleu"] == pytest.approx(100) and perfect["exact_match"] == 1
+
+
+def test_rouge_is_that_of_rouge_score():
+    rouge = pytest.importorskip("rouge_score", reason="the extra text is missing")
+    assert rouge
+    found, _ = text_metrics.metrics(SAID, WANTED)
+    # By hand: 5 of 6 words, 3 of 5 pairs; all; none; 5 of 5 and 6 words.
+    assert found["rouge1"] == pytest.approx((5 / 6 + 1 + 0 + 10 / 11) / 4)
+    assert found["rouge2"] == pytest.approx((3 / 5 + 1 + 0 + 2 / 9) / 4)
+    assert found["rougeL"] == pytest.approx((5 / 6 + 1 + 0 + 8 / 11) / 4)
+
+
+def test_without_the_libraries_it_is_said(monkeypatch):
+    for name in ("sacrebleu.metrics.bleu", "rouge_score.rouge_scorer"):
+        monkeypatch.setitem(sys.modules, name, None)
+    found, notes = text_metrics.metrics(SAID, WANTED)
+    assert found == {"exact_match": 0.25}
+    assert notes == [
+        "There is no BLEU or chrF: sacrebleu (extra text) is missing.",
+        "There is no ROUGE: rouge-score (extra text) is missing.",
+    ]
+
+
+# --- strings -------------------------------------------------------------------------
+
+
+def strings(rows, length, seed):
+    """Random strings of up to `length` words, 0 after the last."""
+    noise = np.random.default_rng(seed)
+    found = noise.integers(1, 5, (rows, length))
+    return np.where(
+        np.arange(length) < noise.integers(0, length + 1, (rows, 1)), found, 0
+    )
+
+
+def test_the_error_rate_is_that_of_jiwer():
+    jiwer = pytest.importorskip("jiwer", reason="the extra text is missing")
+    names = ("zero", "one", "two", "three")
+    said_BL, heard_BT = strings(400, 6, 0), strings(400, 9, 1)
+    said_BL[:, 0] = np.maximum(said_BL[:, 0], 1)  # jiwer refuses an empty reference
+    # As a classifier answers: a path of logits, with repeats and blanks between.
+    path_BT = np.stack([heard_BT, np.zeros_like(heard_BT)], 2).reshape(400, -1)
+    logits_BTV = jnp.asarray(np.eye(5, dtype=np.float32)[path_BT])
+    _, (rate_B,) = losses.losses(logits_BTV, jnp.asarray(said_BL), "string")
+    spec = dataclasses.replace(SPEC, target="string", names=names)
+    rows = decoding.Written(heard_BT, said_BL, None, np.ones(400, bool))
+    found = decoding.judged(spec, [rows], 400)
+    said, heard = (
+        [" ".join(names[s - 1] for s in row if s) for row in strings.tolist()]
+        for strings in (said_BL, heard_BT)
+    )
+    each = [jiwer.wer(a, b) for a, b in zip(said, heard, strict=True)]
+    np.testing.assert_allclose(rate_B, each, rtol=1e-6)
+    assert found["metrics"]["error_rate"] == pytest.approx(jiwer.wer(said, heard))
+    assert found["samples"][3] == {"reference": said[3], "text": heard[3]}
+    assert found["metrics"]["exact_match"] == sum(map(str.__eq__, said, heard)) / 400
+
+
+# --- whole runs ----------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def data_sets(tmp_path_factory):
+    where = tmp_path_factory.mktemp("data_sets")
+    mocks.prepare(where)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv(VARIABLE, str(where))
+        yield where
+
+
+def tiny(task, **more):
+    changes = {"task": task, "model.pattern": "conv", "model.layers": 1}
+    return replace(SMALL, {**changes, "train.steps": 6, **more})
+
+
+def test_a_run_that_was_killed_while_it_wrote_writes_the_same(data_sets, tmp_path):
+    config = tiny("translation(source_length=12,length=10)", **{"train.decode": 6})
+    assert train.run(config, Population(), tmp_path / "run") == 0
+    before = result(tmp_path / "run")
+    (tmp_path / "run" / layout.RESULT).unlink()
+    assert train.run(config, Population(), tmp_path / "run") == 0
+    found = result(tmp_path / "run")
+    assert found == before
+    originals = packed.load("tico19")["test"]["en"]
+    told = found["decoded"]
+    assert told["examples"] == 6 and len(told["samples"]) == 6
+    for sample, original in zip(told["samples"], originals, strict=False):
+        assert sample["source"] == original[:12].tobytes().decode(errors="replace")
+        assert sample.keys() == {"source", "reference", "text"}
+    assert "exact_match" in told["metrics"]
+    assert any("not read" in note for note in found["notes"])
+
+
+@pytest.mark.parametrize(
+    ("task", "metrics", "columns"),
+    [
+        ("text(path={0},length=12)", set(), {"prompt", "text"}),
+        ("captioning(frames=4,side=36)", {"exact_match"}, {"reference", "text"}),
+        (
+            "spoken_strings(samples=960,words=2)",
+            {"exact_match", "error_rate"},
+            {"reference", "text"},
+        ),
+        ("image_classification(form=rows)", None, None),
+    ],
+)
+def test_every_kind_of_text_is_told(task, metrics, columns, data_sets, tmp_path):
+    (tmp_path / "letters").write_bytes(b"abc def " * 200)
+    made, params, arrays = initial(tiny(task.format(tmp_path / "letters")))
+    found = decoding.told(made, params, arrays)
+    if metrics is None:
+        assert found == {}
+        return
+    assert found["decoded"]["metrics"].keys() >= metrics
+    assert found["decoded"]["samples"][0].keys() == columns
+    assert found == decoding.told(made, params, arrays)
+
+
+def initial(config):
+    """The program of a config, parameters that it starts from, and its data."""
+    made = program.make(program.resolve(config), population.mesh())
+    params = jax.jit(made.model.init)(jax.random.key(0))
+    return made, params, jax.tree.map(jnp.asarray, made.task.arrays())
+
+
+def test_what_does_not_fit_is_not_decoded(data_sets, monkeypatch):
+    made, params, arrays = initial(tiny("captioning(frames=4,side=36)"))
+    monkeypatch.setattr(decoding.memory, "available", lambda device: 10**6)
+    found = decoding.told(made, params, arrays)["decoded"]
+    assert found["examples"] == 0 and found["samples"] == []
+    assert "Decoding needs about" in found["notes"][0]
+    none = dataclasses.replace(made.config.train, decode=0)
+    config = dataclasses.replace(made.config, train=none)
+    assert decoding.told(made._replace(config=config), params, arrays) == {}
