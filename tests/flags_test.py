@@ -18,6 +18,9 @@ CHANGED = replace(
         "train.schedule": "wsd",
         "train.stop_at": 0.125,
         "train.warmup": 1e-7,
+        "init.path": "runs/a, b",
+        "init.step": 3,
+        "init.trunk": "frozen",
     },
 )
 MEMBERS = Population(seed=(3, 1), lr=(1e-5, 0.1, 3.0), weight_decay=(0.0,))
@@ -60,6 +63,12 @@ def test_a_flagfile_repeats_a_run_and_a_later_flag_changes_it(tmp_path):
     flags.FLAGS.unparse_flags()
     changed, _ = parsed(f"--flagfile={path}", "--model.width=48")
     assert changed == replace(CHANGED, {"model.width": 48})
+
+
+def test_the_run_to_start_from_has_a_flag_of_its_own():
+    config, _ = parsed("--init_from=runs/first", "--init.member=2")
+    assert (config.init.path, config.init.member) == ("runs/first", 2)
+    assert parsed("--init_from=none")[0].init.path is None
 
 
 def test_options_of_the_task_are_flags_too():
