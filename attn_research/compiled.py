@@ -16,14 +16,20 @@ from attn_research.config import Config
 from attn_research.population import FILLER, RUNNING
 from attn_research.program import Member
 
+PROGRESS = ("step", "status", "loss_sum")
+
 
 class Compiled(NamedTuple):
-    """The functions of a population, compiled for its size and its devices."""
+    """The functions of a population, compiled for its size and its devices.
+
+    `members` has the shapes of its state, idle copies included.
+    """
 
     program: program.Program
     init: Any
     advance: Any
     evaluate: Any
+    members: Member
     peak_bytes: int
     seconds: float
 
@@ -39,7 +45,7 @@ def prepare(config: Config, count: int, arrays: Any) -> Compiled:
         shape((total,), jnp.int32), *(shape((total,), jnp.float32),) * 2
     )
     data = jax.tree.map(lambda leaf: shape(leaf.shape, leaf.dtype), arrays)
-    members_P = jax.eval_shape(made.init, hypers_P, ())
+    members_P = jax.eval_shape(made.init, hypers_P, {})
     advance = jax.jit(made.advance, donate_argnums=0)
     advance = advance.lower(members_P, (data, shape((), jnp.int32))).compile()
     testing = shape((), jnp.bool_)
@@ -48,18 +54,22 @@ def prepare(config: Config, count: int, arrays: Any) -> Compiled:
     if jax.default_backend() == "cpu":  # the devices share one memory
         peak *= devices.size
     seconds = time.monotonic() - began
-    return Compiled(made, jax.jit(made.init), advance, measure, peak, seconds)
+    init = jax.jit(made.init)
+    return Compiled(made, init, advance, measure, members_P, peak, seconds)
 
 
-def start(compiled: Compiled, hypers_P: hypers.Hypers, devices: Any) -> Member:
-    """The population before its first step; the devices are filled with idle copies."""
-    count = len(hypers_P.seed)
-    total = population.padded(count, devices.size)
-    members_P = compiled.init(
-        population.place(population.fill(hypers_P, total), devices), ()
-    )
+def start(
+    compiled: Compiled, hypers_P: hypers.Hypers, devices: Any, trunk: Any = None
+) -> Member:
+    """The population before its first step; the devices are filled with idle copies.
+
+    Every member starts from `trunk` (of `source`), where there is one.
+    """
+    count, (total,) = len(hypers_P.seed), compiled.members.status.shape
+    filled = population.place(population.fill(hypers_P, total), devices)
+    trunk = population.place(trunk or {}, devices, shared=True)
     status_P = np.where(np.arange(total) < count, RUNNING, FILLER)
-    return marked(members_P, status_P, devices)
+    return marked(compiled.init(filled, trunk), status_P, devices)
 
 
 def marked(members_P: Member, status_P: np.ndarray, devices: Any) -> Member:
@@ -72,24 +82,39 @@ def marked(members_P: Member, status_P: np.ndarray, devices: Any) -> Member:
 
 def items(members_P: Member, count: int) -> dict[str, Any]:
     """What a checkpoint keeps, on the host, without the idle copies."""
-    kept = jax.tree.map(lambda leaf: np.asarray(leaf)[:count], members_P)
-    progress = {"step": kept.step, "status": kept.status, "loss_sum": kept.loss_sum}
-    return {"params": kept.params, "optimizer": kept.optimizer, "progress": progress}
+    return _items(jax.tree.map(lambda leaf: np.asarray(leaf)[:count], members_P))
 
 
-def shapes(tree: Any) -> Any:
-    return jax.tree.map(lambda leaf: jax.ShapeDtypeStruct(leaf.shape, leaf.dtype), tree)
+def targets(compiled: Compiled, count: int) -> dict[str, Any]:
+    """The shapes of what a checkpoint keeps."""
+
+    def kept(leaf: Any) -> jax.ShapeDtypeStruct:
+        return jax.ShapeDtypeStruct((count, *leaf.shape[1:]), leaf.dtype)
+
+    return _items(jax.tree.map(kept, compiled.members))
 
 
-def resumed(members_P: Member, kept_P: dict[str, Any], devices: Any) -> Member:
+def _items(members_P: Member) -> dict[str, Any]:
+    progress = {name: getattr(members_P, name) for name in PROGRESS}
+    return {
+        "params": members_P.params,
+        "optimizer": members_P.optimizer,
+        "progress": progress,
+    }
+
+
+def resumed(
+    compiled: Compiled, hypers_P: hypers.Hypers, kept_P: dict[str, Any], devices: Any
+) -> Member:
     """The population as a checkpoint has it, placed on the devices that there are."""
-    total = members_P.status.shape[0]
-    kept = members_P._replace(
-        params=kept_P["params"], optimizer=kept_P["optimizer"], **kept_P["progress"]
+    count, (total,) = len(hypers_P.seed), compiled.members.status.shape
+    kept = Member(
+        params=kept_P["params"],
+        optimizer=kept_P["optimizer"],
+        hypers=hypers_P,
+        **kept_P["progress"],
     )
-    count = kept.status.shape[0]
-    full = population.fill(kept._replace(hypers=()), total)
+    full = population.fill(kept, total)
     status_P = np.asarray(full.status).copy()
     status_P[count:] = FILLER
-    full = full._replace(status=status_P)
-    return population.place(full, devices)._replace(hypers=members_P.hypers)
+    return population.place(full._replace(status=status_P), devices)

@@ -148,12 +148,43 @@ class Train:
 
 
 @dataclass(frozen=True)
+class Start:
+    """Where a model starts from, and what of it learns; shapes the compiled program.
+
+    The checkpoint is named by its content: a config that was resolved holds the member,
+    the step and the digest of what was found in `path`.
+    """
+
+    path: str | None = option(
+        None,
+        "Directory of a run that this one starts from: all but the head is its best "
+        "member's; none: everything is drawn.",
+    )
+    member: int | None = option(
+        None, "Member of that run; none: the best in validation.", low=0
+    )
+    step: int | None = option(None, "Step of that run; none: the newest.", low=0)
+    digest: str = option("", "Names the parameters found there; written by the run.")
+    trunk: Literal["all", "frozen"] = option(
+        "all", "What of the model learns: all of it, or the head alone."
+    )
+    rate: float = option(
+        1.0,
+        "Learning rate of a layer over that of the layer above it; below the first "
+        "layer stands the embedding.",
+        above=0,
+        high=1,
+    )
+
+
+@dataclass(frozen=True)
 class Config:
-    """One compiled program: a task, a model, a way to train."""
+    """One compiled program: a task, a model, a way to train, a start."""
 
     task: str = option("recall", "Task, as name(option=value,...).")
     model: Model = Model()
     train: Train = Train()
+    init: Start = Start()
 
 
 @dataclass(frozen=True)

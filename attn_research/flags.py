@@ -94,6 +94,7 @@ def define_run() -> None:
     """Defines the flags of a `Config`, of a `Population`, and `--task.OPTION`."""
     define(Config)
     define(Population)
+    flags.DEFINE_alias("init_from", "init.path")
     flags.DEFINE_multi_string(
         "task_option", [], "Written --task.OPTION=VALUE: an option of the task."
     )

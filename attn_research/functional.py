@@ -10,9 +10,10 @@ position, and refuses a tree of another structure, shape or dtype.
 """
 
 from collections.abc import Callable, Mapping
-from typing import Any, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 import jax
+import numpy as np
 from flax import nnx
 
 Params = dict[str, Any]
@@ -22,11 +23,19 @@ class Trait(NamedTuple):
     """`rate`: the share of the learning rate of `nnx.Param(value, rate=0.1)`, or None.
 
     `matrix`: whether one layer's parameter has two axes or more; `stacked=1` tells of
-    a leading axis over layers.
+    a leading axis over layers. `rows`: what the rows of a table stand for, of
+    `nnx.Param(table_TD, rows="positions")`. `share`: what of its learning rate is left
+    to a layer in this run, an array over stacked layers; None is all, 0 is frozen.
     """
 
     rate: float | None
     matrix: bool
+    rows: Literal["positions", "tokens"] | None = None
+    share: Any = None
+
+    @property
+    def frozen(self) -> bool:
+        return self.share is not None and not np.any(self.share)
 
 
 class Functional(NamedTuple):
@@ -122,4 +131,4 @@ def functional(constructor: Callable[..., nnx.Module]) -> Functional:
 def _trait(variable: nnx.Variable) -> Trait:
     declared = variable.get_metadata()
     axes = variable.get_value().ndim - declared.get("stacked", 0)
-    return Trait(declared.get("rate"), axes >= 2)
+    return Trait(declared.get("rate"), axes >= 2, declared.get("rows"))

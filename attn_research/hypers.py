@@ -58,15 +58,33 @@ def schedule(step: jax.typing.ArrayLike, train: Train) -> jax.Array:
     return jnp.where(step < warm, rising, falling)
 
 
+def learning(params: Any, traits: Any) -> Any:
+    """The parameters, those that are frozen as constants of a gradient.
+
+    So nothing is computed for them, and clipping sees the others alone.
+    """
+    return jax.tree.map(
+        lambda leaf, trait: jax.lax.stop_gradient(leaf) if trait.frozen else leaf,
+        params,
+        traits,
+    )
+
+
+def _each(traits: Any) -> list[Trait]:
+    return jax.tree.leaves(traits, is_leaf=lambda node: isinstance(node, Trait))
+
+
 def optimizer(
     hypers: Hypers, train: Train, traits: Any = None
 ) -> optax.GradientTransformation:
     """AdamW with warm-up, schedule and clipping; weight decay on matrices only.
 
-    `traits` (of `functional`) gives some parameters a share of the learning rate; these
-    are not decayed either, as is the custom for the dynamics of state-space models (Gu
-    et al., 2021, arXiv:2111.00396). Built inside the step from traced `hypers`;
-    everything it holds is per member (Loshchilov & Hutter, 2017, arXiv:1711.05101).
+    `traits` (of `functional`) gives some parameters a rate of their own; these are not
+    decayed either, as is the custom for the dynamics of state-space models (Gu et al.,
+    2021, arXiv:2111.00396). A layer with a share of the learning rate has that share of
+    the decay; one that is frozen has neither, and no moments. Built inside the step
+    from traced `hypers`; everything it holds is per member (Loshchilov & Hutter, 2017,
+    arXiv:1711.05101).
     """
 
     def trait_of(params: Any) -> Any:
@@ -82,16 +100,23 @@ def optimizer(
         )
 
     def share(updates: Any, params: Any = None) -> Any:
-        return jax.tree.map(
-            lambda leaf, trait: leaf if trait.rate is None else leaf * trait.rate,
-            updates,
-            trait_of(params),
-        )
+        def scaled(leaf: Any, trait: Trait) -> Any:
+            for part in (trait.rate, trait.share):
+                leaf = leaf if part is None else leaf * part
+            return leaf
 
+        return jax.tree.map(scaled, updates, trait_of(params))
+
+    def learns(params: Any) -> Any:
+        return jax.tree.map(lambda _, trait: not trait.frozen, params, trait_of(params))
+
+    adam = optax.scale_by_adam()
+    if traits is not None and any(trait.frozen for trait in _each(traits)):
+        adam = optax.masked(adam, learns)
     clip = optax.clip_by_global_norm(train.clip) if train.clip else optax.identity()
     return optax.chain(
         clip,
-        optax.scale_by_adam(),
+        adam,
         optax.add_decayed_weights(hypers.weight_decay, mask=decayed),
         optax.stateless(share),
         optax.scale_by_schedule(lambda step: -hypers.lr * schedule(step, train)),

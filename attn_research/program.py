@@ -15,10 +15,10 @@ import jax.numpy as jnp
 import optax
 from jax.sharding import Mesh
 
-from attn_research import evaluate, tasks
-from attn_research.config import Config
+from attn_research import evaluate, source, tasks, transfer
+from attn_research.config import Config, Start
 from attn_research.functional import Functional, Params
-from attn_research.hypers import Hypers, optimizer
+from attn_research.hypers import Hypers, learning, optimizer
 from attn_research.losses import losses
 from attn_research.modules import models, pattern
 from attn_research.modules.contract import Cost
@@ -49,7 +49,8 @@ class Member(NamedTuple):
 class Program(NamedTuple):
     """Pure functions on a population P; see `make`.
 
-    init(hypers_P) -> members_P
+    init(hypers_P, trunk) -> members_P                  `trunk` of `source`, {} to draw
+                                                        everything
     advance(members_P, (arrays, count)) -> members_P    `count` more steps
     evaluate(members_P, (arrays, testing)) -> Sums_P    fixed batches of test, or
                                                         else of validation
@@ -59,7 +60,7 @@ class Program(NamedTuple):
     task: tasks.Task
     sizes: models.Sizes
     model: Functional
-    init: Callable[[Hypers], Member]
+    init: Callable[[Hypers, Any], Member]
     advance: Callable[[Member, Any], Member]
     evaluate: Callable[[Member, Any], evaluate.Sums]
 
@@ -73,7 +74,8 @@ def cost(config: Config) -> Cost:
 def resolve(config: Config) -> Config:
     """The config with every option of its task and mixers written out.
 
-    Raises `BadInput` where the model cannot be built or its parts do not fit.
+    So is the checkpoint that it starts from. Raises `BadInput` where the model cannot
+    be built or its parts do not fit.
     """
     model = config.model
     model = dataclasses.replace(
@@ -91,7 +93,10 @@ def resolve(config: Config) -> Config:
             "or is read by a decoder"
         )
     cost(resolved)  # builds the shapes
-    return resolved
+    if resolved.init == Start():
+        return resolved
+    network = models.build(model, sizes(tasks.make(resolved.task)))
+    return dataclasses.replace(resolved, init=source.resolve(resolved.init, network))
 
 
 def sizes(task: tasks.Task) -> models.Sizes:
@@ -166,15 +171,17 @@ def make(config: Config, onto: Mesh) -> Program:
     task = tasks.make(config.task)
     spec, train = task.spec, config.train
     model = models.build(config.model, sizes(task))
+    traits = transfer.shared(model, config.init)
     chosen = config.model
     drawing = any((chosen.dropout, chosen.embed_dropout, chosen.spread))
 
-    def init(hypers: Hypers) -> Member:
+    def init(hypers: Hypers, trunk: Params) -> Member:
         root = jax.random.key(hypers.seed)
-        params = model.init(jax.random.fold_in(root, INIT))
+        drawn = model.init(jax.random.fold_in(root, INIT))
+        params = transfer.started(drawn, trunk)
         return Member(
             params=params,
-            optimizer=optimizer(hypers, train, model.traits).init(params),
+            optimizer=optimizer(hypers, train, traits).init(params),
             step=jnp.zeros((), jnp.int32),
             status=jnp.full((), RUNNING, jnp.int32),
             loss_sum=jnp.zeros((), jnp.float32),
@@ -197,12 +204,13 @@ def make(config: Config, onto: Mesh) -> Program:
             key = jax.random.fold_in(jax.random.fold_in(root, DROPOUT), member.step)
 
         def loss_of(params: Params) -> jax.Array:
-            outputs, labelled, _ = predict(spec, model, params, batch, key)
+            held = learning(params, traits)
+            outputs, labelled, _ = predict(spec, model, held, batch, key)
             loss, _ = losses(outputs, labelled.targets, spec.target, batch.segments)
             return evaluate.mean(loss, labelled.weights)
 
         loss, grads = jax.value_and_grad(loss_of)(member.params)
-        transform = optimizer(member.hypers, train, model.traits)
+        transform = optimizer(member.hypers, train, traits)
         with jax.numpy_dtype_promotion("standard"):  # optax mixes counts and rates
             updates, state = transform.update(grads, member.optimizer, member.params)
             params = optax.apply_updates(member.params, updates)
@@ -256,7 +264,7 @@ def make(config: Config, onto: Mesh) -> Program:
         task=task,
         sizes=sizes(task),
         model=model,
-        init=over_members(lambda hypers, _: init(hypers), execution, onto),
+        init=over_members(init, execution, onto),
         advance=over_members(advance, execution, onto),
         evaluate=over_members(measure, execution, onto),
     )

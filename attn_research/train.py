@@ -9,6 +9,7 @@ measured once, at the end. A run that was killed or asked to stop resumes at its
 checkpoint and ends with the same bits as one that never stopped.
 """
 
+import dataclasses
 import os
 import time
 from pathlib import Path
@@ -28,6 +29,7 @@ from attn_research import (
     outcome,
     population,
     program,
+    source,
     tasks,
 )
 from attn_research.checkpoint import Writer
@@ -37,8 +39,8 @@ from attn_research.compiled import (
     marked,
     prepare,
     resumed,
-    shapes,
     start,
+    targets,
 )
 from attn_research.config import Config, Population
 from attn_research.durable import Journal, atomic_write, check_name, write_json
@@ -65,7 +67,8 @@ def run(
     `BadInput` before any work where the config does not fit the task, another run holds
     the directory, or the memory predicted is not there.
     """
-    config, directory = program.resolve(config), Path(directory)
+    directory = Path(directory)
+    config = program.resolve(_as_begun(directory, config))
     train, hypers_P = config.train, hypers.grid(members)
     count = len(hypers_P.seed)
     environment.code()  # as it is now: a later change of the source is another code
@@ -87,14 +90,16 @@ def run(
         )
         spec, devices = task.spec, population.mesh()
         arrays = population.place(arrays, devices, shared=True)
-        members_P = start(compiled, hypers_P, devices)
         step, spent, inside, best, latest_P = 0, 0.0, 0.0, 0, []
-        found = writer.restore(shapes(items(members_P, count)))
-        if found:
+        found = writer.restore(targets(compiled, count))
+        if found is None:
+            trunk = source.trunk(config.init, compiled.program.model)
+            members_P = start(compiled, hypers_P, devices, trunk)
+        else:
             step, kept, facts = found
             if not allow_inexact_resume:
                 environment.require_same(facts["environment"], environment.facts())
-            members_P = resumed(members_P, kept, devices)
+            members_P = resumed(compiled, hypers_P, kept, devices)
             spent, inside = facts["seconds"], facts["advance_seconds"]
             best, latest_P = facts["best"], facts["latest"]
         clock, saved, pace, paces = time.monotonic() - spent, step, 0.0, []
@@ -115,6 +120,8 @@ def run(
             Journal(directory / layout.METRICS, lambda r: r["step"] <= step) as journal,
             Progress(name, train.steps, step, spec.metrics[0], spec.goal) as progress,
         ):
+            if found is None and config.init.path:
+                save()  # a run that has begun asks nothing of its source
             status_P = np.asarray(members_P.status)
             while step < train.steps and RUNNING in status_P:
                 boundary = (step // train.eval_every + 1) * train.eval_every
@@ -186,15 +193,26 @@ def run(
         return flags.DIVERGED if outcome.all_diverged(rows) else 0
 
 
+def _as_begun(directory: Path, config: Config) -> Config:
+    """The config with the checkpoint that the run in a directory has started from."""
+    if not _begun(directory):
+        return config
+    there = layout.read_config(directory).config.init
+    return dataclasses.replace(config, init=source.as_before(config.init, there))
+
+
+def _begun(directory: Path) -> bool:
+    """Whether a run was there; what was refused before its first step is none."""
+    return all((directory / n).exists() for n in (layout.CONFIG, layout.METRICS))
+
+
 def _claim(directory: Path, config: Config, members: Population) -> None:
     """Refuses a directory that holds another run."""
     check_name(directory.name or "run", "The name of the run")
     if (directory / layout.CONFIG).exists():
         there = layout.read_config(directory)
-        # What was refused before its first step claims nothing.
-        begun = (directory / layout.METRICS).exists()
         same = (program.resolve(there.config), there.population) == (config, members)
-        if begun and not same:
+        if _begun(directory) and not same:
             raise BadInput(
                 f"{directory} holds another run; give an --out of its own, or the same "
                 f"flags (--flagfile={directory / FLAGFILE})"

@@ -18,6 +18,9 @@ CHANGED = replace(
         "train.schedule": "wsd",
         "train.stop_at": 0.125,
         "train.warmup": 1e-7,
+        "init.path": "runs/a, b",
+        "init.step": 3,
+        "init.trunk": "frozen",
     },
 )
 MEMBERS = Population(seed=(3, 1), lr=(1e-5, 0.1, 3.0), weight_decay=(0.0,))
@@ -67,6 +70,12 @@ def test_a_switch_alone_is_true():
     assert parsed("--model.scan")[0].model.scan
     assert not parsed("--model.scan", "false")[0].model.scan
     assert not parsed("--model.scan=false", "--model.remat")[0].model.scan
+
+
+def test_the_run_to_start_from_has_a_flag_of_its_own():
+    config, _ = parsed("--init_from=runs/first", "--init.member=2")
+    assert (config.init.path, config.init.member) == ("runs/first", 2)
+    assert parsed("--init_from=none")[0].init.path is None
 
 
 def test_options_of_the_task_are_flags_too():

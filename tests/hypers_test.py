@@ -36,6 +36,29 @@ def test_schedules_at_known_steps(kind, want):
         assert float(schedule(step, train)) == pytest.approx(share, abs=1e-6)
 
 
+def test_a_share_is_of_the_rate_and_of_the_decay_and_frozen_is_neither():
+    params = {name: jnp.ones((2, 2)) for name in ("whole", "half", "pole", "frozen")}
+    traits = {
+        "whole": Trait(None, matrix=True),
+        "half": Trait(None, matrix=True, share=0.5),
+        "pole": Trait(0.1, matrix=True, share=np.array([[0.5], [1.0]], np.float32)),
+        "frozen": Trait(None, matrix=True, share=0.0),
+    }
+    hypers = Hypers(seed=0, lr=0.01, weight_decay=0.5)
+    train = dataclasses.replace(TRAIN, schedule="constant", warmup=0.0)
+    transform = optimizer(hypers, train, traits)
+    state = transform.init(params)
+    assert len(jax.tree.leaves(state)) == 2 + 2 * 3, "counts, and moments of three"
+    grads = jax.tree.map(jnp.ones_like, params)
+    with jax.numpy_dtype_promotion("standard"):
+        moved = transform.update(grads, state, params)[0]
+    np.testing.assert_allclose(moved["whole"], -0.01 * 1.5, rtol=1e-5)
+    np.testing.assert_allclose(moved["half"], -0.01 * 1.5 / 2, rtol=1e-5)
+    for row, share in zip(moved["pole"], (0.5, 1.0), strict=True):
+        np.testing.assert_allclose(row, -0.01 * 0.1 * share, rtol=1e-5)
+    np.testing.assert_array_equal(moved["frozen"], 0)
+
+
 def test_decay_and_rates_reach_the_parameters_they_are_for():
     params = {"matrix": jnp.ones((2, 2)), "bias": jnp.ones(2), "pole": jnp.ones((2, 2))}
     traits = {

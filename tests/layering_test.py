@@ -16,6 +16,7 @@ GROUND = {"options", "config", "durable", "study"}
 MODEL = {*LEAVES, "evaluate", "ops", "modules"}
 RUN = {*MODEL, "hypers", "lock", "layout", "environment", "memory", "checkpoint"}
 TRAIN = {*RUN, "tasks", "population", "outcome", "program", "interrupt", "progress"}
+TRAIN |= {"transfer", "source"}
 LAUNCH = {*TRAIN, "compiled", "flags", "train", "results", "store", "launch"}
 ALLOWED = {
     "__init__": set(),
@@ -40,7 +41,9 @@ ALLOWED = {
     "progress": set(),
     "population": set(),
     "outcome": {"evaluate", "hypers", "population", "tasks"},
-    "program": {*MODEL, "hypers", "tasks", "population"},
+    "transfer": {"config", "functional", "checkpoint"},
+    "source": {"options", "config", "functional", "checkpoint", "transfer"},
+    "program": {*MODEL, "hypers", "tasks", "population", "transfer", "source"},
     "text_metrics": set(),
     "decoding": {*MODEL, "tasks", "memory", "program", "text_metrics"},
     "interop": {"options", "config", "functional", "modules"},

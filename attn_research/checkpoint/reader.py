@@ -74,16 +74,34 @@ def read(
             raise Damaged(f"{error}; {words}") from error
 
 
+def kinds(
+    directory: str | os.PathLike[str], item: str, step: int | None = None
+) -> tuple[int, dict[str, dict[str, Any]], dict[str, Any]]:
+    """(step, path -> dtype, shape and digest of each leaf, facts); reads no array.
+
+    Raises as `read` does, where what the step says of itself is damaged.
+    """
+    chosen, _, facts = read(directory, [], step=step)
+    found = folder(Path(directory), chosen)
+    said = one.read_facts(found)
+    _require(found, said, [item])
+    return chosen, said.items[item], facts
+
+
 def _read(
     directory: Path, items: Sequence[str], targets: Mapping[str, Any]
 ) -> tuple[dict[str, Any], dict[str, Any]]:
     facts = one.read_facts(directory)
-    for name in items:
-        if name not in facts.items:
-            known = ", ".join(facts.items)
-            raise BadInput(f"{directory} holds no item {name!r} (known: {known})")
+    _require(directory, facts, items)
     trees: dict[str, Any] = {}
     for name in items:
         leaves = one.read_item(directory, name, facts)
         trees[name] = fill(leaves, targets[name]) if name in targets else nest(leaves)
     return trees, facts.facts
+
+
+def _require(directory: Path, facts: one.Facts, items: Sequence[str]) -> None:
+    for name in items:
+        if name not in facts.items:
+            known = ", ".join(facts.items)
+            raise BadInput(f"{directory} holds no item {name!r} (known: {known})")

@@ -1,4 +1,4 @@
-"""A trained model out of the directory of its run."""
+"""A trained model out of the directory of its run, or what its checkpoint holds."""
 
 import os
 from pathlib import Path
@@ -6,10 +6,10 @@ from typing import Any, Literal, NamedTuple
 
 import jax
 
-from attn_research.checkpoint.reader import read
-from attn_research.config import Config
+from attn_research.checkpoint.reader import kinds, read
+from attn_research.config import Config, content_hash
 from attn_research.functional import Functional, mismatch
-from attn_research.layout import CHECKPOINTS, CONFIG, members, read_config
+from attn_research.layout import CHECKPOINTS, CONFIG, Run, members, read_config
 from attn_research.options import BadInput
 
 
@@ -21,6 +21,36 @@ class Restored(NamedTuple):
     model: Functional
     params: dict[str, Any]
     step: int
+
+
+class Described(NamedTuple):
+    """What a checkpoint says of the parameters of one member.
+
+    `digest` names the content of the parameters of all members; `shapes` has the shape
+    and dtype of each of this one's by its path.
+    """
+
+    member: int
+    step: int
+    digest: str
+    shapes: dict[str, jax.ShapeDtypeStruct]
+
+
+def describe(
+    path: str | os.PathLike[str],
+    member: Literal["best"] | int = "best",
+    step: int | None = None,
+) -> Described:
+    """What `load` would give, by what the checkpoint says of itself: reads no array."""
+    path = Path(path)
+    run = _run(path)
+    found, leaves, facts = kinds(path / CHECKPOINTS, "params", step)
+    shapes = {
+        name: jax.ShapeDtypeStruct(kind["shape"][1:], kind["dtype"])
+        for name, kind in leaves.items()
+    }
+    index = _index(path, member, facts, members(run.population))
+    return Described(index, found, content_hash(leaves), shapes)
 
 
 def load(
@@ -38,20 +68,13 @@ def load(
     from attn_research.modules.models import Sizes, build
 
     path = Path(path)
-    if not (path / CONFIG).exists():
-        raise BadInput(f"{path} is no directory of a run (it has no {CONFIG})")
-    config, population, sizes = read_config(path)
+    config, population, sizes = _run(path)
     try:
         model = build(config.model, Sizes(**sizes))
     except TypeError as error:
         raise BadInput(f"{path / CONFIG} lacks the sizes of the model") from error
     found, items, facts = read(path / CHECKPOINTS, ["params"], step=step)
-    count = members(population)
-    index = facts.get("best", 0) if member == "best" else member
-    if not isinstance(index, int) or not 0 <= index < count:
-        raise BadInput(
-            f"member is {index!r}; allowed are 'best' and 0 to {count - 1} for {path}"
-        )
+    index = _index(path, member, facts, members(population))
     params_P = items["params"]
     params = jax.tree.map(lambda leaf: leaf[index], params_P)
     different = mismatch(params, jax.eval_shape(model.init, jax.random.key(0)))
@@ -64,3 +87,18 @@ def load(
         for name, value in chosen.items()
     }
     return Restored(config, values, model, params, found)
+
+
+def _run(path: Path) -> Run:
+    if not (path / CONFIG).exists():
+        raise BadInput(f"{path} is no directory of a run (it has no {CONFIG})")
+    return read_config(path)
+
+
+def _index(path: Path, member: Any, facts: dict[str, Any], count: int) -> int:
+    index = facts.get("best", 0) if member == "best" else member
+    if not isinstance(index, int) or not 0 <= index < count:
+        raise BadInput(
+            f"member is {index!r}; allowed are 'best' and 0 to {count - 1} for {path}"
+        )
+    return index

@@ -49,7 +49,7 @@ class Frontend(nnx.Module):
         self.width, self.spread = width, spread
         if inputs == "tokens":
             table_VD = jax.random.normal(rngs.params(), (features, width))
-            self.table = nnx.Param(table_VD * width**-0.5)
+            self.table = nnx.Param(table_VD * width**-0.5, rows="tokens")
             features = width
         elif not strides:
             self.project = Projection(features, width, rngs=rngs, bias=True)
@@ -58,7 +58,7 @@ class Frontend(nnx.Module):
         )
         if positions == "learned":
             table_TD = jax.random.normal(rngs.params(), (length, width))
-            self.place = nnx.Param(table_TD * width**-0.5)
+            self.place = nnx.Param(table_TD * width**-0.5, rows="positions")
 
     def __call__(
         self,

@@ -111,7 +111,11 @@ class Heads(nnx.Module):
         normal = jax.random.normal
         learned, t5 = o.positions == "learned", o.positions == "t5"
         table_ND = normal(rngs.params(), (length, width)) if learned else None
-        self.table_ND = None if table_ND is None else nnx.Param(0.02 * table_ND)
+        self.table_ND = (
+            nnx.Param(0.02 * table_ND, rows="positions")
+            if table_ND is not None
+            else None
+        )
         table_NH = normal(rngs.params(), (o.buckets, H)) if t5 else None
         self.bias_NH = None if table_NH is None else nnx.Param(0.02 * table_NH)
         ones_K = jnp.ones(K, jnp.float32)

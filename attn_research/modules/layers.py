@@ -157,5 +157,6 @@ def _cross(model: Model, sizes: Sizes, rngs: nnx.Rngs) -> Cross:
 
 def _declared(variable: Any) -> dict[str, Any]:
     """What a parameter was declared with beside its value."""
-    rate = variable.get_metadata().get("rate")
-    return {} if rate is None else {"rate": rate}
+    declared = variable.get_metadata()
+    names = ("rate", "rows")
+    return {name: declared[name] for name in names if declared.get(name) is not None}

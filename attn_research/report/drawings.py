@@ -27,10 +27,23 @@ def prepared(rows: Sequence[Row]) -> list[Line]:
 
 
 def axes(rows: Sequence[Row]) -> list[str]:
-    """The config fields that vary between cells, the pattern left out."""
-    names = [n for n in rows[0] if n.startswith(("task", "model.", "train."))]
-    names = [n for n in names if n != "model.pattern"]
-    return [n for n in names if len({str(row.get(n)) for row in rows}) > 1]
+    """The config fields that vary between cells, the pattern left out.
+
+    Which checkpoint of a run was taken is asked only of those that start from one.
+    """
+    groups = ("task", "model.", "train.", "init.")
+    names = [n for n in rows[0] if n.startswith(groups)]
+    names = [n for n in names if n not in ("model.pattern", "init.digest")]
+
+    def told(name: str) -> set[str]:
+        of_source = name in ("init.member", "init.step")
+        return {
+            str(row.get(name))
+            for row in rows
+            if not of_source or row.get("init.path") is not None
+        }
+
+    return [name for name in names if len(told(name)) > 1]
 
 
 def drawings(rows: Sequence[Row]) -> list[Figure]:
