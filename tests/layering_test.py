@@ -42,7 +42,7 @@ ALLOWED = {
     "population": set(),
     "outcome": {"evaluate", "hypers", "population", "tasks"},
     "transfer": {"config", "functional", "checkpoint"},
-    "source": {"options", "config", "functional", "checkpoint", "transfer"},
+    "source": {*GROUND, "functional", "layout", "checkpoint", "transfer"},
     "program": {*MODEL, "hypers", "tasks", "population", "transfer", "source"},
     "interop": {"options", "config", "functional", "modules"},
     "match": {"options", "config", "modules", "program"},
