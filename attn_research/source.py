@@ -6,12 +6,17 @@ and never again: it resumes from checkpoints of its own.
 
 import dataclasses
 
-from attn_research import transfer
+from attn_research import layout, transfer
 from attn_research.checkpoint import Described, describe, load
 from attn_research.checkpoint.tree import paths
-from attn_research.config import Start
+from attn_research.config import Model, Start, flatten
 from attn_research.functional import Functional, Params
-from attn_research.options import BadInput
+from attn_research.options import BadInput, word
+
+# What may be another way without what the trunk computes of a sequence being another.
+FREE = {
+    "scan", "pool", "rescale", "tied", "embed_dropout", "dropout", "dtype", "remat"
+}  # fmt: skip
 
 
 def resolve(start: Start, model: Functional) -> Start:
@@ -70,6 +75,26 @@ def trunk(start: Start, model: Functional) -> Params:
         )
     arrays = load(start.path, found.member, found.step).params
     return transfer.fitted(paths(arrays), model)
+
+
+def note(start: Start, model: Model, causal: bool) -> str | None:
+    """What the trunk is not used as it was trained, in a sentence; None where it is.
+
+    Parameters of one shape may mean another thing: with another number of heads, say.
+    """
+    if start.path is None:
+        return None
+    run = layout.read_config(start.path)
+    was = {**flatten(run.config.model), "causal": run.sizes.get("causal")}
+    now = {**flatten(model), "causal": causal}
+    changed = [
+        f"{name} was {word(was.get(name))} and is {word(value)}"
+        for name, value in now.items()
+        if value != was.get(name) and name not in FREE
+    ]
+    if not changed:
+        return None
+    return f"The trunk of {start.path} is used another way: {'; '.join(changed)}."
 
 
 def _described(start: Start, model: Functional) -> Described:

@@ -94,6 +94,9 @@ def run(
         found = writer.restore(targets(compiled, count))
         if found is None:
             trunk = source.trunk(config.init, compiled.program.model)
+            note = source.note(config.init, config.model, task.spec.causal)
+            if note:
+                print(note, flush=True)
             members_P = start(compiled, hypers_P, devices, trunk)
         else:
             step, kept, facts = found

@@ -42,7 +42,7 @@ ALLOWED = {
     "population": set(),
     "outcome": {"evaluate", "hypers", "population", "tasks"},
     "transfer": {"config", "functional", "checkpoint"},
-    "source": {"options", "config", "functional", "checkpoint", "transfer"},
+    "source": {*GROUND, "functional", "layout", "checkpoint", "transfer"},
     "program": {*MODEL, "hypers", "tasks", "population", "transfer", "source"},
     "text_metrics": set(),
     "decoding": {*MODEL, "tasks", "memory", "program", "text_metrics"},

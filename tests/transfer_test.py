@@ -298,6 +298,15 @@ def test_every_member_starts_from_the_best_trunk_with_a_head_of_its_own(
     assert not np.array_equal(kernel_P[0], kernel_P[1])
 
 
+def test_a_trunk_that_is_used_another_way_is_told(pretrained):
+    found = program.resolve(probe(pretrained))
+    assert source.note(found.init, found.model, causal=True) is None
+    wider = replace(found.model, {"pattern": "conv(width=5)"})
+    told = source.note(found.init, wider, causal=False)
+    assert told and "causal was true and is false" in told and "\n" not in told
+    assert "pattern was " in told and "tied" not in told
+
+
 def test_a_frozen_trunk_keeps_its_bits_while_the_head_learns(probed):
     begun, ended = params_at(probed, 0), params_at(probed, 12)
     assert same(begun["trunk"], ended["trunk"])
