@@ -3,6 +3,7 @@
 import dataclasses
 import sys
 from functools import partial
+from operator import itemgetter
 
 import jax
 import jax.numpy as jnp
@@ -11,6 +12,7 @@ import optax
 import pytest
 
 from attn_research import (
+    checkpoint,
     decoding,
     layout,
     losses,
@@ -81,7 +83,7 @@ def taught():
             return (optax.apply_updates(params, updates), moments), None
 
         start = params, rule.init(params)
-        return jax.lax.scan(step, start, None, length=150)[0][0]
+        return jax.lax.scan(step, start, None, length=100)[0][0]
 
     params = learned(jax.jit(model.init)(jax.random.key(0)))
     assert loss(params) < 0.05
@@ -259,14 +261,19 @@ def tiny(task, **more):
     return replace(SMALL, {**changes, "train.steps": 6, **more})
 
 
-def test_a_run_that_was_killed_while_it_wrote_writes_the_same(data_sets, tmp_path):
+def test_the_best_member_of_a_run_writes(data_sets, tmp_path):
     config = tiny("translation(source_length=12,length=10)", **{"train.decode": 6})
-    assert train.run(config, Population(), tmp_path / "run") == 0
-    before = result(tmp_path / "run")
-    (tmp_path / "run" / layout.RESULT).unlink()
-    assert train.run(config, Population(), tmp_path / "run") == 0
+    assert train.run(config, Population(lr=(1e-6, 0.1)), tmp_path / "run") == 0
     found = result(tmp_path / "run")
-    assert found == before
+    bits = [one["validation"]["bits_per_byte"] for one in found["members"]]
+    made, _, arrays = initial(config)
+    each = [
+        decoding.told(made, jax.tree.map(itemgetter(m), kept(tmp_path / "run")), arrays)
+        for m in range(2)
+    ]
+    # From the checkpoint again: a run that was killed as it wrote writes the same.
+    assert each[np.argmin(bits)]["decoded"] == found["decoded"]
+    assert each[0] != each[1]
     originals = packed.load("tico19")["test"]["en"]
     told = found["decoded"]
     assert told["examples"] == 6 and len(told["samples"]) == 6
@@ -300,6 +307,11 @@ def test_every_kind_of_text_is_told(task, metrics, columns, data_sets, tmp_path)
     assert found["decoded"]["metrics"].keys() >= metrics
     assert found["decoded"]["samples"][0].keys() == columns
     assert found == decoding.told(made, params, arrays)
+
+
+def kept(directory):
+    """The parameters of all members as the checkpoint has them."""
+    return checkpoint.read(directory / layout.CHECKPOINTS, ["params"])[1]["params"]
 
 
 def initial(config):
