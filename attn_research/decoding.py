@@ -212,7 +212,7 @@ def _prose(token_S: np.ndarray) -> str:
 
 
 def _words(symbol_L: np.ndarray, names: Sequence[str]) -> str:
-    return " ".join(names[symbol - 1] for symbol in symbol_L if symbol != BLANK)
+    return " ".join(names[int(symbol) - 1] for symbol in symbol_L if symbol != BLANK)
 
 
 def _cut(text: str) -> str:
