@@ -26,6 +26,7 @@ from attn_research.launch import selection
 from attn_research.layout import CHECKPOINTS
 from attn_research.modules.models import Sizes, build
 from attn_research.options import BadInput
+from attn_research.report.drawings import axes
 from attn_research.study import Study
 from tests.checkpoints import same
 from tests.command import assert_one_sentence, command
@@ -357,6 +358,17 @@ def test_a_source_that_is_another_by_now_is_refused(pretrained):
     with pytest.raises(BadInput, match="is not what this run is to start from") as told:
         source.trunk(changed, model)
     assert "\n" not in str(told.value)
+
+
+def test_a_report_tells_starts_apart():
+    """By the run, and by its step only where runs of one source differ in it."""
+    names = ("init.path", "init.step", "init.digest")
+    rows = [
+        dict(zip(names, values, strict=True))
+        for values in ((None, None, ""), ("a", 4, "x"), ("a", 8, "y"))
+    ]
+    assert axes(rows[:2]) == ["init.path"]
+    assert axes(rows) == ["init.path", "init.step"]
 
 
 FLAGS = [line for line in flags.lines(BASE) if not line.startswith("--init.")]
