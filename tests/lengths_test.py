@@ -50,9 +50,9 @@ def test_the_length_curve_ends_at_training_lengths_in_validation_only():
     for testing in (False, True):
         sums = jax.tree.map(lambda a: a[0], measure(members_P, ((), np.bool_(testing))))
         names = built.task.spec.metrics
-        by_gap = evaluate.curve(sums.gap_3J, names, 40)
+        by_gap = evaluate.curve(sums.gap_RJ, names, "token", 40)
         # Every earlier bit matters: the distance is the position.
-        assert by_gap == evaluate.curve(sums.position_3J, names, 40)
+        assert by_gap == evaluate.curve(sums.position_RJ, names, "token", 40)
         reach[testing] = by_gap["high"][-1]
     assert reach == {False: 7, True: 63}
 
