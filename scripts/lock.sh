@@ -13,5 +13,5 @@ lock() {
     --no-emit-index-url --no-annotate --custom-compile-command scripts/lock.sh \
     "$@" pyproject.toml "$build" -o "$file"
 }
-lock requirements-dev.lock --extra dev
+lock requirements-dev.lock --extra dev --extra text --extra media
 lock requirements.lock --constraint requirements-dev.lock
