@@ -6,6 +6,7 @@ from absl import flags as absl_flags
 from attn_research import flags
 from attn_research.config import Config, Population, flatten, replace
 from attn_research.options import BadInput
+from tests.command import forget
 
 CHANGED = replace(
     Config(),
@@ -32,9 +33,7 @@ def defined():
     before = set(flags.FLAGS)
     flags.define_run()
     yield
-    for name in set(flags.FLAGS) - before:
-        delattr(flags.FLAGS, name)
-    flags.FLAGS.unparse_flags()
+    forget(before)
 
 
 def parsed(*arguments: str):
