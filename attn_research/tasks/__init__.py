@@ -8,12 +8,14 @@ from attn_research.tasks.captioning import Captioning
 from attn_research.tasks.classification import Classification
 from attn_research.tasks.contract import SPLITS, Batch, Spec, Task, finite
 from attn_research.tasks.copying import Copying, SelectiveCopying
+from attn_research.tasks.coreference import Coreference
 from attn_research.tasks.dyck import Dyck
 from attn_research.tasks.flip_flop import FlipFlop
 from attn_research.tasks.forecasting import Forecasting
 from attn_research.tasks.fuzzy_recall import FuzzyRecall
 from attn_research.tasks.images import ImageClassification, ImageGeneration
 from attn_research.tasks.induction import Induction
+from attn_research.tasks.listops import ListOps
 from attn_research.tasks.mad import (
     MadCompression,
     MadFuzzyRecall,
@@ -24,8 +26,10 @@ from attn_research.tasks.mad import (
 )
 from attn_research.tasks.masked import MaskedText
 from attn_research.tasks.multi_hop_recall import MultiHopRecall
+from attn_research.tasks.needle import Needle
 from attn_research.tasks.ngram import InContextNgram, Ngram
 from attn_research.tasks.noisy_recall import NoisyRecall
+from attn_research.tasks.pathfinder import Pathfinder
 from attn_research.tasks.questions import QuestionAnswering
 from attn_research.tasks.recall import Mqar, Recall
 from attn_research.tasks.state_tracking import CycleNavigation, GroupWord, Parity
@@ -33,6 +37,7 @@ from attn_research.tasks.temporal_order import TemporalOrder
 from attn_research.tasks.text import Text
 from attn_research.tasks.transduction import BucketSort, Reverse, StackManipulation
 from attn_research.tasks.translation import Summarisation, Translation
+from attn_research.tasks.variable_tracking import VariableTracking
 
 TASKS: dict[str, type] = {
     "recall": Recall,
@@ -74,6 +79,11 @@ TASKS: dict[str, type] = {
     "reverse": Reverse,
     "bucket_sort": BucketSort,
     "stack_manipulation": StackManipulation,
+    "listops": ListOps,
+    "pathfinder": Pathfinder,
+    "needle": Needle,
+    "variable_tracking": VariableTracking,
+    "coreference": Coreference,
 }
 
 __all__ = ["SPLITS", "TASKS", "Batch", "Spec", "Task", "finite", "make", "resolve"]

@@ -58,6 +58,12 @@ HASHES = {
     "reverse": "29de5c9b33bf7c39",
     "bucket_sort": "3d16d5b61c0bece5",
     "stack_manipulation": "7ec383bf5ed40b25",
+    "listops(length=30,shortest=4,depth=4,examples=90,held_out=9)": "139112df1cf7becf",
+    "pathfinder(dashes=5,distractors=1,examples=90,held_out=30)": "ca0d6fe3ec983aff",
+    "needle(length=160,filler=noise)": "ab3cb2d4de99523b",
+    "variable_tracking(length=140)": "46f7fc8c1957cf63",
+    "coreference(length=38)": "320821ba7c077210",
+    "coreference(length=38,cue=property,between=2)": "c21da734d6ca9bcc",
 }
 
 

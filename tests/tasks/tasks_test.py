@@ -56,6 +56,11 @@ SMALL = {
     "reverse": "reverse(length=6,test_length=20)",
     "bucket_sort": "bucket_sort(length=6,test_length=20)",
     "stack_manipulation": "stack_manipulation(length=6,test_length=20)",
+    "listops": "listops(length=30,shortest=4,depth=4,examples=90,held_out=9)",
+    "pathfinder": "pathfinder(dashes=5,distractors=1,examples=90,held_out=30)",
+    "needle": "needle(length=160,filler=noise)",
+    "variable_tracking": "variable_tracking(length=140)",
+    "coreference": "coreference(length=38)",
 }
 MORE = [
     "adding(length=16,causal=false)",
@@ -64,6 +69,9 @@ MORE = [
     "temporal_order(length=20,causal=false)",
     "parity(length=6,test_length=20,answers=last)",
     "modular_arithmetic(length=7,test_length=20,brackets=true)",
+    "pathfinder(dashes=5,distractors=1,examples=90,held_out=30,inputs=tokens)",
+    "needle(length=200,distractors=1,depth=0.5)",
+    "coreference(length=38,cue=property,between=2)",
 ]
 ROWS = 8
 
@@ -203,6 +211,14 @@ def test_an_unknown_split_is_refused():
         ("flip_flop(ignore=1.5)", "must be at most 1"),
         ("captioning(moves=4)", "must be at most 3"),
         ("captioning(moves=3,frames=5)", "3 moves need 6 frames"),
+        ("listops(length=400)", "shortest may be 400 or less"),
+        ("listops(depth=3)", "has at most 122 tokens; shortest is 500"),
+        ("pathfinder(size=48)", "32, 64 and 128 are allowed"),
+        ("needle(length=74)", "no room for 1 facts and the question; 75 or more"),
+        ("needle(depth=1.5)", "must be at most 1"),
+        ("variable_tracking(length=128)", "11 assignments; 4 chains of 2 hops"),
+        ("variable_tracking(digits=2)", "has 10 variables"),
+        ("coreference(length=50,between=9)", "has room for 8 sentences"),
     ],
 )
 def test_a_bad_spec_is_one_sentence(spec, sentence):
