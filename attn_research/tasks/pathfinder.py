@@ -68,7 +68,7 @@ class Pathfinder:
         rng, wanted = np.random.default_rng(self.seed), int(edges_4[-1])
         made: list[pictures.Layouts] = []
         count, missing = 0, wanted
-        while missing > 0:
+        while True:
             goal = count + missing
             while count < goal:
                 made.append(
@@ -85,6 +85,8 @@ class Pathfinder:
             layouts = pictures.joined(made)
             dots = pictures.dotted(rng, layouts.ends_N42, self.size)
             missing = wanted - len(dots.rows_R)
+            if missing <= 0:
+                break
         rows_N, connected_N, dots_N22 = (field[:wanted] for field in dots)
         parts = [slice(at, at + CHUNK) for at in range(0, wanted, CHUNK)]
         grey = [
