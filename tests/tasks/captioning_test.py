@@ -9,6 +9,8 @@ from attn_research.tasks.data import packed
 from attn_research.tasks.data.catalogue import DATA_SETS
 from tests.tasks.draw import assert_even, drawn
 
+pytestmark = pytest.mark.usefixtures("data_sets")
+
 WAYS = {(0, -1): "left", (0, 1): "right", (-1, 0): "up", (1, 0): "down"}
 
 
