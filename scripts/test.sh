@@ -20,4 +20,4 @@ fi
 "$python" -m ruff check .
 "$python" -m ruff format --check .
 "$python" -m basedpyright --pythonpath "$python"
-exec "$python" -m pytest --numprocesses=2 --dist=loadgroup "$@"
+exec "$python" -m pytest --numprocesses=2 --no-loadscope-reorder "$@"

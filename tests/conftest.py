@@ -2,6 +2,7 @@
 
 import os
 import pathlib
+import re
 import shutil
 import tempfile
 
@@ -27,13 +28,17 @@ def pytest_configure(config):
     """Compiles quickly where not the slow tests run, which compile as users do.
 
     Tests compile some thousand programs and run each for a moment: without the
-    optimiser of machine code, and without XLA's newer writer of loops where there is an
-    older one, the same mathematics compiles in a third of the time.
+    optimiser of machine code, in one piece (both cores are at work already), and
+    without XLA's newer writer of loops where there is an older one, the same
+    mathematics compiles in a third of the time.
     """
     if "not slow" in config.option.markexpr:
         older = jax.__version_info__ < (0, 11)
-        quick = " --xla_cpu_use_fusion_emitters=false" if older else ""
-        os.environ["XLA_FLAGS"] += f" --xla_backend_optimization_level=0{quick}"
+        os.environ["XLA_FLAGS"] += (
+            " --xla_backend_optimization_level=0"
+            " --xla_cpu_parallel_codegen_split_count=1"
+            + (" --xla_cpu_use_fusion_emitters=false" if older else "")
+        )
 
 
 def pytest_unconfigure():
@@ -41,19 +46,37 @@ def pytest_unconfigure():
         shutil.rmtree(os.environ[CACHE], ignore_errors=True)
 
 
+# These take longest: begun last, one worker would wait for the other.
+FIRST = ("tests/train_test.py", "tests/faults/training_test.py")
+
+
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items):
-    """Tests that share compiled programs run in one worker (`--dist=loadgroup`).
+    """What takes longest is first; else tests stay in their order."""
+    items.sort(key=lambda item: not item.nodeid.startswith(FIRST))
 
-    Those are the laws of one mixer, and elsewhere all tests of a file.
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config, log):
+    """Tests that share compiled programs run in one worker.
+
+    xdist's own groups do without a word where pytest is newer than it knows: there each
+    test may run anywhere, and every worker compiles everything.
     """
-    for item in items:
-        item.add_marker(pytest.mark.xdist_group(_group(item)))
+    from xdist.scheduler import LoadScopeScheduling
+
+    class Grouped(LoadScopeScheduling):
+        def _split_scope(self, nodeid):
+            return _group(nodeid)
+
+    return Grouped(config, log)
 
 
-def _group(item):
-    case = getattr(item, "callspec", None) and item.callspec.params.get("case")
-    return item.path.name if case is None else str(case).partition("-")[0]
+def _group(nodeid: str) -> str:
+    """The laws of one mixer are a group, and elsewhere all tests of a file."""
+    file, _, test = nodeid.partition("::")
+    law = re.fullmatch(r"test_law\[\w+-(.+-(causal|both))\]", test)
+    return law[1] if law else file
 
 
 # A process may hold 65,530 memory maps, and a compiled program is a few: at the limit
@@ -63,7 +86,7 @@ MAPS = 20_000
 
 def pytest_runtest_teardown(item, nextitem):
     """Lets go of compiled programs between groups, before there are too many."""
-    if nextitem is None or _group(nextitem) == _group(item):
+    if nextitem is None or _group(nextitem.nodeid) == _group(item.nodeid):
         return
     maps = pathlib.Path("/proc/self/maps")
     if maps.exists() and len(maps.read_bytes().splitlines()) > MAPS:

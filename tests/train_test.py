@@ -138,8 +138,8 @@ def test_every_way_of_running_resumes(population, changes, tmp_path, monkeypatch
 
 
 def test_members_equal_their_solo_runs(tmp_path):
-    # In a process that compiles as users do: these bits hang on how loops are compiled.
-    kept = [f for f in os.environ["XLA_FLAGS"].split() if "device_count" in f]
+    # In a process that writes loops as users' do: on that these bits hang.
+    kept = [f for f in os.environ["XLA_FLAGS"].split() if "emitters" not in f]
     done = subprocess.run(
         [sys.executable, "-c", f"from {__name__} import solo; solo({str(tmp_path)!r})"],
         cwd=Path(__file__).parents[1],
@@ -151,7 +151,7 @@ def test_members_equal_their_solo_runs(tmp_path):
 
 
 def solo(directory: str):
-    config = of("lstm,dense")
+    config = of("lstm", **{"model.layers": 1})
     everyone, one = (Path(directory, name) for name in ("all", "one"))
     train.run(config, FOUR, everyone)
     train.run(config, Population(seed=(1,), lr=(1e-2,)), one)

@@ -12,13 +12,18 @@ from tests.laws.measure import FORWARD, close
 def law_shape(case: Case) -> None:
     """Shape and dtype are kept."""
     mixer = nnx.merge(*split(case))
-    for dtype in (jnp.float32, jnp.bfloat16):
-        for batch, time in ((BATCH, LENGTH), (1, 1)):
-            x_BTD = jax.ShapeDtypeStruct((batch, time, WIDTH), dtype)
-            for segments_BT in (None, jnp.ones((batch, time), jnp.int32)):
-                y_BTD = jax.eval_shape(mixer, x_BTD, segments_BT)
-                assert y_BTD.shape == x_BTD.shape, f"{x_BTD.shape} became {y_BTD.shape}"
-                assert y_BTD.dtype == dtype, f"{dtype.__name__} became {y_BTD.dtype}"
+    # Every two of type, size and segments meet.
+    for dtype, (batch, time), segmented in (
+        (jnp.float32, (BATCH, LENGTH), True),
+        (jnp.float32, (1, 1), False),
+        (jnp.bfloat16, (BATCH, LENGTH), False),
+        (jnp.bfloat16, (1, 1), True),
+    ):
+        x_BTD = jax.ShapeDtypeStruct((batch, time, WIDTH), dtype)
+        segments_BT = jnp.ones((batch, time), jnp.int32) if segmented else None
+        y_BTD = jax.eval_shape(mixer, x_BTD, segments_BT)
+        assert y_BTD.shape == x_BTD.shape, f"{x_BTD.shape} became {y_BTD.shape}"
+        assert y_BTD.dtype == dtype, f"{dtype.__name__} became {y_BTD.dtype}"
 
 
 def law_jit(case: Case) -> None:
