@@ -53,6 +53,48 @@ def test_a_stem_stands_below_the_pattern_once():
     assert kinds[1:] == ["Conv", "Linear", "Conv"] and kinds[0] not in kinds[1:]
 
 
+# What papers name, as fields and patterns: the mixers of each layer, and its MLPs.
+PUBLISHED = {
+    # Gulati et al., 2020, arXiv:2005.08100
+    "Conformer": (
+        Model(pattern="dense(heads=2)+conv(width=3)", mlp="gelu", macaron=True),
+        [["Dense", "Conv"]] * 2,
+        2,
+    ),
+    # De et al., 2024, arXiv:2402.19427
+    "Griffin": (
+        Model(pattern="rglru,rglru,window(heads=2)", layers=3, mlp="gelu", norm="rms"),
+        [["Diagonal"], ["Diagonal"], ["Window"]],
+        1,
+    ),
+    # Dong et al., 2024, arXiv:2411.13676
+    "Hymba": (Model(pattern="window(heads=2)|mamba"), [["Parallel"]] * 2, 0),
+    "convolutional stem": (
+        Model(pattern="dense(heads=2)", stem="conv,conv", layers=1),
+        [["Conv"], ["Conv"], ["Dense"]],
+        0,
+    ),
+    "recurrence below": (
+        Model(pattern="dense(heads=2)", stem="lstm"),
+        [["Recurrent"], ["Dense"], ["Dense"]],
+        0,
+    ),
+}
+
+
+@pytest.mark.parametrize("name", PUBLISHED)
+def test_what_papers_name_is_a_pattern_and_fields(name):
+    model, want, mlps = PUBLISHED[name]
+    trunk = Trunk(replace(model, width=D), SIZES, rngs=nnx.Rngs(0))
+    blocks = list(trunk.blocks())
+    assert [[type(m).__name__ for m in block.mixers] for block in blocks] == want
+    assert [len(block.mlps) for block in blocks] == [mlps] * len(want)
+    apply = build(replace(model, width=D), SIZES)
+    tokens_BT = jnp.zeros((2, T), jnp.int32)
+    params = jax.eval_shape(apply.init, jax.random.key(0))
+    assert jax.eval_shape(apply.apply, params, tokens_BT).shape == (2, T, 11)
+
+
 @functools.cache
 def looped():
     """A model in a loop over its repeats, and the same one unrolled."""
