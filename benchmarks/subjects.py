@@ -101,19 +101,20 @@ def _mixer(name: str) -> Callable[[int, str], Subject]:
 
 def _subject(call: Callable[..., Any], arguments: tuple[Any, ...]) -> Subject:
     import jax
-    import jax.numpy as jnp
 
     from attn_research import memory
 
-    def loss(*arguments: Any) -> jax.Array:
-        return jnp.sum(call(*arguments).astype(jnp.float32) ** 2)
+    def pulled(cotangent: jax.Array, *arguments: Any) -> Any:
+        output, back = jax.vjp(call, *arguments)
+        return output, back(cotangent)
 
-    every = tuple(range(len(arguments)))
     forward = jax.jit(call).lower(*arguments).compile()
-    both = jax.jit(jax.grad(loss, argnums=every)).lower(*arguments).compile()
+    like = jax.eval_shape(call, *arguments)
+    cotangent = jax.random.normal(jax.random.key(2), like.shape, like.dtype)
+    both = jax.jit(pulled).lower(cotangent, *arguments).compile()
     return Subject(
         lambda: jax.block_until_ready(forward(*arguments)),
-        lambda: jax.block_until_ready(both(*arguments)),
+        lambda: jax.block_until_ready(both(cotangent, *arguments)),
         memory.predict(forward),
         memory.predict(both),
     )

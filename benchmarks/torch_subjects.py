@@ -53,10 +53,12 @@ def _subject(call: Callable[..., Any], inputs: list[Any], weights: Any = ()) -> 
         with torch.no_grad():
             return call(*inputs)
 
+    cotangent = torch.randn_like(forward())
+
     def both() -> Any:
         for leaf in (*inputs, *weights):
             leaf.grad = None
-        call(*inputs).float().square().sum().backward()
+        call(*inputs).backward(cotangent)
 
     return Subject(forward, both)
 
