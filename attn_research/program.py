@@ -19,7 +19,7 @@ from attn_research import evaluate, source, tasks, transfer
 from attn_research.config import Config, Start
 from attn_research.functional import Functional, Params
 from attn_research.hypers import Hypers, learning, optimizer
-from attn_research.losses import losses
+from attn_research.losses import hits, losses
 from attn_research.modules import models, pattern
 from attn_research.modules.contract import Cost
 from attn_research.options import BadInput
@@ -248,7 +248,13 @@ def make(config: Config, onto: Mesh) -> Program:
                 outputs, labelled.targets, spec.target, batch.segments
             )
             more = evaluate.sums(
-                loss, scores, labelled.weights, labelled.gap, position, spec.length
+                loss,
+                scores,
+                labelled.weights,
+                labelled.gap,
+                position,
+                hits(outputs, labelled.targets, labelled.weights, spec.target),
+                spec.length,
             )
             return jax.tree.map(jnp.add, total, more)
 
@@ -256,7 +262,7 @@ def make(config: Config, onto: Mesh) -> Program:
         if finite(task):
             whole = -(-task.count(split, arrays) // train.batch)
             count = jnp.where(testing, whole, jnp.minimum(whole, count))
-        nothing = evaluate.nothing(spec.length, spec.target)
+        nothing = evaluate.nothing(spec.length, spec.target, spec.outputs)
         return jax.lax.fori_loop(0, count, add, nothing)
 
     return Program(

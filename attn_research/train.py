@@ -145,7 +145,7 @@ def run(
                         compiled.evaluate(members_P, (arrays, np.bool_(False)))
                     )
                     latest_P = [
-                        evaluate.metrics(one.total_R, spec.metrics, spec.target)
+                        evaluate.metrics(one, spec.metrics, spec.target)
                         for one in outcome.each(sums_P, count)
                     ]
                     loss_P = np.asarray(members_P.loss_sum) / max(step - measured, 1)

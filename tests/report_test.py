@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 
-from attn_research import report, store
+from attn_research import report, results, store
 from attn_research.analysis import statistics as stats
 from attn_research.report import drawings, figures, page
 from attn_research.report.words import between, number
@@ -58,10 +58,12 @@ UNREAD = "3 of 9 texts are longer than 20 and cut there."
 def spoil(cell, result):
     """One member of the window diverges; the last cell does not finish.
 
-    The linear one has written; of its data not all was read.
+    The linear one has written, and told of its classes; of its data not all was read.
     """
     if cell.config.model.pattern == "linear":
         result |= {"decoded": WROTE, "notes": [UNREAD]}
+        for member in result["members"]:
+            member["test"] = {**member["test"], "macro_f1": 0.4321 + member["seed"]}
     if cell.config.model.pattern == "conv,dense" and "64" in cell.config.task:
         return None
     if "window" in cell.config.model.pattern and "64" in cell.config.task:
@@ -163,6 +165,14 @@ def test_a_cell_is_told_at_its_best_rate_with_its_interval(written, rows):
     interval = stats.bootstrap([row["test.accuracy"] for row in own])
     assert number(interval.mean) in written.text
     assert between(interval) in written.text
+
+
+def test_a_score_beside_the_headline_is_told(written, rows):
+    """The mean over the seeds, and nothing of cells that have none."""
+    assert "macro F1" in written.text and written.text.count("0.9321") == 2
+    table = csv.DictReader(results.as_csv(rows).splitlines())
+    told = [line["model.pattern"] for line in table if line["test.macro_f1"]]
+    assert told == ["linear"] * 8
 
 
 def test_numbers_beside_a_figure_are_those_of_the_rows(written, rows):

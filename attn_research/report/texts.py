@@ -9,6 +9,7 @@ from attn_research.analysis.statistics import Row
 from attn_research.report.drawings import axes
 
 NAMES = {
+    "macro_f1": "macro F1",
     "exact_match": "exact match",
     "error_rate": "error rate",
     "bleu": "BLEU",

@@ -64,7 +64,7 @@ class AudioClassification:
             length=self.samples if wave else self.samples // HOP,
             causal=False,
             labels=1,
-            metrics=("accuracy", "loss"),
+            metrics=("accuracy", "macro_f1", "loss"),
             per_sequence=True,
             chance=1 / classes,
             finite=True,

@@ -42,7 +42,7 @@ class ImageClassification:
             length=length,
             causal=False,
             labels=1,
-            metrics=("accuracy", "loss"),
+            metrics=("accuracy", "macro_f1", "loss"),
             per_sequence=True,
             chance=1 / classes,
             finite=True,
