@@ -21,7 +21,7 @@ from attn_research.functional import Functional, Params
 from attn_research.losses import BLANK, collapsed, edits
 from attn_research.modules.generate import Sampling, generate
 from attn_research.tasks import SPLITS, Batch, Spec
-from attn_research.tasks.sets import END
+from attn_research.tasks.sets import END, spelled
 
 SAMPLES, SHOWN = 8, 1000  # examples kept in a result, and letters of a text of theirs
 PROMPTS, SAMPLING = 4, Sampling(temperature=0.8)
@@ -159,11 +159,20 @@ def told(made: program.Program, params: Params, arrays: Any) -> dict[str, Any]:
         jax.device_get(compiled(params, arrays, np.int32(index)))
         for index in range(-(-count // rows))
     ]
-    return {"decoded": judged(spec, batches, count)}
+    pieces = spelled(arrays) if spec.subwords else None
+    return {"decoded": judged(spec, batches, count, pieces)}
 
 
-def judged(spec: Spec, batches: Sequence[Written], count: int) -> dict[str, Any]:
-    """The metrics of the first `count` rows that are real, and samples of them."""
+def judged(
+    spec: Spec,
+    batches: Sequence[Written],
+    count: int,
+    pieces: Sequence[bytes] | None = None,
+) -> dict[str, Any]:
+    """The metrics of the first `count` rows that are real, and samples of them.
+
+    `pieces` are the bytes of each token; None: a token is a byte.
+    """
     every = Written(
         *(
             None if parts[0] is None else np.concatenate(parts)
@@ -175,8 +184,14 @@ def judged(spec: Spec, batches: Sequence[Written], count: int) -> dict[str, Any]
     what, columns = kind(spec), {}
     if rows.read_BS is not None:
         name = "prompt" if what == "continuation" else "source"
-        columns[name] = [_prose(row) for row in rows.read_BS]
-    say = partial(_words, names=spec.names) if what == "string" else _text
+        columns[name] = [_prose(_bytes(row, pieces)) for row in rows.read_BS]
+    if what == "string":
+        say = partial(_words, names=spec.names)
+    else:
+
+        def say(row: np.ndarray) -> str:
+            return _text(_bytes(row, pieces))
+
     if rows.wanted_BT is not None:
         columns["reference"] = [say(row) for row in rows.wanted_BT]
     columns["text"] = [say(row) for row in rows.text_BT]
@@ -199,15 +214,20 @@ def judged(spec: Spec, batches: Sequence[Written], count: int) -> dict[str, Any]
     }
 
 
-def _text(token_T: np.ndarray) -> str:
+def _bytes(token_T: np.ndarray, pieces: Sequence[bytes] | None) -> bytes:
+    if pieces is None:
+        return token_T.astype(np.uint8).tobytes()
+    return b"".join(pieces[token] for token in token_T.tolist())
+
+
+def _text(written: bytes) -> str:
     """Bytes up to their end as text; what is no UTF-8 is marked as such."""
-    written, _, _ = token_T.astype(np.uint8).tobytes().partition(bytes([END]))
-    return written.decode(errors="replace")
+    return written.partition(bytes([END]))[0].decode(errors="replace")
 
 
-def _prose(token_S: np.ndarray) -> str:
+def _prose(read: bytes) -> str:
     """What was read as text, a line for each of its parts."""
-    read = token_S.astype(np.uint8).tobytes().strip(bytes([END]))
+    read = read.strip(bytes([END]))
     return read.replace(bytes([END]), b"\n").decode(errors="replace")
 
 

@@ -18,8 +18,8 @@ from attn_research.losses import SCORES, Target
 class Sums(NamedTuple):
     """Weighted sums over predictions: in all, and in bins J of gap and position.
 
-    The rows R are the weight, the loss, and the `SCORES` of the target. `hits_3V` has
-    the counts of `losses.hits` for each class.
+    The rows R are the weight, the loss, the `SCORES` of the target, and the bytes that
+    it stands for. `hits_3V` has the counts of `losses.hits` for each class.
     """
 
     total_R: jax.Array
@@ -30,7 +30,7 @@ class Sums(NamedTuple):
 
 def nothing(length: int, target: Target, outputs: int) -> Sums:
     """The sums of no predictions."""
-    rows = 2 + len(SCORES[target])
+    rows = 3 + len(SCORES[target])
     zero_RJ = jnp.zeros((rows, bins(length)))
     zero_3V = jnp.zeros((3, outputs if target == "class" else 0))
     return Sums(jnp.zeros(rows), zero_RJ, zero_RJ, zero_3V)
@@ -60,9 +60,14 @@ def sums(
     position: jax.Array,
     hits_3V: jax.Array,
     length: int,
+    size: jax.Array | None = None,
 ) -> Sums:
-    """The sums of one batch; `scores` has an axis more than the arrays beside it."""
-    rows = [weights, loss * weights, *(score * weights for score in scores)]
+    """The sums of one batch; `scores` has an axis more than the arrays beside it.
+
+    `size` is the bytes that each prediction stands for; None: one.
+    """
+    bytes = weights if size is None else size * weights
+    rows = [weights, loss * weights, *(score * weights for score in scores), bytes]
     stacked_R = jnp.stack(rows).reshape(len(rows), -1)
     count = bins(length)
 
@@ -98,13 +103,15 @@ def macro_f1(hits_3V: Any) -> float:
 
 def means(total_R: Any, target: Target) -> dict[str, float]:
     """Every metric of a target that is a mean over predictions."""
-    weight, *rest = map(float, total_R)
+    weight, *rest, bytes = map(float, total_R)
     loss, *scores = (one / weight if weight else math.nan for one in rest)
     known = {"loss": loss, **dict(zip(SCORES[target], scores, strict=True))}
     if target == "value":
         known["mse"] = loss
     else:
-        known["bits_per_byte"] = known["bits_per_dimension"] = loss / math.log(2)
+        known["bits_per_dimension"] = bits = loss / math.log(2)
+        # Of a token of many bytes, each byte takes its share of the bits.
+        known["bits_per_byte"] = bits * (weight / bytes) if bytes else math.nan
     return known
 
 

@@ -139,7 +139,10 @@ def predict(
 
     outputs = model.apply(params, *before, index_BL, *after, method="at")
     picked = batch._replace(
-        targets=pick(batch.targets), weights=pick(batch.weights), gap=pick(batch.gap)
+        targets=pick(batch.targets),
+        weights=pick(batch.weights),
+        gap=pick(batch.gap),
+        bytes=None if batch.bytes is None else pick(batch.bytes),
     )
     return outputs, picked, index_BL
 
@@ -255,6 +258,7 @@ def make(config: Config, onto: Mesh) -> Program:
                 position,
                 hits(outputs, labelled.targets, labelled.weights, spec.target),
                 spec.length,
+                labelled.bytes,
             )
             return jax.tree.map(jnp.add, total, more)
 

@@ -61,13 +61,13 @@ def test_sums_are_those_of_numpy_in_all_and_in_every_bin():
     loss, (correct,) = map(
         np.asarray, losses(jnp.asarray(logits), jnp.asarray(targets), "token")
     )
-    for found, wanted in zip(total.total_R, (1.0, loss, correct), strict=True):
+    for found, wanted in zip(total.total_R, (1.0, loss, correct, 1.0), strict=True):
         np.testing.assert_allclose(found, np.sum(weights * wanted), rtol=1e-5)
     for found_RJ, distance in ((total.gap_RJ, gap), (total.position_RJ, position)):
-        wanted_RJ = np.zeros((3, bins(LENGTH)))
+        wanted_RJ = np.zeros((4, bins(LENGTH)))
         for at in np.ndindex(weights.shape):
             place = bin_of(int(distance[at]), LENGTH)
-            wanted_RJ[:, place] += weights[at] * np.array([1.0, loss[at], correct[at]])
+            wanted_RJ[:, place] += weights[at] * np.array([1, loss[at], correct[at], 1])
         np.testing.assert_allclose(found_RJ, wanted_RJ, rtol=1e-5, atol=1e-6)
         np.testing.assert_allclose(np.sum(found_RJ, axis=1), total.total_R, rtol=1e-5)
 
@@ -93,15 +93,17 @@ def test_metrics_by_name():
     def told(total_R, names, target):
         return metrics(Sums(total_R, None, None, NO_CLASS), names, target)
 
-    found = told([4, 8, 3], names, "token")
+    found = told([4, 8, 3, 4], names, "token")
     wanted = {"loss": 2, "accuracy": 0.75, "bits_per_byte": 2 / math.log(2)}
     assert found == pytest.approx(wanted)
-    assert told([4, 8, 2], ("mse", "mae"), "value") == {"mse": 2, "mae": 0.5}
-    found = told([2, 6, 1, 1.5], ("f1", "exact_match", "loss"), "span")
+    longer = told([4, 8, 3, 16], names, "token")  # four bytes a token
+    assert longer == pytest.approx(wanted | {"bits_per_byte": 0.5 / math.log(2)})
+    assert told([4, 8, 2, 4], ("mse", "mae"), "value") == {"mse": 2, "mae": 0.5}
+    found = told([2, 6, 1, 1.5, 2], ("f1", "exact_match", "loss"), "span")
     assert found == {"f1": 0.75, "exact_match": 0.5, "loss": 3}
-    assert told([2, 6, 1], ("error_rate",), "string") == {"error_rate": 0.5}
+    assert told([2, 6, 1, 2], ("error_rate",), "string") == {"error_rate": 0.5}
     with pytest.raises(KeyError):
-        told([4, 8, 3], ("f1",), "token")
+        told([4, 8, 3, 4], ("f1",), "token")
 
 
 def test_nothing_has_no_metrics_and_a_mean_of_zero():
@@ -162,7 +164,7 @@ def test_macro_f1_of_batches_is_that_of_its_definition(shape):
     assert found == pytest.approx(wanted, rel=1e-6)
     accuracy = np.average(flat[0] == flat[1], weights=flat[2])
     assert abs(found - accuracy) > 0.1, "the same as the accuracy"
-    sums = Sums(np.array([1.0, 2.0, accuracy]), None, None, total)
+    sums = Sums(np.array([1.0, 2.0, accuracy, 1.0]), None, None, total)
     told = metrics(sums, ("accuracy", "macro_f1"), "class")
     assert told == {"accuracy": pytest.approx(accuracy), "macro_f1": found}
 

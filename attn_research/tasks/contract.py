@@ -23,6 +23,7 @@ class Batch(NamedTuple):
     targets count. `segments` is BT: 0 padding, 1, 2, ... packed sequences. `gap` is the
     distance in tokens from a target back to the information that decides it, -1 where
     unknown. A task of two sequences also has the one that is read, of another length.
+    `bytes` is how many bytes each target stands for, None where that is one.
     """
 
     inputs: jax.Array
@@ -32,6 +33,7 @@ class Batch(NamedTuple):
     gap: jax.Array
     source: jax.Array | None = None
     source_segments: jax.Array | None = None
+    bytes: jax.Array | None = None
 
 
 @dataclass(frozen=True)
@@ -46,7 +48,8 @@ class Spec:
     trivial answer reaches in it. `source_features` above 0 asks for an encoder-decoder
     whose source has `source_length` positions. Where `finite`, the splits are sets
     whose examples have numbers: the task is a `Finite` one. `names` are those of the
-    symbols of a string, from 1 on.
+    symbols of a string, from 1 on. With `subwords` tokens are those of
+    `data.subwords`: the column `pieces` of the arrays has the bytes of each.
     """
 
     inputs: Literal["tokens", "values"]
@@ -64,6 +67,7 @@ class Spec:
     source_length: int = 0
     finite: bool = False
     names: tuple[str, ...] = ()
+    subwords: bool = False
 
     @property
     def goal(self) -> Literal["max", "min"]:
