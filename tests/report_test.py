@@ -3,6 +3,7 @@
 Drawing takes seconds, so one study with everything in it serves most of the tests.
 """
 
+import base64
 import csv
 import html.parser
 import math
@@ -12,9 +13,10 @@ import subprocess
 import xml.etree.ElementTree as xml
 from pathlib import Path
 
+import numpy as np
 import pytest
 
-from attn_research import report, results, store
+from attn_research import pictures, report, results, store
 from attn_research.analysis import statistics as stats
 from attn_research.report import drawings, figures, page
 from attn_research.report.words import between, number
@@ -51,6 +53,15 @@ WROTE = {
         {"source": LONG, "reference": "three\nlines & more", "text": ""},
     ],
     "notes": ["There is no chrF."],
+    "pictures": {
+        "drawn": pictures.packed(np.arange(60), (2, 2, 3)),
+        "real": pictures.packed(np.arange(24), (2, 4, 3)),
+    },
+    "misread": {
+        "count": 7,
+        "names": [["a", SCRIPT]],
+        **pictures.packed(np.arange(4), (2, 2, 1)),
+    },
 }
 UNREAD = "3 of 9 texts are longer than 20 and cut there."
 
@@ -225,6 +236,8 @@ def test_every_link_and_reference_resolves(written):
     for link in links:
         if link.startswith("#"):
             assert link[1:] in ids, link
+        elif link.startswith("data:"):
+            assert base64.b64decode(link.partition(",")[2])[1:4] == b"PNG"
         else:
             assert "//" not in link, "the page needs no network"
             assert (written.folder / link).exists(), link
@@ -253,6 +266,12 @@ def test_what_was_written_is_told_with_its_metrics(written):
     assert shown.count("exact match 0.25, BLEU 12.35, ROUGE-L 0.5 over 64") == 2
     assert f"two {SCRIPT}" in shown and "three\nlines & more" in shown
     assert "There is no chrF." in shown and "linear, length 32" in shown
+    assert shown.count("Drawn by the model") == shown.count("Of the test split") == 2
+    assert "7 of 64 images misread." in shown and f"a, read as {SCRIPT}" in shown
+    told = [a["alt"] for tag, a in written.tags if tag == "img"]
+    assert "5 images that the model drew, linear, length 32" in told
+    assert "3 images of the test split, linear, length 64" in told
+    assert f"An image of the class a that was read as {SCRIPT}" in told
     assert shown.count(UNREAD) == 1 and "(linear, length 32; linear" in shown
     links = written.values("href")
     assert "#texts" in links and "#unread" in links

@@ -48,8 +48,10 @@ class Spec:
     trivial answer reaches in it. `source_features` above 0 asks for an encoder-decoder
     whose source has `source_length` positions. Where `finite`, the splits are sets
     whose examples have numbers: the task is a `Finite` one. `names` are those of the
-    symbols of a string, from 1 on. With `subwords` tokens are those of
-    `data.subwords`: the column `pieces` of the arrays has the bytes of each.
+    classes, or of the symbols of a string, from 1 on. With `subwords` tokens are those
+    of `data.subwords`: the column `pieces` of the arrays has the bytes of each.
+    `picture` is the height, width and channels of an image whose bytes, in reading
+    order, are the tokens that are asked for or the values, in [-1, 1], that are read.
     """
 
     inputs: Literal["tokens", "values"]
@@ -68,6 +70,7 @@ class Spec:
     finite: bool = False
     names: tuple[str, ...] = ()
     subwords: bool = False
+    picture: tuple[int, int, int] | None = None
 
     @property
     def goal(self) -> Literal["max", "min"]:
