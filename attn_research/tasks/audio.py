@@ -104,9 +104,9 @@ class AudioClassification:
         return _arrays(self.path, self.data, self.data_dir, self.label)
 
     def notes(self, arrays: Any) -> list[str]:
-        """What is not read."""
+        """What is not read, and what is padding."""
         sizes = np.diff(arrays["audio"].offsets_N)
-        return [note for note in [sets.cut(sizes, self.samples, "recordings")] if note]
+        return sets.told(sizes, self.samples, "recordings", "samples")
 
     def batch(
         self, key: jax.Array, split: Split | jax.Array, size: int, arrays: Any = ()

@@ -112,7 +112,7 @@ class Finite(Task, Protocol):
         ...
 
     def notes(self, arrays: Any) -> list[str]:
-        """A sentence each on what of the data is not read."""
+        """A sentence each on what of the data is not read, and what is padding."""
         ...
 
 

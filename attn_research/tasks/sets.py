@@ -17,6 +17,7 @@ from attn_research.tasks.contract import SPLITS, Split, split_index
 from attn_research.tasks.data import packed, subwords
 
 END = 0  # The byte that ends or joins texts; none holds one of its own.
+FEW = 0.01  # A smaller share of padding is not told.
 
 
 class Stretches(NamedTuple):
@@ -182,3 +183,27 @@ def cut(lengths: Sequence[int] | np.ndarray, length: int, what: str) -> str | No
         f"{long.sum():,} of {long.size:,} {what} are longer than {length:,} and cut "
         f"there: {lost:.1%} of all is not read."
     )
+
+
+def padding(
+    lengths: Sequence[int] | np.ndarray, length: int, what: str, unit: str
+) -> str | None:
+    """A sentence on the positions that hold nothing, None where those are few."""
+    sizes = np.asarray(lengths)
+    share = 1 - np.minimum(sizes, length).mean() / length
+    if share < FEW:
+        return None
+    longest = int(sizes.max())
+    enough = f"; {longest:,} hold every one" if longest < length else ""
+    return (
+        f"{share:.1%} of all positions are padding: {what} have {sizes.mean():,.0f} "
+        f"{unit} on average, and a row {length:,}{enough}."
+    )
+
+
+def told(
+    lengths: Sequence[int] | np.ndarray, length: int, what: str, unit: str
+) -> list[str]:
+    """The sentences there are on what is cut, and on padding."""
+    notes = cut(lengths, length, what), padding(lengths, length, what, unit)
+    return [note for note in notes if note]
