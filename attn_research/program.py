@@ -96,7 +96,7 @@ def resolve(config: Config) -> Config:
     if resolved.init == Start():
         return resolved
     network = models.build(model, sizes(tasks.make(resolved.task)))
-    return dataclasses.replace(resolved, init=source.resolve(resolved.init, network))
+    return dataclasses.replace(resolved, init=source.resolve(resolved, network))
 
 
 def sizes(task: tasks.Task) -> models.Sizes:

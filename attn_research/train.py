@@ -93,9 +93,9 @@ def run(
         step, spent, inside, best, latest_P = 0, 0.0, 0.0, 0, []
         found = writer.restore(targets(compiled, count))
         if found is None:
-            trunk = source.trunk(config.init, compiled.program.model)
-            note = source.note(config.init, config.model, task.spec.causal)
-            if note:
+            model = compiled.program.model
+            trunk = source.trunk(config, model)
+            for note in source.notes(config, model, task.spec.causal):
                 print(note, flush=True)
             members_P = start(compiled, hypers_P, devices, trunk)
         else:
