@@ -1,107 +1,25 @@
-"""The page of a study, from results that were planted: what it says and what it holds.
+"""The page of a study with everything in it: what it says and what it holds.
 
-Drawing takes seconds, so one study with everything in it serves most of the tests.
+The results are planted. Drawing takes seconds, so one study serves all tests.
 """
 
 import base64
 import csv
-import html.parser
 import math
 import re
 import shutil
 import subprocess
 import xml.etree.ElementTree as xml
-from pathlib import Path
 
-import numpy as np
 import pytest
 
-from attn_research import pictures, report, results, store
+from attn_research import report, results, store
 from attn_research.analysis import statistics as stats
 from attn_research.report import drawings, figures, page
 from attn_research.report.words import between, number
 from attn_research.study import Expectation, findings
 from tests import planted
-
-SCRIPT = "<script>alert('x')</script>"
-
-
-def gain(low: float, high: float) -> Expectation:
-    """How much better attention is than a convolution: planted at about 0.5."""
-
-    def measure(rows):
-        def mean(mixer):
-            own = [r["test.accuracy"] for r in rows if r["mixer"] == mixer]
-            return sum(own) / len(own)
-
-        return mean("dense(positions=rope)") - mean("conv")
-
-    return Expectation(f"Attention gains {SCRIPT}", measure, low, high)
-
-
-STUDY = planted.study(
-    gain(0.3, 0.7), gain(0.9, math.inf), Expectation("Nobody knows", lambda _: math.nan)
-)
-
-
-LONG = "a word without any end " * 3 + "x" * 400
-WROTE = {
-    "examples": 64,
-    "metrics": {"exact_match": 0.25, "bleu": 12.345678, "rougeL": 0.5},
-    "samples": [
-        {"source": f"un {SCRIPT}", "reference": "one", "text": f"two {SCRIPT}"},
-        {"source": LONG, "reference": "three\nlines & more", "text": ""},
-    ],
-    "notes": ["There is no chrF."],
-    "pictures": {
-        "drawn": pictures.packed(np.arange(60), (2, 2, 3)),
-        "real": pictures.packed(np.arange(24), (2, 4, 3)),
-    },
-    "misread": {
-        "count": 7,
-        "names": [["a", SCRIPT]],
-        **pictures.packed(np.arange(4), (2, 2, 1)),
-    },
-}
-UNREAD = "3 of 9 texts are longer than 20 and cut there."
-
-
-def spoil(cell, result):
-    """One member of the window diverges; the last cell does not finish.
-
-    The linear one has written, and told of its classes; of its data not all was read.
-    """
-    if cell.config.model.pattern == "linear":
-        result |= {"decoded": WROTE, "notes": [UNREAD]}
-        for member in result["members"]:
-            member["test"] = {**member["test"], "macro_f1": 0.4321 + member["seed"]}
-    if cell.config.model.pattern == "conv,dense" and "64" in cell.config.task:
-        return None
-    if "window" in cell.config.model.pattern and "64" in cell.config.task:
-        nothing = {"validation": {}, "test": {}, "by_gap": None, "by_position": None}
-        result["members"][3].update(status="diverged", step=17, **nothing)
-    return result
-
-
-class Page(html.parser.HTMLParser):
-    """The tags of a page with their attributes, and its text."""
-
-    def __init__(self, path: Path):
-        super().__init__()
-        self.folder, self.text = path.parent, ""
-        self.tags: list[tuple[str, dict[str, str]]] = []
-        self.feed(path.read_text())
-
-    def handle_starttag(self, tag, attrs):
-        self.tags.append((tag, {name: value or "" for name, value in attrs}))
-
-    handle_startendtag = handle_starttag
-
-    def handle_data(self, data):
-        self.text += data
-
-    def values(self, *names: str) -> list[str]:
-        return [a[name] for _, a in self.tags for name in names if name in a]
+from tests.pages import SCRIPT, STUDY, UNREAD, Page, gain, spoil
 
 
 @pytest.fixture(scope="module")
@@ -275,51 +193,6 @@ def test_what_was_written_is_told_with_its_metrics(written):
     assert shown.count(UNREAD) == 1 and "(linear, length 32; linear" in shown
     links = written.values("href")
     assert "#texts" in links and "#unread" in links
-
-
-def test_a_table_holds_no_formula(tmp_path):
-    drawn = figures.Figure("f", "F", "c", None, [{"series": "=1+1", "x": -1.5}])
-
-    class Blank:
-        def savefig(self, content, **_):
-            content.write(b"")
-
-    page._save(tmp_path, drawn._replace(drawing=Blank()))
-    assert (tmp_path / "f.csv").read_text() == "series,x\n'=1+1,-1.5\n"
-
-
-# --- studies with little in them -----------------------------------------------------
-
-
-def test_a_study_that_has_not_begun(tmp_path):
-    planted.written(tmp_path, STUDY, lambda cell, result: None)
-    shown = Page(report.write(tmp_path, STUDY).path)
-    assert "0 of 12 cells done" in shown.text and "undecided" in shown.text
-    assert not {"#texts", "#unread"} & set(shown.values("href"))
-    assert not list(shown.folder.glob("*.svg"))
-    assert shown.text.count("waiting") >= 12
-
-
-def test_a_cell_with_one_member_and_one_whose_members_all_diverged(tmp_path):
-    def spoilt(cell, result):
-        result["members"] = result["members"][:1]
-        if cell.config.model.pattern == "lstm":
-            nothing = {
-                "validation": {},
-                "test": {},
-                "by_gap": None,
-                "by_position": None,
-            }
-            result["members"][0].update(status="diverged", **nothing)
-        return result
-
-    study = planted.study(patterns=("lstm", "conv"), lengths=(32,))
-    planted.written(tmp_path, study, spoilt)
-    shown = Page(report.write(tmp_path).path)
-    assert "2 of 2 cells done" in shown.text and "undecided" in shown.text
-    assert "1 diverged" in shown.text
-    assert (shown.folder / "by_gap.csv").exists()
-    assert not (shown.folder / "learning_rate.csv").exists()
 
 
 # --- looks ---------------------------------------------------------------------------

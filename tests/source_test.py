@@ -9,13 +9,7 @@ import pytest
 from attn_research import flags, layout, program, source, tasks, train, transfer
 from attn_research.checkpoint import load, read, steps
 from attn_research.checkpoint.tree import paths
-from attn_research.config import (
-    Config,
-    Population,
-    Start,
-    content_hash,
-    replace,
-)
+from attn_research.config import Config, Population, Start, content_hash, replace
 from attn_research.launch import selection
 from attn_research.layout import CHECKPOINTS
 from attn_research.modules.models import build
