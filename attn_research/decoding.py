@@ -1,10 +1,11 @@
 """What a trained model writes, for a person to judge, and the metrics of its field.
 
     told(program, params, arrays) -> {"decoded": {"examples", "metrics", "samples",
-                                                  "notes"}}
+                                                  "notes", "pictures", "misread"}}
 
-A decoder of bytes that reads a source writes its answer greedily; a language model over
-bytes continues prompts; an encoder that answers with a string is heard. All examples
+A decoder of text that reads a source writes its answer greedily; a language model over
+text continues prompts, one over images draws some; an encoder that answers with a
+string is heard; of one that reads images those that it misreads are shown. All examples
 are of the test split.
 """
 
@@ -16,23 +17,23 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from attn_research import memory, program, text_metrics
+from attn_research import memory, pictures, program, text_metrics
 from attn_research.functional import Functional, Params
 from attn_research.losses import BLANK, collapsed, edits
 from attn_research.modules.generate import Sampling, generate
 from attn_research.tasks import SPLITS, Batch, Spec
-from attn_research.tasks.sets import END
+from attn_research.tasks.sets import END, spelled
 
 SAMPLES, SHOWN = 8, 1000  # examples kept in a result, and letters of a text of theirs
 PROMPTS, SAMPLING = 4, Sampling(temperature=0.8)
-Kind = Literal["answer", "continuation", "string"]
+Kind = Literal["answer", "continuation", "string", "picture", "class"]
 
 
 class Written(NamedTuple):
     """Rows of tokens: what was written, asked for and read, and which rows count.
 
     `END` fills the rows. Nothing is asked for after a prompt, and values that were read
-    are not told.
+    are not told but for those of images, as bytes; of a class there is one a row.
     """
 
     text_BT: Any
@@ -42,9 +43,11 @@ class Written(NamedTuple):
 
 
 def kind(spec: Spec) -> Kind | None:
-    """What a model of a task writes, None where that is no text."""
+    """What a model of a task writes, None where that is nothing to look at."""
     if spec.target == "string":
         return "string"
+    if spec.picture:
+        return "class" if spec.target == "class" else "picture"
     # Only of tokens that are bytes are the bits counted by the byte.
     written = spec.target == "token" and spec.causal and spec.inputs == "tokens"
     if not written or "bits_per_byte" not in spec.metrics:
@@ -115,6 +118,15 @@ def written(
                 jnp.argmax(outputs_BTV, axis=-1), batch.segments[:, ::stride] > 0
             )
             return Written(heard_BT, batch.targets, None, real_B)
+        case "class":
+            outputs_BV, _, _ = program.predict(spec, model, params, batch, None)
+            said_B = jnp.argmax(outputs_BV, axis=-1)
+            shown_BS = pictures.pixels(batch.inputs)
+            return Written(said_B, batch.targets, shown_BS, real_B)
+        case "picture":
+            rows = batch.targets.shape[0]
+            drawn_BT = pictures.drawn(model.bind(params), rows, spec.length, key)
+            return Written(drawn_BT, batch.targets, None, real_B)
         case "answer":
             text_BT = answers(model.bind(params), batch, spec.length)
             read_BS = batch.source if spec.source_inputs == "tokens" else None
@@ -134,7 +146,8 @@ def told(made: program.Program, params: Params, arrays: Any) -> dict[str, Any]:
     """
     spec, train = made.task.spec, made.config.train
     what = kind(spec)
-    count = min(train.decode, PROMPTS) if what == "continuation" else train.decode
+    most = {"continuation": PROMPTS, "picture": pictures.SHOWN}
+    count = min(train.decode, most.get(what or "", train.decode))
     if what is None or not count:
         return {}
     rows = min(count, train.batch)
@@ -159,11 +172,20 @@ def told(made: program.Program, params: Params, arrays: Any) -> dict[str, Any]:
         jax.device_get(compiled(params, arrays, np.int32(index)))
         for index in range(-(-count // rows))
     ]
-    return {"decoded": judged(spec, batches, count)}
+    pieces = spelled(arrays) if spec.subwords else None
+    return {"decoded": judged(spec, batches, count, pieces)}
 
 
-def judged(spec: Spec, batches: Sequence[Written], count: int) -> dict[str, Any]:
-    """The metrics of the first `count` rows that are real, and samples of them."""
+def judged(
+    spec: Spec,
+    batches: Sequence[Written],
+    count: int,
+    pieces: Sequence[bytes] | None = None,
+) -> dict[str, Any]:
+    """The metrics of the first `count` rows that are real, and samples of them.
+
+    `pieces` are the bytes of each token; None: a token is a byte.
+    """
     every = Written(
         *(
             None if parts[0] is None else np.concatenate(parts)
@@ -173,10 +195,22 @@ def judged(spec: Spec, batches: Sequence[Written], count: int) -> dict[str, Any]
     chosen = np.flatnonzero(every.real_B)[:count]
     rows = jax.tree.map(lambda leaf: leaf[chosen], every)
     what, columns = kind(spec), {}
+    if what in ("picture", "class"):
+        looked_at = _pictures(spec, rows)
+        return {
+            "examples": len(chosen), "metrics": {}, "samples": [], "notes": [],
+            **looked_at,
+        }  # fmt: skip
     if rows.read_BS is not None:
         name = "prompt" if what == "continuation" else "source"
-        columns[name] = [_prose(row) for row in rows.read_BS]
-    say = partial(_words, names=spec.names) if what == "string" else _text
+        columns[name] = [_prose(_bytes(row, pieces)) for row in rows.read_BS]
+    if what == "string":
+        say = partial(_words, names=spec.names)
+    else:
+
+        def say(row: np.ndarray) -> str:
+            return _text(_bytes(row, pieces))
+
     if rows.wanted_BT is not None:
         columns["reference"] = [say(row) for row in rows.wanted_BT]
     columns["text"] = [say(row) for row in rows.text_BT]
@@ -199,15 +233,32 @@ def judged(spec: Spec, batches: Sequence[Written], count: int) -> dict[str, Any]
     }
 
 
-def _text(token_T: np.ndarray) -> str:
+def _pictures(spec: Spec, rows: Written) -> dict[str, Any]:
+    """Images that were drawn beside those there are, or those that were misread."""
+    assert spec.picture is not None
+    if spec.target == "class":
+        answers = rows.text_BT, rows.wanted_BT, rows.read_BS
+        return {"misread": pictures.misread(*answers, spec.picture, spec.names)}
+    both = {"drawn": rows.text_BT, "real": rows.wanted_BT}
+    return {
+        "pictures": {name: pictures.packed(b, spec.picture) for name, b in both.items()}
+    }
+
+
+def _bytes(token_T: np.ndarray, pieces: Sequence[bytes] | None) -> bytes:
+    if pieces is None:
+        return token_T.astype(np.uint8).tobytes()
+    return b"".join(pieces[token] for token in token_T.tolist())
+
+
+def _text(written: bytes) -> str:
     """Bytes up to their end as text; what is no UTF-8 is marked as such."""
-    written, _, _ = token_T.astype(np.uint8).tobytes().partition(bytes([END]))
-    return written.decode(errors="replace")
+    return written.partition(bytes([END]))[0].decode(errors="replace")
 
 
-def _prose(token_S: np.ndarray) -> str:
+def _prose(read: bytes) -> str:
     """What was read as text, a line for each of its parts."""
-    read = token_S.astype(np.uint8).tobytes().strip(bytes([END]))
+    read = read.strip(bytes([END]))
     return read.replace(bytes([END]), b"\n").decode(errors="replace")
 
 

@@ -18,19 +18,22 @@ from attn_research.losses import SCORES, Target
 class Sums(NamedTuple):
     """Weighted sums over predictions: in all, and in bins J of gap and position.
 
-    The rows R are the weight, the loss, and the `SCORES` of the target.
+    The rows R are the weight, the loss, the `SCORES` of the target, and the bytes that
+    it stands for. `hits_3V` has the counts of `losses.hits` for each class.
     """
 
     total_R: jax.Array
     gap_RJ: jax.Array
     position_RJ: jax.Array
+    hits_3V: jax.Array
 
 
-def nothing(length: int, target: Target) -> Sums:
+def nothing(length: int, target: Target, outputs: int) -> Sums:
     """The sums of no predictions."""
-    rows = 2 + len(SCORES[target])
+    rows = 3 + len(SCORES[target])
     zero_RJ = jnp.zeros((rows, bins(length)))
-    return Sums(jnp.zeros(rows), zero_RJ, zero_RJ)
+    zero_3V = jnp.zeros((3, outputs if target == "class" else 0))
+    return Sums(jnp.zeros(rows), zero_RJ, zero_RJ, zero_3V)
 
 
 def bins(length: int) -> int:
@@ -55,10 +58,16 @@ def sums(
     weights: jax.Array,
     gap: jax.Array,
     position: jax.Array,
+    hits_3V: jax.Array,
     length: int,
+    size: jax.Array | None = None,
 ) -> Sums:
-    """The sums of one batch; `scores` has an axis more than the other arrays."""
-    rows = [weights, loss * weights, *(score * weights for score in scores)]
+    """The sums of one batch; `scores` has an axis more than the arrays beside it.
+
+    `size` is the bytes that each prediction stands for; None: one.
+    """
+    bytes = weights if size is None else size * weights
+    rows = [weights, loss * weights, *(score * weights for score in scores), bytes]
     stacked_R = jnp.stack(rows).reshape(len(rows), -1)
     count = bins(length)
 
@@ -68,25 +77,52 @@ def sums(
         onto = jax.nn.one_hot(slot.reshape(-1), count, dtype=jnp.float32)
         return stacked_R @ onto
 
-    return Sums(jnp.sum(stacked_R, axis=1), binned(gap), binned(position))
+    return Sums(jnp.sum(stacked_R, axis=1), binned(gap), binned(position), hits_3V)
 
 
-def metrics(total_R: Any, names: tuple[str, ...], target: Target) -> dict[str, float]:
+def metrics(found: Sums, names: tuple[str, ...], target: Target) -> dict[str, float]:
     """The named metrics of one member as plain numbers; NaN where nothing counts."""
-    weight, *rest = map(float, total_R)
+    told = means(found.total_R, target)
+    if target == "class":
+        told["macro_f1"] = macro_f1(found.hits_3V)
+    return {name: told[name] for name in names}
+
+
+def macro_f1(hits_3V: Any) -> float:
+    """The mean over classes of F1, the harmonic mean of precision and recall.
+
+    Over the classes that were predicted or were an answer, NaN where none was: each
+    weighs the same, however rare (Opitz & Burst, 2019, arXiv:1911.03347, compare this
+    with another mean of the same name).
+    """
+    right_V, predicted_V, actual_V = np.asarray(hits_3V, np.float64)
+    both_V = predicted_V + actual_V
+    seen = both_V > 0
+    return float(np.mean(2 * right_V[seen] / both_V[seen])) if seen.any() else math.nan
+
+
+def means(total_R: Any, target: Target) -> dict[str, float]:
+    """Every metric of a target that is a mean over predictions."""
+    weight, *rest, bytes = map(float, total_R)
     loss, *scores = (one / weight if weight else math.nan for one in rest)
     known = {"loss": loss, **dict(zip(SCORES[target], scores, strict=True))}
     if target == "value":
         known["mse"] = loss
     else:
-        known["bits_per_byte"] = known["bits_per_dimension"] = loss / math.log(2)
-    return {name: known[name] for name in names}
+        known["bits_per_dimension"] = bits = loss / math.log(2)
+        # Of a token of many bytes, each byte takes its share of the bits.
+        known["bits_per_byte"] = bits * (weight / bytes) if bytes else math.nan
+    return known
 
 
 def curve(
     sums_RJ: Any, names: tuple[str, ...], target: Target, length: int
 ) -> dict[str, list]:
-    """Metrics by distance: `low`, `high`, `count` and each metric, bins with data."""
+    """Metrics by distance: `low`, `high`, `count` and each metric, bins with data.
+
+    Only metrics that are means over predictions have a curve.
+    """
+    names = tuple(name for name in names if name != "macro_f1")
     table: dict[str, list] = {name: [] for name in ("low", "high", "count", *names)}
     for (low, high), sums_R in zip(
         edges(length), np.asarray(sums_RJ).T[:-1], strict=True
@@ -94,6 +130,7 @@ def curve(
         if sums_R[0] <= 0:
             continue
         row = {"low": low, "high": high, "count": float(sums_R[0])}
-        for name, value in {**row, **metrics(sums_R, names, target)}.items():
+        known = means(sums_R, target)
+        for name, value in {**row, **{name: known[name] for name in names}}.items():
             table[name].append(value)
     return table

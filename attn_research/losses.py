@@ -48,6 +48,22 @@ def losses(
     return loss, correct.astype(jnp.float32)[None]
 
 
+def hits(
+    outputs: jax.Array, targets: jax.Array, weights: jax.Array, target: Target
+) -> jax.Array:
+    """counts_3V: how often each class was rightly predicted, predicted, and the answer.
+
+    Weighted; of targets that are no classes there are no columns.
+    """
+    if target != "class":
+        return jnp.zeros((3, 0))
+    classes = outputs.shape[-1]
+    predicted_BV = jax.nn.one_hot(jnp.argmax(outputs, axis=-1).reshape(-1), classes)
+    actual_BV = jax.nn.one_hot(targets.reshape(-1), classes)
+    stacked_3BV = jnp.stack([predicted_BV * actual_BV, predicted_BV, actual_BV])
+    return jnp.sum(stacked_3BV * weights.reshape(1, -1, 1), axis=1)
+
+
 def _span(logits_BT2, span_B2, segments_BT):
     real_BT1 = _real(logits_BT2, segments_BT)[..., None]
     logits_BT2 = jnp.where(real_BT1, logits_BT2, jnp.finfo(logits_BT2.dtype).min)

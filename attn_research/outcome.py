@@ -79,7 +79,7 @@ def records(
                 "step": step,
                 "solved_step": step if status == SOLVED else None,
                 "validation": validation_P[index],
-                "test": evaluate.metrics(total.total_R, spec.metrics, spec.target),
+                "test": evaluate.metrics(total, spec.metrics, spec.target),
                 "by_gap": by_distance(total.gap_RJ),
                 "by_position": by_distance(total.position_RJ),
             }

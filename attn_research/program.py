@@ -19,7 +19,7 @@ from attn_research import evaluate, source, tasks, transfer
 from attn_research.config import Config, Start
 from attn_research.functional import Functional, Params
 from attn_research.hypers import Hypers, learning, optimizer
-from attn_research.losses import losses
+from attn_research.losses import hits, losses
 from attn_research.modules import models, pattern
 from attn_research.modules.contract import Cost
 from attn_research.options import BadInput
@@ -96,7 +96,7 @@ def resolve(config: Config) -> Config:
     if resolved.init == Start():
         return resolved
     network = models.build(model, sizes(tasks.make(resolved.task)))
-    return dataclasses.replace(resolved, init=source.resolve(resolved.init, network))
+    return dataclasses.replace(resolved, init=source.resolve(resolved, network))
 
 
 def sizes(task: tasks.Task) -> models.Sizes:
@@ -139,7 +139,10 @@ def predict(
 
     outputs = model.apply(params, *before, index_BL, *after, method="at")
     picked = batch._replace(
-        targets=pick(batch.targets), weights=pick(batch.weights), gap=pick(batch.gap)
+        targets=pick(batch.targets),
+        weights=pick(batch.weights),
+        gap=pick(batch.gap),
+        bytes=None if batch.bytes is None else pick(batch.bytes),
     )
     return outputs, picked, index_BL
 
@@ -248,7 +251,14 @@ def make(config: Config, onto: Mesh) -> Program:
                 outputs, labelled.targets, spec.target, batch.segments
             )
             more = evaluate.sums(
-                loss, scores, labelled.weights, labelled.gap, position, spec.length
+                loss,
+                scores,
+                labelled.weights,
+                labelled.gap,
+                position,
+                hits(outputs, labelled.targets, labelled.weights, spec.target),
+                spec.length,
+                labelled.bytes,
             )
             return jax.tree.map(jnp.add, total, more)
 
@@ -256,7 +266,7 @@ def make(config: Config, onto: Mesh) -> Program:
         if finite(task):
             whole = -(-task.count(split, arrays) // train.batch)
             count = jnp.where(testing, whole, jnp.minimum(whole, count))
-        nothing = evaluate.nothing(spec.length, spec.target)
+        nothing = evaluate.nothing(spec.length, spec.target, spec.outputs)
         return jax.lax.fori_loop(0, count, add, nothing)
 
     return Program(

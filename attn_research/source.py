@@ -9,9 +9,9 @@ import dataclasses
 from attn_research import layout, transfer
 from attn_research.checkpoint import Described, describe, load
 from attn_research.checkpoint.tree import paths
-from attn_research.config import Model, Start, flatten
+from attn_research.config import Config, Start, flatten
 from attn_research.functional import Functional, Params
-from attn_research.options import BadInput, word
+from attn_research.options import BadInput, parse, word
 
 # What may be another way without what the trunk computes of a sequence being another.
 FREE = {
@@ -19,12 +19,17 @@ FREE = {
 }  # fmt: skip
 
 
-def resolve(start: Start, model: Functional) -> Start:
-    """`start` with its member, step and digest written out; reads no array.
+# Options of a task that say nothing about what was learned of its text.
+SIZES = {"length", "source_length"}
+
+
+def resolve(config: Config, model: Functional) -> Start:
+    """The start of a config with its member, step and digest; reads no array.
 
     Reads nothing where the digest is there already. Raises `BadInput` where the trunk
     does not fit the model, or nothing would learn.
     """
+    start = config.init
     frozen = start.trunk == "frozen"
     if frozen and all(map(transfer.of_trunk, paths(transfer.shapes(model)))):
         raise BadInput(
@@ -40,7 +45,7 @@ def resolve(start: Start, model: Functional) -> Start:
         return dataclasses.replace(start, member=None, step=None, digest="")
     if start.digest:
         return start
-    found = _described(start, model)
+    found = _described(config, model)
     return dataclasses.replace(
         start, member=found.member, step=found.step, digest=found.digest
     )
@@ -58,15 +63,16 @@ def as_before(start: Start, before: Start) -> Start:
     )
 
 
-def trunk(start: Start, model: Functional) -> Params:
-    """The trunk of a resolved start as host arrays that fit the model, {} for none.
+def trunk(config: Config, model: Functional) -> Params:
+    """The trunk that a resolved config starts from, as host arrays; {} for none.
 
     Raises `BadInput` where the source is not what it was, `Damaged` where its
     checkpoint is.
     """
+    start = config.init
     if start.path is None:
         return {}
-    found = _described(start, model)
+    found = _described(config, model)
     if found.digest != start.digest:
         raise BadInput(
             f"{start.path} is not what this run is to start from: step {found.step} "
@@ -74,35 +80,62 @@ def trunk(start: Start, model: Functional) -> Params:
             "from what is there"
         )
     arrays = load(start.path, found.member, found.step).params
-    return transfer.fitted(paths(arrays), model)
+    return transfer.fitted(paths(arrays), model, _meant(config))
 
 
-def note(start: Start, model: Model, causal: bool) -> str | None:
-    """What the trunk is not used as it was trained, in a sentence; None where it is.
+def notes(config: Config, model: Functional, causal: bool) -> list[str]:
+    """What of the trunk is not as it was trained: a sentence each.
 
-    Parameters of one shape may mean another thing: with another number of heads, say.
+    Tokens may be dropped or drawn, and so may a direction. Parameters of one shape may
+    mean another thing: with another number of heads, say.
     """
+    start = config.init
     if start.path is None:
-        return None
+        return []
+    found = _described(config, model)
+    told = transfer.changed(found.shapes, model, _meant(config))
+    told = [f"Of the trunk of {start.path}: {note}" for note in told]
     run = layout.read_config(start.path)
     was = {**flatten(run.config.model), "causal": run.sizes.get("causal")}
-    now = {**flatten(model), "causal": causal}
+    now = {**flatten(config.model), "causal": causal}
     changed = [
         f"{name} was {word(was.get(name))} and is {word(value)}"
         for name, value in now.items()
         if value != was.get(name) and name not in FREE
     ]
-    if not changed:
+    if changed:
+        used = "; ".join(changed)
+        told.append(f"The trunk of {start.path} is used another way: {used}.")
+    return told
+
+
+def _meant(config: Config) -> int | None:
+    """How many tokens stand for the same there and here; None: all.
+
+    Subwords of another text are others, the bytes below them the same.
+    """
+    assert config.init.path is not None
+    tasks = layout.read_config(config.init.path).config.task, config.task
+    was, now = map(_subwords, tasks)
+    return None if was == now else transfer.BYTES
+
+
+def _subwords(task: str) -> tuple[str, dict[str, str]] | None:
+    """What decides the subwords of a task, None where its tokens are bytes."""
+    name, options = parse(task)
+    if options.get("subwords", "0") == "0":
         return None
-    return f"The trunk of {start.path} is used another way: {'; '.join(changed)}."
+    return name, {key: value for key, value in options.items() if key not in SIZES}
 
 
-def _described(start: Start, model: Functional) -> Described:
+def _described(config: Config, model: Functional) -> Described:
     """What the checkpoint says of itself; raises `BadInput` where it does not fit."""
+    start = config.init
     assert start.path is not None
     member = "best" if start.member is None else start.member
     found = describe(start.path, member, start.step)
-    different = transfer.misfit(found.shapes, model, start.trunk == "frozen")
+    frozen = start.trunk == "frozen"
+    different = transfer.misfit(found.shapes, model, frozen, _meant(config))
     if different:
         raise BadInput(f"The trunk of {start.path} does not fit: {different}")
     return found

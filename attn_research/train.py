@@ -93,9 +93,9 @@ def run(
         step, spent, inside, best, latest_P = 0, 0.0, 0.0, 0, []
         found = writer.restore(targets(compiled, count))
         if found is None:
-            trunk = source.trunk(config.init, compiled.program.model)
-            note = source.note(config.init, config.model, task.spec.causal)
-            if note:
+            model = compiled.program.model
+            trunk = source.trunk(config, model)
+            for note in source.notes(config, model, task.spec.causal):
                 print(note, flush=True)
             members_P = start(compiled, hypers_P, devices, trunk)
         else:
@@ -145,7 +145,7 @@ def run(
                         compiled.evaluate(members_P, (arrays, np.bool_(False)))
                     )
                     latest_P = [
-                        evaluate.metrics(one.total_R, spec.metrics, spec.target)
+                        evaluate.metrics(one, spec.metrics, spec.target)
                         for one in outcome.each(sums_P, count)
                     ]
                     loss_P = np.asarray(members_P.loss_sum) / max(step - measured, 1)

@@ -1,7 +1,9 @@
 """The trunk of one model in the place of another's, and how fast each layer learns.
 
 The trunk is every parameter but those of the head. Parameters are matched by their
-paths; only a table of positions or of tokens may have another number of rows.
+paths; only a table of positions or of tokens may have another number of rows, and only
+the direction in which a mixer reads backwards may be there in one model and not in the
+other: a language model reads in one direction, an encoder in both.
 """
 
 from collections.abc import Mapping
@@ -15,7 +17,8 @@ from attn_research.checkpoint.tree import nest, paths
 from attn_research.config import Start
 from attn_research.functional import Functional, Params, Trait
 
-HEAD = "head"
+HEAD, BACKWARD = "head", "backward"
+BYTES = 256  # Tokens above are no bytes: a mask, say. Where bytes stay, they may go.
 
 
 def shapes(model: Functional) -> Params:
@@ -28,24 +31,39 @@ def of_trunk(path: str) -> bool:
     return path.split("/")[0] != HEAD
 
 
-def misfit(found: Mapping[str, Any], model: Functional, frozen: bool) -> str | None:
+def of_backward(path: str) -> bool:
+    """Whether a parameter belongs to the second direction of a mixer."""
+    return BACKWARD in path.split("/")
+
+
+def misfit(
+    found: Mapping[str, Any],
+    model: Functional,
+    frozen: bool,
+    meant: int | None = None,
+) -> str | None:
     """Why a trunk of these shapes does not fit a model, in words; None where it does.
 
-    `found` has what there is by its path. Rows of tokens that are new have to learn.
+    `found` has what there is by its path. Of the tokens the first `meant` stand for the
+    same, None: all. What is drawn, tokens or a direction, has to learn.
     """
-    traits = _traits(model)
-    wanted = {p: leaf for p, leaf in paths(shapes(model)).items() if of_trunk(p)}
+    traits, wanted = _traits(model), _of_trunk(shapes(model))
     for path in sorted(set(wanted) ^ {path for path in found if of_trunk(path)}):
-        there, here = ("has", "none") if path in found else ("has no", "one")
-        why = ""
-        if "backward" in path.split("/"):
-            one, two = "one direction", "both"
-            was, now = (one, two) if path in wanted else (two, one)
-            why = f": its mixer reads in {was}, that of this model in {now}"
+        there, here, why = "has", "none", ""
+        if path in wanted:
+            there, here = "has no", "one"
+        if of_backward(path):
+            if path in found or not frozen:
+                continue
+            why = ": a mixer of it reads in one direction, here in both, and what is "
+            why += "frozen learns no new one"
         return f"it {there} {path}, and this model has {here}{why}"
     for path, want in wanted.items():
+        if path not in found:
+            continue
         have, rows = found[path], traits[path].rows
-        if (have.shape, have.dtype) == (want.shape, want.dtype):
+        same = (have.shape, have.dtype) == (want.shape, want.dtype)
+        if same and rows != "tokens":
             continue
         told = (
             f"{path} is {have.dtype}{list(have.shape)} there and "
@@ -53,25 +71,58 @@ def misfit(found: Mapping[str, Any], model: Functional, frozen: bool) -> str | N
         )
         if rows is None or _but_rows(have) != _but_rows(want):
             return told
-        if rows == "tokens" and have.shape[-2] > want.shape[-2]:
+        if rows == "tokens" and want.shape[-2] < min(have.shape[-2], BYTES):
             return f"{told}, which has fewer tokens; as many or more are allowed"
-        if rows == "tokens" and frozen:
-            return f"{told}, and what is frozen learns no new tokens"
+        if rows == "tokens" and frozen and _kept(have, want, meant) < want.shape[-2]:
+            other = " of other subwords" * same
+            return f"{told}{other}, and what is frozen learns no new tokens"
     return None
 
 
-def fitted(given: Mapping[str, Any], model: Functional) -> Params:
-    """The trunk among arrays by their paths, with as many positions as a model has."""
-    traits = _traits(model)
-    return nest(
-        {
-            path: stretched(given[path], want.shape[-2])
-            if traits[path].rows == "positions"
-            else given[path]
-            for path, want in paths(shapes(model)).items()
-            if of_trunk(path)
-        }
-    )
+def changed(
+    found: Mapping[str, Any], model: Functional, meant: int | None = None
+) -> list[str]:
+    """What of a trunk that fits is dropped and what is drawn, a sentence each."""
+    traits, wanted = _traits(model), _of_trunk(shapes(model))
+    notes = []
+    for path in wanted:
+        if path not in found or traits[path].rows != "tokens":
+            continue
+        have, want = found[path].shape[-2], wanted[path].shape[-2]
+        kept = _kept(found[path], wanted[path], meant)
+        told = f"The first {kept:,} of its {have:,} tokens are taken over"
+        told += ", the rest is dropped" * (have > kept)
+        told += f", the other {want - kept:,} of this model drawn" * (want > kept)
+        notes += [f"{told}."] * (kept < max(have, want))
+    if any(of_backward(path) for path in set(found) - set(wanted)):
+        notes.append("Of its two directions the one that reads backwards is dropped.")
+    if any(of_backward(path) for path in set(wanted) - set(found)):
+        notes.append(
+            "It reads in one direction; the one that reads backwards is drawn."
+        )
+    return list(dict.fromkeys(notes))
+
+
+def fitted(
+    given: Mapping[str, Any], model: Functional, meant: int | None = None
+) -> Params:
+    """The trunk among arrays by their paths, with as many positions as a model has.
+
+    Of tables of tokens it has the rows that stand for the same, of a direction that
+    is not there nothing.
+    """
+    traits, wanted = _traits(model), _of_trunk(shapes(model))
+
+    def one(path: str) -> Any:
+        have, want = given[path], wanted[path]
+        match traits[path].rows:
+            case "positions":
+                return stretched(have, want.shape[-2])
+            case "tokens":
+                return have[..., : _kept(have, want, meant), :]
+        return have
+
+    return nest({path: one(path) for path in wanted if path in given})
 
 
 def stretched(table_TD: np.ndarray, length: int) -> np.ndarray:
@@ -94,7 +145,7 @@ def stretched(table_TD: np.ndarray, length: int) -> np.ndarray:
 def started(drawn: Params, given: Mapping[str, Any]) -> Params:
     """Drawn parameters with a fitted trunk put in their place; {} changes nothing.
 
-    Tokens that the trunk does not know keep the rows that were drawn.
+    Tokens and directions that the trunk does not know stay as they were drawn.
     """
     taken = paths(given)
 
@@ -131,6 +182,16 @@ def shared(model: Functional, start: Start) -> Params:
 def _traits(model: Functional) -> dict[str, Trait]:
     flat = jax.tree.leaves(model.traits, is_leaf=lambda node: isinstance(node, Trait))
     return dict(zip(paths(shapes(model)), flat, strict=True))
+
+
+def _of_trunk(params: Params) -> dict[str, Any]:
+    return {path: leaf for path, leaf in paths(params).items() if of_trunk(path)}
+
+
+def _kept(have: Any, want: Any, meant: int | None) -> int:
+    """How many rows of a table of tokens are taken over."""
+    rows = min(have.shape[-2], want.shape[-2])
+    return rows if meant is None else min(rows, meant)
 
 
 def _but_rows(leaf: Any) -> tuple[Any, ...]:

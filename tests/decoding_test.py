@@ -254,7 +254,7 @@ def test_the_best_member_of_a_run_writes(data_sets, tmp_path):
             {"exact_match", "error_rate"},
             {"reference", "text"},
         ),
-        ("image_classification(form=rows)", None, None),
+        ("image_classification(form=patches)", None, None),
     ],
 )
 def test_every_kind_of_text_is_told(task, metrics, columns, data_sets, tmp_path):

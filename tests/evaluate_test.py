@@ -7,11 +7,13 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from attn_research import evaluate
+from attn_research import evaluate, population, program, transfer
+from attn_research.config import Config, Model, Train
 from attn_research.evaluate import Sums, bins, curve, edges, metrics, sums
-from attn_research.losses import losses
+from attn_research.losses import hits, losses
 
 LENGTH = 20
+NO_CLASS = jnp.zeros((3, 0))
 
 
 def drawn(seed: int, shape=(3, LENGTH), classes: int = 5):
@@ -29,7 +31,7 @@ def drawn(seed: int, shape=(3, LENGTH), classes: int = 5):
 def batch_sums(logits, targets, weights, gap, position) -> Sums:
     loss, scores = losses(jnp.asarray(logits), jnp.asarray(targets), "token")
     weights, gap, position = map(jnp.asarray, (weights, gap, position))
-    return sums(loss, scores, weights, gap, position, LENGTH)
+    return sums(loss, scores, weights, gap, position, NO_CLASS, LENGTH)
 
 
 def bin_of(distance: int, length: int) -> int:
@@ -59,13 +61,13 @@ def test_sums_are_those_of_numpy_in_all_and_in_every_bin():
     loss, (correct,) = map(
         np.asarray, losses(jnp.asarray(logits), jnp.asarray(targets), "token")
     )
-    for found, wanted in zip(total.total_R, (1.0, loss, correct), strict=True):
+    for found, wanted in zip(total.total_R, (1.0, loss, correct, 1.0), strict=True):
         np.testing.assert_allclose(found, np.sum(weights * wanted), rtol=1e-5)
     for found_RJ, distance in ((total.gap_RJ, gap), (total.position_RJ, position)):
-        wanted_RJ = np.zeros((3, bins(LENGTH)))
+        wanted_RJ = np.zeros((4, bins(LENGTH)))
         for at in np.ndindex(weights.shape):
             place = bin_of(int(distance[at]), LENGTH)
-            wanted_RJ[:, place] += weights[at] * np.array([1.0, loss[at], correct[at]])
+            wanted_RJ[:, place] += weights[at] * np.array([1, loss[at], correct[at], 1])
         np.testing.assert_allclose(found_RJ, wanted_RJ, rtol=1e-5, atol=1e-6)
         np.testing.assert_allclose(np.sum(found_RJ, axis=1), total.total_R, rtol=1e-5)
 
@@ -74,35 +76,41 @@ def test_sums_of_batches_add_up_to_those_of_the_whole():
     """Batches of unequal weight: a mean of means would be wrong."""
     parts = [drawn(seed, shape=(rows, LENGTH)) for seed, rows in ((2, 1), (3, 4))]
     whole = [np.concatenate(pair) for pair in zip(*parts, strict=True)]
-    added = evaluate.nothing(LENGTH, "token")
+    added = evaluate.nothing(LENGTH, "token", 5)
     for part in parts:
         added = jax.tree.map(jnp.add, added, batch_sums(*part))
     total = batch_sums(*whole)
     for one, other in zip(added, total, strict=True):
         np.testing.assert_allclose(one, other, rtol=1e-5, atol=1e-6)
     names = ("accuracy", "loss")
-    both = [metrics(one.total_R, names, "token") for one in (added, total)]
+    both = [metrics(one, names, "token") for one in (added, total)]
     assert both[0] == pytest.approx(both[1], rel=1e-5)
 
 
 def test_metrics_by_name():
     names = ("loss", "accuracy", "bits_per_byte")
-    found = metrics([4, 8, 3], names, "token")
+
+    def told(total_R, names, target):
+        return metrics(Sums(total_R, None, None, NO_CLASS), names, target)
+
+    found = told([4, 8, 3, 4], names, "token")
     wanted = {"loss": 2, "accuracy": 0.75, "bits_per_byte": 2 / math.log(2)}
     assert found == pytest.approx(wanted)
-    assert metrics([4, 8, 2], ("mse", "mae"), "value") == {"mse": 2, "mae": 0.5}
-    found = metrics([2, 6, 1, 1.5], ("f1", "exact_match", "loss"), "span")
+    longer = told([4, 8, 3, 16], names, "token")  # four bytes a token
+    assert longer == pytest.approx(wanted | {"bits_per_byte": 0.5 / math.log(2)})
+    assert told([4, 8, 2, 4], ("mse", "mae"), "value") == {"mse": 2, "mae": 0.5}
+    found = told([2, 6, 1, 1.5, 2], ("f1", "exact_match", "loss"), "span")
     assert found == {"f1": 0.75, "exact_match": 0.5, "loss": 3}
-    assert metrics([2, 6, 1], ("error_rate",), "string") == {"error_rate": 0.5}
+    assert told([2, 6, 1, 2], ("error_rate",), "string") == {"error_rate": 0.5}
     with pytest.raises(KeyError):
-        metrics([4, 8, 3], ("f1",), "token")
+        told([4, 8, 3, 4], ("f1",), "token")
 
 
 def test_nothing_has_no_metrics_and_a_mean_of_zero():
-    nothing = evaluate.nothing(LENGTH, "token")
-    empty = metrics(nothing.total_R, ("loss", "accuracy"), "token")
+    nothing = evaluate.nothing(LENGTH, "class", 4)
+    empty = metrics(nothing, ("loss", "accuracy", "macro_f1"), "class")
     assert all(math.isnan(value) for value in empty.values())
-    assert curve(nothing.gap_RJ, ("loss",), "token", LENGTH)["low"] == []
+    assert curve(nothing.gap_RJ, ("loss", "macro_f1"), "class", LENGTH)["low"] == []
     assert evaluate.mean(jnp.ones(3), jnp.zeros(3)) == 0
     assert evaluate.mean(jnp.array([1.0, 5.0]), jnp.array([1.0, 3.0])) == 4
 
@@ -111,7 +119,7 @@ def test_a_curve_lists_the_bins_with_data_without_the_unknown():
     gap = jnp.array([-1, 0, 1, 4, 5])
     weights, correct = jnp.ones(5), jnp.array([1.0, 1.0, 0.0, 1.0, 0.0])
     loss = jnp.array([9.0, 1.0, 2.0, 3.0, 5.0])
-    total = sums(loss, correct[None], weights, gap, gap, LENGTH)
+    total = sums(loss, correct[None], weights, gap, gap, NO_CLASS, LENGTH)
     found = curve(total.gap_RJ, ("accuracy", "loss"), "token", LENGTH)
     assert found == {
         "low": [0, 1, 4],
@@ -120,3 +128,87 @@ def test_a_curve_lists_the_bins_with_data_without_the_unknown():
         "accuracy": [1, 0, 0.5],
         "loss": [1, 2, 4],
     }
+
+
+def precision_and_recall(predicted, actual, weights) -> float:
+    """The macro F1 by its definition, one class after another."""
+    found = []
+    for one in {*predicted, *actual}:
+        right = weights[(predicted == one) & (actual == one)].sum()
+        if right == 0:
+            found.append(0.0)
+            continue
+        precision = right / weights[predicted == one].sum()
+        recall = right / weights[actual == one].sum()
+        found.append(2 * precision * recall / (precision + recall))
+    return sum(found) / len(found)
+
+
+@pytest.mark.parametrize("shape", [(40,), (8, 5)])
+def test_macro_f1_of_batches_is_that_of_its_definition(shape):
+    """Of skewed classes, one that nobody predicts, one that is never the answer."""
+    rng = np.random.default_rng(7)
+    actual = rng.choice([0, 0, 0, 0, 1, 2, 3], shape)
+    logits = rng.normal(size=(*shape, 6)) + 2 * np.eye(6)[actual]
+    logits[..., 3] = logits[..., 5] = -100  # neither said; nor is 5 an answer
+    weights = rng.integers(0, 3, shape).astype(np.float32)
+    weights[:4] = 0
+    total = jnp.zeros((3, 6))
+    for low, high in ((0, 4), (4, 5), (5, None)):  # a batch that does not count
+        part = (jnp.asarray(a[low:high]) for a in (logits, actual, weights))
+        total += hits(*part, "class")
+    flat = [a.reshape(-1) for a in (logits.argmax(-1), actual, weights)]
+    counted = flat[2] > 0
+    wanted = precision_and_recall(*(a[counted] for a in flat))
+    found = evaluate.macro_f1(total)
+    assert found == pytest.approx(wanted, rel=1e-6)
+    accuracy = np.average(flat[0] == flat[1], weights=flat[2])
+    assert abs(found - accuracy) > 0.1, "the same as the accuracy"
+    sums = Sums(np.array([1.0, 2.0, accuracy, 1.0]), None, None, total)
+    told = metrics(sums, ("accuracy", "macro_f1"), "class")
+    assert told == {"accuracy": pytest.approx(accuracy), "macro_f1": found}
+
+
+def test_macro_f1_of_a_known_table():
+    """Three classes by hand; it is what scikit-learn gives for the same answers."""
+    actual = np.array([0, 1, 2, 0, 1, 2])
+    predicted = np.array([0, 2, 1, 0, 0, 1])
+    found = hits(jnp.eye(3)[predicted], jnp.asarray(actual), jnp.ones(6), "class")
+    np.testing.assert_array_equal(found, [[2, 0, 0], [3, 2, 1], [2, 2, 2]])
+    # f1_score(actual, predicted, average="macro") of its documentation: 0.26...
+    assert evaluate.macro_f1(found) == pytest.approx(4 / 15)
+
+
+def drawn_params(model, members: int):
+    """Parameters of members, drawn without compiling anything."""
+    draw = np.random.default_rng(0)
+    return jax.tree.map(
+        lambda leaf: draw.normal(size=(members, *leaf.shape)).astype(leaf.dtype),
+        transfer.shapes(model),
+    )
+
+
+def test_a_class_is_counted_once_for_each_example_of_a_split(data_sets):
+    """Nine texts in batches of four: what fills up the last one does not count."""
+    config = program.resolve(
+        Config(
+            "classification(length=40)",
+            Model("conv", layers=1, width=8),
+            Train(batch=4),
+        )
+    )
+    made = program.make(config, population.mesh())
+    arrays = jax.tree.map(jnp.asarray, made.task.arrays())
+    params_P = drawn_params(made.model, 2)
+    members = program.Member(params_P, (), (), (), (), ())
+    sums_P = jax.jit(made.evaluate)(members, (arrays, jnp.bool_(True)))
+    whole = made.task.examples(jnp.arange(9), "test", arrays)
+    said_P = jax.jit(jax.vmap(made.model.apply, (0, None, None)))(
+        params_P, whole.inputs, whole.segments
+    ).argmax(-1)
+    true = np.asarray(whole.targets)
+    for said, found in zip(np.asarray(said_P), sums_P.hits_3V, strict=True):
+        np.testing.assert_array_equal(found[1], np.bincount(said, minlength=2))
+        np.testing.assert_array_equal(found[2], np.bincount(true, minlength=2))
+        wanted = precision_and_recall(said, true, np.ones(9))
+        assert evaluate.macro_f1(found) == pytest.approx(wanted)

@@ -45,7 +45,8 @@ ALLOWED = {
     "source": {*GROUND, "functional", "layout", "checkpoint", "transfer"},
     "program": {*MODEL, "hypers", "tasks", "population", "transfer", "source"},
     "text_metrics": set(),
-    "decoding": {*MODEL, "tasks", "memory", "program", "text_metrics"},
+    "pictures": {"modules"},
+    "decoding": {*MODEL, "tasks", "memory", "program", "text_metrics", "pictures"},
     "interop": {"options", "config", "functional", "modules"},
     "match": {"options", "config", "modules", "program"},
     "compiled": {"config", "hypers", "memory", "population", "program"},
@@ -54,7 +55,7 @@ ALLOWED = {
     "store": {*RUN, "study", "results"},
     "launch": LAUNCH,
     "analysis": {*LAUNCH, "analysis"},
-    "report": {*LAUNCH, "analysis", "report"},
+    "report": {*LAUNCH, "analysis", "report", "pictures"},
 }
 ONLY = {
     "flax": {"modules", "functional"},

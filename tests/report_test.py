@@ -1,94 +1,25 @@
-"""The page of a study, from results that were planted: what it says and what it holds.
+"""The page of a study with everything in it: what it says and what it holds.
 
-Drawing takes seconds, so one study with everything in it serves most of the tests.
+The results are planted. Drawing takes seconds, so one study serves all tests.
 """
 
+import base64
 import csv
-import html.parser
 import math
 import re
 import shutil
 import subprocess
 import xml.etree.ElementTree as xml
-from pathlib import Path
 
 import pytest
 
-from attn_research import report, store
+from attn_research import report, results, store
 from attn_research.analysis import statistics as stats
 from attn_research.report import drawings, figures, page
 from attn_research.report.words import between, number
 from attn_research.study import Expectation, findings
 from tests import planted
-
-SCRIPT = "<script>alert('x')</script>"
-
-
-def gain(low: float, high: float) -> Expectation:
-    """How much better attention is than a convolution: planted at about 0.5."""
-
-    def measure(rows):
-        def mean(mixer):
-            own = [r["test.accuracy"] for r in rows if r["mixer"] == mixer]
-            return sum(own) / len(own)
-
-        return mean("dense(positions=rope)") - mean("conv")
-
-    return Expectation(f"Attention gains {SCRIPT}", measure, low, high)
-
-
-STUDY = planted.study(
-    gain(0.3, 0.7), gain(0.9, math.inf), Expectation("Nobody knows", lambda _: math.nan)
-)
-
-
-LONG = "a word without any end " * 3 + "x" * 400
-WROTE = {
-    "examples": 64,
-    "metrics": {"exact_match": 0.25, "bleu": 12.345678, "rougeL": 0.5},
-    "samples": [
-        {"source": f"un {SCRIPT}", "reference": "one", "text": f"two {SCRIPT}"},
-        {"source": LONG, "reference": "three\nlines & more", "text": ""},
-    ],
-    "notes": ["There is no chrF."],
-}
-UNREAD = "3 of 9 texts are longer than 20 and cut there."
-
-
-def spoil(cell, result):
-    """One member of the window diverges; the last cell does not finish.
-
-    The linear one has written; of its data not all was read.
-    """
-    if cell.config.model.pattern == "linear":
-        result |= {"decoded": WROTE, "notes": [UNREAD]}
-    if cell.config.model.pattern == "conv,dense" and "64" in cell.config.task:
-        return None
-    if "window" in cell.config.model.pattern and "64" in cell.config.task:
-        nothing = {"validation": {}, "test": {}, "by_gap": None, "by_position": None}
-        result["members"][3].update(status="diverged", step=17, **nothing)
-    return result
-
-
-class Page(html.parser.HTMLParser):
-    """The tags of a page with their attributes, and its text."""
-
-    def __init__(self, path: Path):
-        super().__init__()
-        self.folder, self.text = path.parent, ""
-        self.tags: list[tuple[str, dict[str, str]]] = []
-        self.feed(path.read_text())
-
-    def handle_starttag(self, tag, attrs):
-        self.tags.append((tag, {name: value or "" for name, value in attrs}))
-
-    handle_startendtag = handle_starttag
-
-    def handle_data(self, data):
-        self.text += data
-
-    def values(self, *names: str) -> list[str]:
-        return [a[name] for _, a in self.tags for name in names if name in a]
+from tests.pages import SCRIPT, STUDY, UNREAD, Page, gain, spoil
 
 
 @pytest.fixture(scope="module")
@@ -165,6 +96,14 @@ def test_a_cell_is_told_at_its_best_rate_with_its_interval(written, rows):
     assert between(interval) in written.text
 
 
+def test_a_score_beside_the_headline_is_told(written, rows):
+    """The mean over the seeds, and nothing of cells that have none."""
+    assert "macro F1" in written.text and written.text.count("0.9321") == 2
+    table = csv.DictReader(results.as_csv(rows).splitlines())
+    told = [line["model.pattern"] for line in table if line["test.macro_f1"]]
+    assert told == ["linear"] * 8
+
+
 def test_numbers_beside_a_figure_are_those_of_the_rows(written, rows):
     with open(written.folder / "quality_length.csv") as file:
         table = list(csv.DictReader(file))
@@ -215,6 +154,8 @@ def test_every_link_and_reference_resolves(written):
     for link in links:
         if link.startswith("#"):
             assert link[1:] in ids, link
+        elif link.startswith("data:"):
+            assert base64.b64decode(link.partition(",")[2])[1:4] == b"PNG"
         else:
             assert "//" not in link, "the page needs no network"
             assert (written.folder / link).exists(), link
@@ -243,54 +184,15 @@ def test_what_was_written_is_told_with_its_metrics(written):
     assert shown.count("exact match 0.25, BLEU 12.35, ROUGE-L 0.5 over 64") == 2
     assert f"two {SCRIPT}" in shown and "three\nlines & more" in shown
     assert "There is no chrF." in shown and "linear, length 32" in shown
+    assert shown.count("Drawn by the model") == shown.count("Of the test split") == 2
+    assert "7 of 64 images misread." in shown and f"a, read as {SCRIPT}" in shown
+    told = [a["alt"] for tag, a in written.tags if tag == "img"]
+    assert "5 images that the model drew, linear, length 32" in told
+    assert "3 images of the test split, linear, length 64" in told
+    assert f"An image of the class a that was read as {SCRIPT}" in told
     assert shown.count(UNREAD) == 1 and "(linear, length 32; linear" in shown
     links = written.values("href")
     assert "#texts" in links and "#unread" in links
-
-
-def test_a_table_holds_no_formula(tmp_path):
-    drawn = figures.Figure("f", "F", "c", None, [{"series": "=1+1", "x": -1.5}])
-
-    class Blank:
-        def savefig(self, content, **_):
-            content.write(b"")
-
-    page._save(tmp_path, drawn._replace(drawing=Blank()))
-    assert (tmp_path / "f.csv").read_text() == "series,x\n'=1+1,-1.5\n"
-
-
-# --- studies with little in them -----------------------------------------------------
-
-
-def test_a_study_that_has_not_begun(tmp_path):
-    planted.written(tmp_path, STUDY, lambda cell, result: None)
-    shown = Page(report.write(tmp_path, STUDY).path)
-    assert "0 of 12 cells done" in shown.text and "undecided" in shown.text
-    assert not {"#texts", "#unread"} & set(shown.values("href"))
-    assert not list(shown.folder.glob("*.svg"))
-    assert shown.text.count("waiting") >= 12
-
-
-def test_a_cell_with_one_member_and_one_whose_members_all_diverged(tmp_path):
-    def spoilt(cell, result):
-        result["members"] = result["members"][:1]
-        if cell.config.model.pattern == "lstm":
-            nothing = {
-                "validation": {},
-                "test": {},
-                "by_gap": None,
-                "by_position": None,
-            }
-            result["members"][0].update(status="diverged", **nothing)
-        return result
-
-    study = planted.study(patterns=("lstm", "conv"), lengths=(32,))
-    planted.written(tmp_path, study, spoilt)
-    shown = Page(report.write(tmp_path).path)
-    assert "2 of 2 cells done" in shown.text and "undecided" in shown.text
-    assert "1 diverged" in shown.text
-    assert (shown.folder / "by_gap.csv").exists()
-    assert not (shown.folder / "learning_rate.csv").exists()
 
 
 # --- looks ---------------------------------------------------------------------------

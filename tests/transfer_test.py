@@ -1,8 +1,4 @@
-"""A run from another's trunk: what is taken, what learns, what is refused."""
-
-import dataclasses
-import shutil
-from pathlib import Path
+"""Parameters of one model in the place of another's: what is taken, what learns."""
 
 import jax
 import jax.numpy as jnp
@@ -10,27 +6,11 @@ import numpy as np
 import optax
 import pytest
 
-from attn_research import flags, hypers, layout, program, source, tasks, train, transfer
-from attn_research.checkpoint import load, read, steps
+from attn_research import hypers, transfer
 from attn_research.checkpoint.tree import paths
-from attn_research.config import (
-    Config,
-    Model,
-    Population,
-    Start,
-    Train,
-    content_hash,
-    replace,
-)
-from attn_research.launch import selection
-from attn_research.layout import CHECKPOINTS
+from attn_research.config import Model, Start, Train
 from attn_research.modules.models import Sizes, build
-from attn_research.options import BadInput
-from attn_research.report.drawings import axes
-from attn_research.study import Study
 from tests.checkpoints import same
-from tests.command import assert_one_sentence, command
-from tests.train_test import ask_to_stop_at, assert_same_run
 
 # --- parameters of one model in the place of another's -------------------------------
 
@@ -97,6 +77,68 @@ def test_a_larger_vocabulary_keeps_its_tokens_and_draws_the_rest():
     np.testing.assert_array_equal(table[5:], params["trunk"]["frontend"]["table"][5:])
 
 
+DROPPED, DRAWN = ", the rest is dropped", ", the other {} of this model drawn"
+# Tokens there and here, how many stand for the same, and what is told of the others.
+VOCABULARIES = {
+    "a mask less": (257, 256, None, DROPPED),
+    "a mask more": (256, 257, None, DRAWN.format(1)),
+    "bytes": (256, 256, None, None),
+    "to subwords": (256, 300, 256, DRAWN.format(44)),
+    "of subwords": (300, 256, 256, DROPPED),
+    "other subwords": (300, 300, 256, DROPPED + DRAWN.format(44)),
+    "the same subwords": (300, 300, None, None),
+}
+
+
+@pytest.mark.parametrize("name", VOCABULARIES)
+@pytest.mark.parametrize("pooled", [True, False])
+def test_bytes_are_taken_over_whatever_stands_above_them(name, pooled):
+    """Into an encoder with a class and into one with a token at every position."""
+    there, here, meant, told = VOCABULARIES[name]
+    notes = [f"The first 256 of its {there} tokens are taken over{told}."] * bool(told)
+    kind = POOLED if pooled else SIZES._replace(causal=False)
+    one = build(SMALL, SIZES._replace(features=there, outputs=there))
+    other = build(SMALL, kind._replace(features=here, outputs=3 if pooled else here))
+    given, params = drawn(one), drawn(other, 1)
+    found = paths(given)
+    assert transfer.misfit(found, other, frozen=False, meant=meant) is None
+    assert transfer.changed(found, other, meant) == notes
+    made = transfer.started(params, transfer.fitted(found, other, meant))
+    table, kept = made["trunk"]["frontend"]["table"], min(there, here, meant or there)
+    np.testing.assert_array_equal(table[:kept], found["trunk/frontend/table"][:kept])
+    np.testing.assert_array_equal(
+        table[kept:], params["trunk"]["frontend"]["table"][kept:]
+    )
+    told = transfer.misfit(found, other, frozen=True, meant=meant)
+    assert (told is None) == (kept == here)
+    other.bind(made)
+
+
+@pytest.mark.parametrize("scan", [False, True])
+@pytest.mark.parametrize("mixer", ["gru", "gated_delta", "mamba"])
+def test_a_direction_is_drawn_or_dropped(mixer, scan):
+    """A recurrent language model as an encoder, and the encoder as one again."""
+    model = Model(mixer, layers=2, width=8, scan=scan)
+    one, both = build(model, SIZES), build(model, POOLED)
+    given, params = drawn(one), drawn(both, 1)
+    found = moved(given, both)
+    for path, leaf in paths(found).items():
+        new = transfer.of_backward(path) or not transfer.of_trunk(path)
+        want = paths(params if new else given)[path]
+        np.testing.assert_array_equal(leaf, want, err_msg=path)
+    back = moved(found, one)
+    assert same(back["trunk"], given["trunk"])
+    assert transfer.changed(paths(given), both) == [
+        "It reads in one direction; the one that reads backwards is drawn."
+    ]
+    assert transfer.changed(paths(found), one) == [
+        "Of its two directions the one that reads backwards is dropped."
+    ]
+    assert transfer.misfit(paths(found), one, frozen=True) is None
+    told = transfer.misfit(paths(given), both, frozen=True)
+    assert told and "here in both, and what is frozen learns no new one" in told
+
+
 def test_two_trunks_are_two():
     """A model of two sequences has an encoder and a decoder; both are taken."""
     both = SIZES._replace(source_features=5, source_length=6)
@@ -125,16 +167,6 @@ MISFITS = {
         (SMALL, SIZES),
         (Model(pattern=SMALL.pattern, layers=1, width=8, positions="learned"), SIZES),
         "it has trunk/groups/0/blocks/1/",
-    ),
-    "one direction": (
-        (GRU, SIZES),
-        (GRU, POOLED),
-        "mixers/0/backward/",
-    ),
-    "both directions": (
-        (GRU, POOLED),
-        (GRU, SIZES),
-        "its mixer reads in both, that of this model in one direction",
     ),
     "fewer tokens": (
         (SMALL, SIZES),
@@ -230,192 +262,3 @@ def test_clipping_sees_what_learns_alone():
     np.testing.assert_allclose(
         optax.tree.norm(grads), optax.tree.norm(params["head"]) * 2, rtol=1e-6
     )
-
-
-# --- runs ----------------------------------------------------------------------------
-
-BASE = replace(
-    Config(),
-    {
-        "task": "recall(length=16,pairs=2,vocabulary=16)",
-        "model.pattern": "conv",
-        "model.layers": 1,
-        "model.width": 8,
-        "model.positions": "learned",
-        "train.batch": 4,
-        "train.steps": 12,
-        "train.eval_every": 6,
-        "train.eval_batches": 1,
-        "train.test_batches": 1,
-        "train.checkpoint_every": 6,
-    },
-)
-TWO = Population(seed=(0, 1))
-
-
-@pytest.fixture(scope="module")
-def pretrained(tmp_path_factory) -> Path:
-    run = tmp_path_factory.mktemp("runs") / "pretrained"
-    assert train.run(BASE, Population(lr=(1e30, 1e-2)), run) == flags.DONE
-    return run
-
-
-def probe(run: Path) -> Config:
-    """A longer task for a frozen trunk; its steps 0 and 12 are kept."""
-    changes = {
-        "task.length": 24,
-        "model.tied": False,
-        "train.checkpoint_every": 12,
-        "init.path": str(run),
-        "init.trunk": "frozen",
-    }
-    return replace(BASE, changes)
-
-
-def params_at(run: Path, step: int):
-    return read(run / CHECKPOINTS, ["params"], step=step)[1]["params"]
-
-
-@pytest.fixture(scope="module")
-def probed(pretrained, tmp_path_factory) -> Path:
-    run = tmp_path_factory.mktemp("runs") / "probed"
-    assert train.run(probe(pretrained), TWO, run) == flags.DONE
-    return run
-
-
-def test_every_member_starts_from_the_best_trunk_with_a_head_of_its_own(
-    pretrained, probed
-):
-    best = load(pretrained)
-    assert best.hypers["lr"] == 1e-2, "not the first, which diverges"
-    assert steps(probed / CHECKPOINTS) == [0, 12]
-    begun = params_at(probed, 0)
-    want = paths(best.params["trunk"])
-    want["frontend/place"] = transfer.stretched(want["frontend/place"], 24)
-    for path, leaf_P in paths(begun["trunk"]).items():
-        for leaf in leaf_P:
-            assert leaf.tobytes() == want[path].tobytes(), path
-    kernel_P = begun["head"]["matrix"]["kernel"]
-    assert not np.array_equal(kernel_P[0], kernel_P[1])
-
-
-def test_a_trunk_that_is_used_another_way_is_told(pretrained):
-    found = program.resolve(probe(pretrained))
-    assert source.note(found.init, found.model, causal=True) is None
-    wider = replace(found.model, {"pattern": "conv(width=5)"})
-    told = source.note(found.init, wider, causal=False)
-    assert told and "causal was true and is false" in told and "\n" not in told
-    assert "pattern was " in told and "tied" not in told
-
-
-def test_a_frozen_trunk_keeps_its_bits_while_the_head_learns(probed):
-    begun, ended = params_at(probed, 0), params_at(probed, 12)
-    assert same(begun["trunk"], ended["trunk"])
-    for name, leaf_P in paths(begun["head"]).items():
-        other_P = paths(ended["head"])[name]
-        assert not any(map(np.array_equal, leaf_P, other_P)), name
-    state = read(probed / CHECKPOINTS, ["optimizer"])[1]["optimizer"]
-    assert not any("trunk" in path for path in paths(state)), "no moments are kept"
-
-
-def test_a_resumed_run_has_its_bits_without_its_source(
-    pretrained, probed, tmp_path, monkeypatch
-):
-    gone = shutil.copytree(pretrained, tmp_path / "source")
-    config = probe(gone)
-    with monkeypatch.context() as patch:
-        ask_to_stop_at(patch, 7)
-        assert train.run(config, TWO, tmp_path / "run") == flags.REQUEUE
-    shutil.rmtree(gone)
-    assert train.run(config, TWO, tmp_path / "run") == flags.DONE
-    assert_same_run(tmp_path / "run", probed)
-    assert train.run(config, TWO, tmp_path / "run") == flags.DONE
-
-
-def test_a_config_names_the_checkpoint_by_its_content(pretrained, tmp_path):
-    config = replace(BASE, {"init.path": str(pretrained)})
-    found = program.resolve(config).init
-    assert (found.member, found.step) == (1, 12) and len(found.digest) == 16
-    assert program.resolve(replace(BASE, {"init.step": 6})).init == Start()
-    older = program.resolve(replace(config, {"init.step": 6})).init
-    assert older.digest != found.digest and older.step == 6
-    study = Study("s", "Q?", "C.", config, {"init.path": (None, str(pretrained))})
-    scratch, cell = selection.resolved(study)
-    assert scratch.config.init == Start() and cell.config.init == found
-    assert scratch.id != cell.id == content_hash(program.resolve(config), Population())
-    # What was resolved is read again by its step and digest, or not at all.
-    assert program.resolve(cell.config) == cell.config
-    assert source.as_before(config.init, found) == found
-    assert source.as_before(older, found) == older
-    assert source.as_before(Start(path="other"), found) == Start(path="other")
-
-
-def test_a_source_that_is_another_by_now_is_refused(pretrained):
-    found = program.resolve(replace(BASE, {"init.path": str(pretrained)}))
-    model = build(found.model, program.sizes(tasks.make(found.task)))
-    assert source.trunk(found.init, model)
-    changed = dataclasses.replace(found.init, digest="0" * 16)
-    with pytest.raises(BadInput, match="is not what this run is to start from") as told:
-        source.trunk(changed, model)
-    assert "\n" not in str(told.value)
-
-
-def test_a_report_tells_starts_apart():
-    """By the run, and by its step only where runs of one source differ in it."""
-    names = ("init.path", "init.step", "init.digest")
-    rows = [
-        dict(zip(names, values, strict=True))
-        for values in ((None, None, ""), ("a", 4, "x"), ("a", 8, "y"))
-    ]
-    assert axes(rows[:2]) == ["init.path"]
-    assert axes(rows) == ["init.path", "init.step"]
-
-
-FLAGS = [line for line in flags.lines(BASE) if not line.startswith("--init.")]
-MISTAKES = {
-    "--init.member=2": "member is 2; allowed are 'best' and 0 to 1",
-    "--init.step=7": "holds no step 7 (known: 6, 12)",
-    "--init.rate=0": "--init.rate is 0.0; it must be more than 0",
-    "--init.trunk=frozen": "model.tied=false gives it a matrix that learns",
-    "--init.trunk=half": "allowed are all, frozen",
-    "--model.width=16": "float32[16, 8] there and float32[16, 16] in this model",
-    "--model.layers=2": "it has no trunk/groups/0/blocks/1/",
-    "--model.pattern=gru": "it has no trunk/groups/0/blocks/0/mixers/0/bias",
-    "--task.vocabulary=8": "which has fewer tokens",
-}
-
-
-@pytest.mark.parametrize("flag", MISTAKES)
-def test_a_mistake_is_one_sentence_and_leaves_nothing(flag, pretrained, tmp_path):
-    own = f"--out={tmp_path / 'run'}"
-    ended = command("train", *FLAGS, f"--init_from={pretrained}", flag, own)
-    assert_one_sentence(ended, MISTAKES[flag])
-    assert not (tmp_path / "run").exists()
-
-
-def test_a_source_that_is_no_run(tmp_path):
-    ended = command("train", f"--init_from={tmp_path}", f"--out={tmp_path / 'run'}")
-    assert_one_sentence(ended, "is no directory of a run")
-    rate = "--init.rate=0.5", "--init.trunk=frozen", "--model.tied=false"
-    ended = command("train", *rate, f"--out={tmp_path / 'run'}")
-    assert_one_sentence(ended, "init.rate is 0.5 and init.trunk is frozen")
-
-
-@pytest.mark.parametrize("item", ["params", "facts.json"])
-def test_a_damaged_source_names_the_step_to_ask_for(item, pretrained, tmp_path):
-    copy = shutil.copytree(pretrained, tmp_path / "source")
-    broken = copy / CHECKPOINTS / f"{12:08d}" / item
-    files = [broken, *broken.rglob("*")]
-    victim = max(
-        (file for file in files if file.is_file()), key=lambda file: file.stat().st_size
-    )
-    data = bytearray(victim.read_bytes())
-    data[len(data) // 2] ^= 1
-    victim.write_bytes(data)
-    own = flags.lines(probe(copy))
-    line = [*own, f"--out={tmp_path / 'run'}", "--seed=0,1"]
-    assert_one_sentence(command("train", *line), "good one is step 6 (ask for it with")
-    if item == "params":  # the run that was refused has claimed nothing
-        ended = command("train", *line, "--init.step=6")
-        assert ended.code == flags.DONE, ended.err
-        assert layout.read_config(tmp_path / "run").config.init.step == 6

@@ -64,12 +64,15 @@ def generate(
     sampling: Sampling = GREEDY,
     end: int = NEVER,
     context: tuple[jax.Array, ...] = (),
+    places: int | None = None,
 ) -> jax.Array:
     """tokens_BT of `length` tokens, each row its prompt and what follows it.
 
     `lengths_B` (at least 1) are the tokens of each row of `prompts_BS` that count.
     After the token `end` a row repeats it. `context` is what the module's `start` takes
-    beside batch and length. Raises BadInput where the arguments do not fit.
+    beside batch and length. `places` are the positions that it is asked for, `length`
+    by default: the last token is not read, so that one less is enough. Raises BadInput
+    where the arguments do not fit.
     """
     _check(prompts_BS, length, sampling, key)
     batch = prompts_BS.shape[0]
@@ -88,7 +91,8 @@ def generate(
         return (carry, chosen_B, ended_B), chosen_B
 
     first_B = given_BT[:, 0].astype(jnp.int32)
-    state = module.start(batch, length, *context), first_B, jnp.zeros(batch, bool)
+    carry = module.start(batch, places or length, *context)
+    state = carry, first_B, jnp.zeros(batch, bool)
     times = jnp.arange(length - 1)
     _, tokens_TB = jax.lax.scan(token, state, (times, keys_T[: length - 1]))
     return jnp.concatenate([first_B[:, None], tokens_TB.T], axis=1)

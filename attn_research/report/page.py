@@ -19,7 +19,7 @@ from attn_research.durable import atomic_write
 from attn_research.report import figures
 from attn_research.report.drawings import axes, drawings, prepared, summary
 from attn_research.report.figures import Figure
-from attn_research.report.texts import results, texts, unread
+from attn_research.report.texts import NAMES, results, texts, unread
 from attn_research.report.words import between, number
 from attn_research.results import safe
 from attn_research.study import Finding, Study, findings, verdict
@@ -92,10 +92,11 @@ def expected(found: Finding) -> str:
 def _cells(rows: Sequence[Row]) -> list[Row]:
     """One row per finished cell, at its best learning rate."""
     cells = []
-    names = axes(rows) if rows else []
+    names, scores = (axes(rows), _scores(rows)) if rows else ([], [])
     for id, members in figures.groups(rows, lambda row: row["cell"]).items():
         best = stats.at_best_rate(members)
-        value = stats.bootstrap([stats.headline(row) for row in stats.trained(best)])
+        trained = stats.trained(best)
+        value = stats.bootstrap([stats.headline(row) for row in trained])
         first = members[0]
         statuses = figures.groups(members, lambda row: row["status"])
         cells.append(
@@ -105,6 +106,7 @@ def _cells(rows: Sequence[Row]) -> list[Row]:
                 **{name: first.get(name) for name in names},
                 first["metric"]: value.mean,
                 "95 %": between(value),
+                **{NAMES.get(n, n): _mean(trained, f"test.{n}") for n in scores},
                 "best rate": best[0]["lr"],
                 "members": ", ".join(
                     f"{len(m)} {word}" for word, m in statuses.items()
@@ -119,6 +121,19 @@ def _cells(rows: Sequence[Row]) -> list[Row]:
             }
         )
     return cells
+
+
+def _scores(rows: Sequence[Row]) -> list[str]:
+    """What is measured beside the headline and the loss."""
+    names = {name: None for row in rows for name in row if name.startswith("test.")}
+    known = [name.removeprefix("test.") for name in names]
+    return [name for name in known if name not in ("loss", rows[0]["metric"])]
+
+
+def _mean(rows: Sequence[Row], name: str) -> float | None:
+    """The mean over seeds of a metric, None where there is none."""
+    values = [row[name] for row in rows if row.get(name) is not None]
+    return sum(values) / len(values) if values else None
 
 
 def _failure(directory: Path, row: store.Row) -> Row:

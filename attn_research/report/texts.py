@@ -7,8 +7,10 @@ from typing import Any
 from attn_research import layout, store
 from attn_research.analysis.statistics import Row
 from attn_research.report.drawings import axes
+from attn_research.report.sheets import misread, sheets
 
 NAMES = {
+    "macro_f1": "macro F1",
     "exact_match": "exact match",
     "error_rate": "error rate",
     "bleu": "BLEU",
@@ -41,6 +43,9 @@ def texts(results: dict[str, dict[str, Any]], rows: Sequence[Row]) -> list[Row]:
             "columns": list(decoded["samples"][0]) if decoded["samples"] else [],
             "samples": decoded["samples"],
             "notes": decoded["notes"],
+            "sheets": sheets(decoded),
+            "wrong": (decoded.get("misread") or {}).get("count", 0),
+            "misread": misread(decoded),
         }
         for id, result in results.items()
         if (decoded := result.get("decoded"))

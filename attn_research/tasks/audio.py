@@ -1,6 +1,7 @@
 """Spoken words as waves or log-mel frames: which one, and strings of them."""
 
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, Literal
 
 import jax
@@ -11,6 +12,7 @@ from attn_research.ops.mel import mel_frames
 from attn_research.options import option
 from attn_research.tasks import sets
 from attn_research.tasks.contract import SPLITS, Batch, Draws, Spec, Split, drawn
+from attn_research.tasks.data import waves
 
 WINDOW, HOP, BANDS = 200, 80, 40  # 25 ms and 10 ms at 8 kHz
 RATE = 8000
@@ -27,15 +29,42 @@ def _heard(wave_BL: jax.Array, real_BL: jax.Array, form: str, length: int):
     return frames_BTF[:, :length], real_BT
 
 
-def _arrays(data: str, data_dir: str, label: str) -> dict[str, Any]:
+def _names(path: str, data: str, data_dir: str, label: str) -> tuple[str, ...]:
+    return waves.names(path) if path else sets.names(data, data_dir, label)
+
+
+def _arrays(path: str, data: str, data_dir: str, label: str) -> dict[str, Any]:
+    if path:
+        return _recorded(path)
     columns = sets.loaded(data, data_dir, "audio", label)
-    waves = [wave for split in SPLITS for wave in columns[split]["audio"]]
+    audio = [wave for split in SPLITS for wave in columns[split]["audio"]]
     labels = {s: np.asarray(columns[s][label].values) for s in SPLITS}
     return {
-        "audio": sets.stretches(waves),
+        "audio": sets.stretches(audio),
         "label": sets.stacked(labels).astype(np.int32),
         "edges": sets.edges(labels),
     }
+
+
+def _recorded(path: str) -> dict[str, Any]:
+    """The arrays of a user's own recordings."""
+    folder, names = Path(path).expanduser(), waves.names(path)
+    found = waves.listed(path)
+    rows = {s: [row for row in found if row.split == s] for s in SPLITS}
+    every = [row for split in SPLITS for row in rows[split]]
+    return {
+        "audio": sets.stretches(waves.read(folder / row.file, RATE) for row in every),
+        "label": np.array([names.index(row.label) for row in every], np.int32),
+        "edges": sets.edges(rows),
+    }
+
+
+def _path_option() -> str:
+    return option(
+        "",
+        "Folder of your own recordings at 8 kHz: LABEL/NAME.wav, or any .wav and a "
+        "labels.csv; empty: those of `data`.",
+    )
 
 
 @dataclass(frozen=True)
@@ -50,11 +79,12 @@ class AudioClassification:
     form: Literal["wave", "frames"] = option("wave", "Samples, or log-mel frames.")
     samples: int = option(8192, "Samples read of a recording.", low=HOP)
     label: str = option("label", "The feature that is predicted.")
+    path: str = _path_option()
     data_dir: str = sets.data_option()
 
     @property
     def spec(self) -> Spec:
-        classes = len(sets.names(self.data, self.data_dir, self.label))
+        classes = len(_names(self.path, self.data, self.data_dir, self.label))
         wave = self.form == "wave"
         return Spec(
             inputs="values",
@@ -64,19 +94,19 @@ class AudioClassification:
             length=self.samples if wave else self.samples // HOP,
             causal=False,
             labels=1,
-            metrics=("accuracy", "loss"),
+            metrics=("accuracy", "macro_f1", "loss"),
             per_sequence=True,
             chance=1 / classes,
             finite=True,
         )
 
     def arrays(self) -> dict[str, Any]:
-        return _arrays(self.data, self.data_dir, self.label)
+        return _arrays(self.path, self.data, self.data_dir, self.label)
 
     def notes(self, arrays: Any) -> list[str]:
-        """What is not read."""
+        """What is not read, and what is padding."""
         sizes = np.diff(arrays["audio"].offsets_N)
-        return [note for note in [sets.cut(sizes, self.samples, "recordings")] if note]
+        return sets.told(sizes, self.samples, "recordings", "samples")
 
     def batch(
         self, key: jax.Array, split: Split | jax.Array, size: int, arrays: Any = ()
@@ -116,11 +146,12 @@ class SpokenStrings:
     form: Literal["wave", "frames"] = option("frames", "Samples, or log-mel frames.")
     words: int = option(5, "The most recordings in a string.", low=1)
     samples: int = option(24000, "Samples in a string.", low=HOP)
+    path: str = _path_option()
     data_dir: str = sets.data_option()
 
     @property
     def spec(self) -> Spec:
-        names = sets.names(self.data, self.data_dir)
+        names = _names(self.path, self.data, self.data_dir, "label")
         wave = self.form == "wave"
         length = self.samples if wave else self.samples // HOP
         return Spec(
@@ -137,7 +168,7 @@ class SpokenStrings:
         )
 
     def arrays(self) -> dict[str, Any]:
-        return _arrays(self.data, self.data_dir, "label")
+        return _arrays(self.path, self.data, self.data_dir, "label")
 
     def batch(
         self, key: jax.Array, split: Split | jax.Array, size: int, arrays: Any = ()

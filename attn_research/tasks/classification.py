@@ -21,7 +21,8 @@ class Classification:
 
     Of a set with a pronoun and two names that it may refer to, the three are put
     between control characters, and the class is the one it refers to (Webster et al.,
-    2018, arXiv:1810.05201). A text longer than `length` is cut at its end.
+    2018, arXiv:1810.05201). A text longer than `length` is cut at its end, a shorter
+    one padded: a row has one text, for it has one class.
     """
 
     data: str = option("movie_reviews", "Data set with a text and a label.")
@@ -39,7 +40,7 @@ class Classification:
             length=self.length,
             causal=False,
             labels=1,
-            metrics=("accuracy", "loss"),
+            metrics=("accuracy", "macro_f1", "loss"),
             per_sequence=True,
             chance=1 / classes,
             finite=True,
@@ -57,9 +58,9 @@ class Classification:
         }
 
     def notes(self, arrays: Any) -> list[str]:
-        """What is not read."""
+        """What is not read, and what is padding."""
         sizes = np.diff(arrays["text"].offsets_N)
-        return [note for note in [sets.cut(sizes, self.length, "texts")] if note]
+        return sets.told(sizes, self.length, "texts", "bytes")
 
     def batch(
         self, key: jax.Array, split: Split | jax.Array, size: int, arrays: Any = ()

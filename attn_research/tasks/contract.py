@@ -23,6 +23,7 @@ class Batch(NamedTuple):
     targets count. `segments` is BT: 0 padding, 1, 2, ... packed sequences. `gap` is the
     distance in tokens from a target back to the information that decides it, -1 where
     unknown. A task of two sequences also has the one that is read, of another length.
+    `bytes` is how many bytes each target stands for, None where that is one.
     """
 
     inputs: jax.Array
@@ -32,6 +33,7 @@ class Batch(NamedTuple):
     gap: jax.Array
     source: jax.Array | None = None
     source_segments: jax.Array | None = None
+    bytes: jax.Array | None = None
 
 
 @dataclass(frozen=True)
@@ -46,7 +48,10 @@ class Spec:
     trivial answer reaches in it. `source_features` above 0 asks for an encoder-decoder
     whose source has `source_length` positions. Where `finite`, the splits are sets
     whose examples have numbers: the task is a `Finite` one. `names` are those of the
-    symbols of a string, from 1 on.
+    classes, or of the symbols of a string, from 1 on. With `subwords` tokens are those
+    of `data.subwords`: the column `pieces` of the arrays has the bytes of each.
+    `picture` is the height, width and channels of an image whose bytes, in reading
+    order, are the tokens that are asked for or the values, in [-1, 1], that are read.
     """
 
     inputs: Literal["tokens", "values"]
@@ -64,6 +69,8 @@ class Spec:
     source_length: int = 0
     finite: bool = False
     names: tuple[str, ...] = ()
+    subwords: bool = False
+    picture: tuple[int, int, int] | None = None
 
     @property
     def goal(self) -> Literal["max", "min"]:
@@ -105,7 +112,7 @@ class Finite(Task, Protocol):
         ...
 
     def notes(self, arrays: Any) -> list[str]:
-        """A sentence each on what of the data is not read."""
+        """A sentence each on what of the data is not read, and what is padding."""
         ...
 
 

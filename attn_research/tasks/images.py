@@ -32,20 +32,23 @@ class ImageClassification:
 
     @property
     def spec(self) -> Spec:
-        classes = len(sets.names(self.data, self.data_dir, self.label))
+        names = sets.names(self.data, self.data_dir, self.label)
         length, features = self._form()
+        in_order = self.form != "patches" and not self.permute
         return Spec(
             inputs="values",
             features=features,
             target="class",
-            outputs=classes,
+            outputs=len(names),
             length=length,
             causal=False,
             labels=1,
-            metrics=("accuracy", "loss"),
+            metrics=("accuracy", "macro_f1", "loss"),
             per_sequence=True,
-            chance=1 / classes,
+            chance=1 / len(names),
             finite=True,
+            names=names,
+            picture=image_shape(self.data, self.data_dir) if in_order else None,
         )
 
     def _form(self) -> tuple[int, int]:
@@ -121,7 +124,8 @@ class ImageGeneration:
 
     @property
     def spec(self) -> Spec:
-        length = int(np.prod(image_shape(self.data, self.data_dir)))
+        shape = image_shape(self.data, self.data_dir)
+        length = int(np.prod(shape))
         return Spec(
             inputs="tokens",
             features=257,
@@ -133,6 +137,7 @@ class ImageGeneration:
             metrics=("bits_per_dimension", "loss", "accuracy"),
             chance=8.0,
             finite=True,
+            picture=shape,
         )
 
     def arrays(self) -> dict[str, Any]:

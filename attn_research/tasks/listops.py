@@ -62,7 +62,7 @@ class ListOps:
             length=self.length,
             causal=False,
             labels=1,
-            metrics=("accuracy", "loss"),
+            metrics=("accuracy", "macro_f1", "loss"),
             per_sequence=True,
             chance=CHANCE,
         )

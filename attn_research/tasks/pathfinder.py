@@ -54,7 +54,7 @@ class Pathfinder:
             length=self.size**2,
             causal=False,
             labels=1,
-            metrics=("accuracy", "loss"),
+            metrics=("accuracy", "macro_f1", "loss"),
             per_sequence=True,
             chance=1 / 2,
         )

@@ -71,14 +71,15 @@ class QuestionAnswering:
         return np.flatnonzero(column.values == languages.index(self.language))
 
     def notes(self, arrays: Any) -> list[str]:
-        """What is not read."""
+        """What is not read, and what is padding."""
         sizes = np.diff(arrays["question"].offsets_N) + 1
         sizes = sizes + np.diff(arrays["context"].offsets_N)
-        notes = [sets.cut(sizes, self.length, "questions with their paragraphs")]
+        what = "questions with their paragraphs"
+        notes = sets.told(sizes, self.length, what, "bytes")
         lost = int((arrays["span"][:, 1] >= self.length).sum())
         if lost:
             notes.append(f"{lost:,} answers lie in what is cut and cannot be found.")
-        return [note for note in notes if note]
+        return notes
 
     def batch(
         self, key: jax.Array, split: Split | jax.Array, size: int, arrays: Any = ()

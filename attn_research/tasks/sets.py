@@ -14,9 +14,10 @@ import numpy as np
 
 from attn_research.options import INT_MAX, BadInput, option
 from attn_research.tasks.contract import SPLITS, Split, split_index
-from attn_research.tasks.data import packed
+from attn_research.tasks.data import packed, subwords
 
 END = 0  # The byte that ends or joins texts; none holds one of its own.
+FEW = 0.01  # A smaller share of padding is not told.
 
 
 class Stretches(NamedTuple):
@@ -30,6 +31,17 @@ def data_option() -> str:
     """The option that says where data sets lie."""
     return option(
         "", "Where data sets are prepared; empty: ATTN_RESEARCH_DATA, or the cache."
+    )
+
+
+def subwords_option() -> int:
+    """The option that says what a token is."""
+    return option(
+        0,
+        "Tokens of a vocabulary of subwords, learned from the training split; 0: "
+        "tokens are bytes.",
+        low=0,
+        high=subwords.MOST,
     )
 
 
@@ -66,6 +78,42 @@ def stretches(rows: Iterable[np.ndarray]) -> Stretches:
             "gathered on a device"
         )
     return Stretches(np.concatenate(rows), offsets_N.astype(np.int32))
+
+
+def coded(
+    columns: Mapping[str, Iterable[np.ndarray]],
+    training: Iterable[np.ndarray],
+    count: int,
+    data_dir: str = "",
+) -> dict[str, Any]:
+    """Columns of texts as stretches of tokens: bytes, or `count` subwords.
+
+    Subwords are those of the `training` texts; the bytes of each are the column
+    `pieces`.
+    """
+    if not count:
+        return {name: stretches(rows) for name, rows in columns.items()}
+    found = subwords.learned(training, count, packed.data_dir(data_dir or None))
+    pieces = [np.frombuffer(piece, np.uint8) for piece in found.pieces]
+    coded = {name: map(found.encoded, rows) for name, rows in columns.items()}
+    return {name: stretches(rows) for name, rows in coded.items()} | {
+        "pieces": stretches(pieces)
+    }
+
+
+def sizes(arrays: Any, tokens: jax.Array) -> jax.Array | None:
+    """The bytes that tokens stand for; None where each is one."""
+    if "pieces" not in arrays:
+        return None
+    offsets_N = jnp.asarray(arrays["pieces"].offsets_N)
+    return (offsets_N[tokens + 1] - offsets_N[tokens]).astype(jnp.float32)
+
+
+def spelled(arrays: Any) -> list[bytes]:
+    """The bytes of each subword."""
+    text = np.asarray(arrays["pieces"].values_L).tobytes()
+    edges = np.asarray(arrays["pieces"].offsets_N).tolist()
+    return [text[low:high] for low, high in zip(edges, edges[1:], strict=False)]
 
 
 def stacked(columns: Mapping[str, Any]) -> np.ndarray:
@@ -135,3 +183,27 @@ def cut(lengths: Sequence[int] | np.ndarray, length: int, what: str) -> str | No
         f"{long.sum():,} of {long.size:,} {what} are longer than {length:,} and cut "
         f"there: {lost:.1%} of all is not read."
     )
+
+
+def padding(
+    lengths: Sequence[int] | np.ndarray, length: int, what: str, unit: str
+) -> str | None:
+    """A sentence on the positions that hold nothing, None where those are few."""
+    sizes = np.asarray(lengths)
+    share = 1 - np.minimum(sizes, length).mean() / length
+    if share < FEW:
+        return None
+    longest = int(sizes.max())
+    enough = f"; {longest:,} hold every one" if longest < length else ""
+    return (
+        f"{share:.1%} of all positions are padding: {what} have {sizes.mean():,.0f} "
+        f"{unit} on average, and a row {length:,}{enough}."
+    )
+
+
+def told(
+    lengths: Sequence[int] | np.ndarray, length: int, what: str, unit: str
+) -> list[str]:
+    """The sentences there are on what is cut, and on padding."""
+    notes = cut(lengths, length, what), padding(lengths, length, what, unit)
+    return [note for note in notes if note]

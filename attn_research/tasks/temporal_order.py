@@ -44,7 +44,7 @@ class TemporalOrder:
             length=self.length + self.length // 10,
             causal=self.causal,
             labels=1,
-            metrics=("accuracy", "loss"),
+            metrics=("accuracy", "macro_f1", "loss"),
             per_sequence=not self.causal,
             chance=1 / 2**self.symbols,
         )

@@ -1,4 +1,4 @@
-"""Language modelling on the bytes of files: real text and code of natural length."""
+"""Language modelling on files, bytes or subwords: text and code of natural length."""
 
 import hashlib
 import os
@@ -12,6 +12,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from attn_research.options import BadInput, option
+from attn_research.tasks import sets
 from attn_research.tasks.contract import (
     SPLITS,
     Batch,
@@ -20,6 +21,7 @@ from attn_research.tasks.contract import (
     Split,
     split_index,
 )
+from attn_research.tasks.data import subwords
 
 # Of twenty parts of the data: eighteen to train on, one each to choose and to test.
 PARTS = {"train": range(18), "validation": range(18, 19), "test": range(19, 20)}
@@ -28,82 +30,88 @@ ENDS = 0  # The byte between files; text holds none of its own.
 
 @dataclass(frozen=True)
 class Text:
-    """Bytes of a file or directory, predicted one by one.
+    """Bytes of a file or directory, or subwords of them, predicted one by one.
 
     A directory is split by file (by the hash of its relative path), one file by
     contiguous blocks. Files are joined by a zero byte, which ends a segment: no
-    document sees another. `gap` is the distance back to where the last four bytes
-    stood before in the same window, -1 if nowhere.
+    document sees another. `gap` is the distance back to where the last four bytes, or
+    the last two subwords, stood before in the same window, -1 if nowhere.
     """
 
     path: str = option(
         "stdlib", "File or directory; stdlib is this Python's own library source."
     )
-    length: int = option(256, "Bytes in a sequence.", low=1)
+    length: int = option(256, "Bytes, or subwords, in a sequence.", low=1)
     suffix: str = option("", "Only files ending so are read; stdlib reads .py.")
+    subwords: int = sets.subwords_option()
+
+    def __post_init__(self) -> None:
+        subwords.check(self.subwords, "text.subwords")
 
     @property
     def spec(self) -> Spec:
         return Spec(
             inputs="tokens",
-            features=256,
+            features=self.subwords or subwords.BYTES,
             target="token",
-            outputs=256,
+            outputs=self.subwords or subwords.BYTES,
             length=self.length,
             causal=True,
             labels=self.length,
             metrics=("bits_per_byte", "loss", "accuracy"),
-            chance=8.0,
+            chance=None if self.subwords else 8.0,
+            subwords=self.subwords > 0,
         )
 
-    def arrays(self) -> dict[str, np.ndarray]:
-        """The bytes (uint8) of the splits one after another, and their edges.
+    def arrays(self) -> dict[str, Any]:
+        """The tokens of the splits one after another.
 
         Raises `BadInput` where a split has too few.
         """
         parts = read(self.path, self.suffix)
-        for name, data in parts.items():
-            if data.size <= self.length + 1:
+        rows = [parts[split] for split in SPLITS]
+        arrays = sets.coded({"text": rows}, [parts["train"]], self.subwords)
+        kind = "subwords" if self.subwords else "bytes"
+        for name, size in zip(SPLITS, np.diff(arrays["text"].offsets_N), strict=True):
+            if size <= self.length + 1:
                 raise BadInput(
-                    f"{self.path} gives the {name} split {data.size} bytes; more than "
+                    f"{self.path} gives the {name} split {size} {kind}; more than "
                     f"{self.length + 1} are needed for a length of {self.length}"
                 )
-        sizes = [parts[split].size for split in SPLITS]
-        return {
-            "bytes": np.concatenate([parts[split] for split in SPLITS]),
-            "edges": np.cumsum([0, *sizes]).astype(np.int32),
-        }
+        return arrays
 
     def batch(
         self, key: jax.Array, split: Split | jax.Array, size: int, arrays: Any = ()
     ) -> Batch:
-        data_L, edges_4 = arrays["bytes"], arrays["edges"]
+        data_L, edges_4 = arrays["text"]
         low, high = edges_4[split_index(split)], edges_4[split_index(split) + 1]
         starts = high - low - self.length
         start_B1 = low + Draws(key, split, size, 1).integers(1, starts)
         window_1T = jnp.arange(self.length + 1)[None]
         window_BT = data_L[start_B1 + window_1T].astype(jnp.int32)
-        inputs_BT = window_BT[:, :-1]
+        inputs_BT, targets_BT = window_BT[:, :-1], window_BT[:, 1:]
         ended_BT = jnp.cumsum(inputs_BT == ENDS, axis=1)
         return Batch(
             inputs=inputs_BT,
-            targets=window_BT[:, 1:],
+            targets=targets_BT,
             weights=jnp.ones((size, self.length)),
             # The zero byte opens the segment of the file that follows it.
             segments=1 + ended_BT,
-            gap=repeat_distance(inputs_BT),
+            gap=repeat_distance(inputs_BT, 2 if self.subwords else 4),
+            bytes=sets.sizes(arrays, targets_BT),
         )
 
 
 def repeat_distance(tokens_BT: jax.Array, order: int = 4) -> jax.Array:
-    """Distance back to the last earlier position with the same `order` last bytes.
+    """Distance back to the last earlier position with the same `order` last tokens.
 
-    -1 where there is none; found by a stable sort, O(T log T).
+    A token has 32 / `order` bits. -1 where there is none; found by a stable sort,
+    O(T log T).
     """
     code_BT = jnp.zeros(tokens_BT.shape, jnp.uint32)
     for back in range(order):
         shifted_BT = jnp.pad(tokens_BT, ((0, 0), (back, 0)))[:, : tokens_BT.shape[1]]
-        code_BT = code_BT | (shifted_BT.astype(jnp.uint32) << (8 * back))
+        code_BT = code_BT | (shifted_BT.astype(jnp.uint32) << (32 // order * back))
     order_BT = jnp.argsort(code_BT, axis=1, stable=True)
     sorted_BT = jnp.take_along_axis(code_BT, order_BT, axis=1)
     same_BT = jnp.pad(sorted_BT[:, 1:] == sorted_BT[:, :-1], ((0, 0), (1, 0)))

@@ -10,29 +10,31 @@ import numpy as np
 from attn_research.options import BadInput, option
 from attn_research.tasks import sets
 from attn_research.tasks.contract import SPLITS, Batch, Spec, Split, drawn
+from attn_research.tasks.data import subwords
 
 
-def _spec(source_length: int, length: int) -> Spec:
+def _spec(source_length: int, length: int, count: int) -> Spec:
     return Spec(
         inputs="tokens",
-        features=256,
+        features=count or subwords.BYTES,
         target="token",
-        outputs=256,
+        outputs=count or subwords.BYTES,
         length=length,
         causal=True,
         labels=length,
         metrics=("bits_per_byte", "accuracy", "loss"),
-        chance=8.0,
-        source_features=256,
+        chance=None if count else 8.0,
+        source_features=count or subwords.BYTES,
         source_length=source_length,
         finite=True,
+        subwords=count > 0,
     )
 
 
 def written(
     byte_BT: jax.Array, real_BT: jax.Array
 ) -> tuple[jax.Array, jax.Array, jax.Array]:
-    """Inputs, targets and weights: each byte is asked for by the one before it.
+    """Inputs, targets and weights: each token is asked for by the one before it.
 
     The zero byte stands before the first and after the last; a text that is cut has
     none after it.
@@ -47,21 +49,26 @@ def written(
 class Translation:
     """The bytes of a translation, by a decoder that reads the bytes of the original.
 
-    `unit` joins the sentences of a document, by line breaks, or takes them one by one.
-    `gap` is unknown: which byte decides which is for the model to find.
+    Or subwords, of both languages together. `unit` joins the sentences of a document,
+    by line breaks, or takes them one by one. `gap` is unknown: which token decides
+    which is for the model to find.
     """
 
     data: str = option("tico19", "Data set with a text in two or more languages.")
     origin: str = option("en", "Language that is read.")
     into: str = option("fr", "Language that is written.")
     unit: Literal["sentence", "document"] = option("sentence", "What is an example.")
-    source_length: int = option(256, "Bytes read of an original.", low=1)
-    length: int = option(256, "Bytes written, the end included.", low=2)
+    source_length: int = option(256, "Tokens read of an original.", low=1)
+    length: int = option(256, "Tokens written, the end included.", low=2)
+    subwords: int = sets.subwords_option()
     data_dir: str = sets.data_option()
+
+    def __post_init__(self) -> None:
+        subwords.check(self.subwords, "translation.subwords")
 
     @property
     def spec(self) -> Spec:
-        return _spec(self.source_length, self.length)
+        return _spec(self.source_length, self.length, self.subwords)
 
     def arrays(self) -> dict[str, Any]:
         columns = sets.loaded(self.data, self.data_dir)
@@ -73,11 +80,11 @@ class Translation:
                     f"{', '.join(known)}"
                 )
         pairs = {s: self._pairs(columns[s]) for s in SPLITS}
-        return {
-            "source": sets.stretches(p[0] for s in SPLITS for p in pairs[s]),
-            "target": sets.stretches(p[1] for s in SPLITS for p in pairs[s]),
-            "edges": sets.edges(pairs),
-        }
+        source, target = ([p[n] for s in SPLITS for p in pairs[s]] for n in (0, 1))
+        training = [text for pair in pairs["train"] for text in pair]
+        texts = {"source": source, "target": target}
+        arrays = sets.coded(texts, training, self.subwords, self.data_dir)
+        return {**arrays, "edges": sets.edges(pairs)}
 
     def _pairs(self, columns: Any) -> list[tuple[np.ndarray, np.ndarray]]:
         pairs = list(zip(columns[self.origin], columns[self.into], strict=True))
@@ -108,27 +115,31 @@ class Translation:
     ) -> Batch:
         row_B = sets.rows(arrays["edges"], split, index_B)
         source_BS, told_BS = sets.window(arrays["source"], row_B, self.source_length)
-        return _batch(source_BS, told_BS, arrays["target"], row_B, self.length)
+        return _batch(source_BS, told_BS, arrays, row_B, self.length)
 
 
 @dataclass(frozen=True)
 class Summarisation:
     """The answer to a question about a meeting, from its whole transcript.
 
-    The decoder writes bytes; the encoder reads the question, a zero byte, and the
-    transcript from its start (Zhong et al., 2021, arXiv:2104.05938). `passages` gives
-    it only the turns that the annotators marked as relevant.
+    The decoder writes bytes or subwords; the encoder reads the question, a zero byte,
+    and the transcript from its start (Zhong et al., 2021, arXiv:2104.05938).
+    `passages` gives it only the turns that the annotators marked as relevant.
     """
 
     data: str = option("qmsum", "Data set of transcripts, queries and summaries.")
     passages: bool = option(False, "Read the relevant turns alone.")
-    source_length: int = option(16384, "Bytes read of a question and meeting.", low=2)
-    length: int = option(512, "Bytes written, the end included.", low=2)
+    source_length: int = option(16384, "Tokens read of a question and meeting.", low=2)
+    length: int = option(512, "Tokens written, the end included.", low=2)
+    subwords: int = sets.subwords_option()
     data_dir: str = sets.data_option()
+
+    def __post_init__(self) -> None:
+        subwords.check(self.subwords, "summarisation.subwords")
 
     @property
     def spec(self) -> Spec:
-        return _spec(self.source_length, self.length)
+        return _spec(self.source_length, self.length, self.subwords)
 
     def arrays(self) -> dict[str, Any]:
         columns = sets.loaded(self.data, self.data_dir, "transcript", "queries")
@@ -148,12 +159,16 @@ class Summarisation:
                         meetings.append(_turns(transcript, turns, own))
                     summary = told["summaries"][number][place]
                     asked[split].append((query, summary, len(meetings) - 1))
-        every = [one for split in SPLITS for one in asked[split]]
+        query, target, meeting = zip(
+            *(one for split in SPLITS for one in asked[split]), strict=True
+        )
+        known, last = len(asked["train"]), asked["train"][-1][2]
+        training = [*query[:known], *target[:known], *meetings[: last + 1]]
+        texts = {"query": query, "target": target, "transcript": meetings}
+        arrays = sets.coded(texts, training, self.subwords, self.data_dir)
         return {
-            "query": sets.stretches(one[0] for one in every),
-            "target": sets.stretches(one[1] for one in every),
-            "meeting": np.array([one[2] for one in every], np.int32),
-            "transcript": sets.stretches(meetings),
+            **arrays,
+            "meeting": np.array(meeting, np.int32),
             "edges": sets.edges(asked),
         }
 
@@ -184,11 +199,13 @@ class Summarisation:
             (row_B, arrays["meeting"][row_B]),
             self.source_length,
         )
-        return _batch(source_BS, told_BS, arrays["target"], row_B, self.length)
+        return _batch(source_BS, told_BS, arrays, row_B, self.length)
 
 
-def _batch(source_BS, told_BS, target, row_B, length) -> Batch:
-    inputs_BT, targets_BT, counted_BT = written(*sets.window(target, row_B, length))
+def _batch(source_BS, told_BS, arrays, row_B, length) -> Batch:
+    inputs_BT, targets_BT, counted_BT = written(
+        *sets.window(arrays["target"], row_B, length)
+    )
     return Batch(
         inputs=inputs_BT,
         targets=targets_BT,
@@ -197,6 +214,7 @@ def _batch(source_BS, told_BS, target, row_B, length) -> Batch:
         gap=jnp.full(inputs_BT.shape, -1),
         source=source_BS.astype(jnp.int32),
         source_segments=told_BS,
+        bytes=sets.sizes(arrays, targets_BT),
     )
 
 

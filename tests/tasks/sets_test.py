@@ -79,11 +79,27 @@ def test_what_is_cut_is_told():
     notes = task.notes(task.arrays())
     assert any("are longer than 60 and cut" in note for note in notes)
     assert any("answers lie in what is cut" in note for note in notes)
+    columns = packed.load("movie_reviews")
+    sizes = [len(text) for split in SPLITS for text in columns[split]["text"]]
+    task = tasks.make(f"classification(length={min(sizes)})")
+    assert "are longer than" in task.notes(task.arrays())[0]
+    assert len(task.notes(task.arrays())) == 1
     task = tasks.make("classification(length=4000)")
-    assert task.notes(task.arrays()) == []
+    share = 1 - sum(sizes) / len(sizes) / 4000
+    assert task.notes(task.arrays()) == [
+        f"{share:.1%} of all positions are padding: texts have "
+        f"{sum(sizes) / len(sizes):,.0f} bytes on average, and a row 4,000; "
+        f"{max(sizes)} hold every one."
+    ]
     assert sets.cut([10, 30], 20, "texts") == (
         "1 of 2 texts are longer than 20 and cut there: 25.0% of all is not read."
     )
+    # What is cut fills its row: 3 of 4 places hold something.
+    assert sets.padding([10, 30], 20, "texts", "bytes") == (
+        "25.0% of all positions are padding: texts have 20 bytes on average, and a row "
+        "20."
+    )
+    assert sets.padding([1000, 995], 1000, "texts", "bytes") is None
 
 
 def test_a_translation_is_asked_for_byte_by_byte():

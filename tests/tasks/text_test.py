@@ -6,15 +6,18 @@ import numpy as np
 import pytest
 
 from attn_research.options import BadInput
+from attn_research.tasks.sets import Stretches
 from attn_research.tasks.text import Text, read, repeat_distance
 from tests.tasks import oracles
 
 
 def test_repeat_distance_is_the_naive_one():
     tokens = np.random.default_rng(0).integers(0, 3, (20, 50))
-    found = repeat_distance(jnp.asarray(tokens))
-    for row in range(20):
-        np.testing.assert_array_equal(found[row], oracles.repeats(tokens[row], 4))
+    for order, scale in ((4, 100), (2, 30_000)):  # the largest need all of their bits
+        found = repeat_distance(jnp.asarray(tokens * scale), order)
+        for row in range(20):
+            wanted = oracles.repeats(tokens[row], order)
+            np.testing.assert_array_equal(found[row], wanted)
 
 
 def test_one_file_is_split_by_blocks(tmp_path):
@@ -45,7 +48,8 @@ def test_windows_stay_in_their_split_and_segments_at_their_file(tmp_path):
         assert set(np.asarray(batch.inputs).ravel()) == {ord(letter)}
         assert set(np.asarray(batch.targets).ravel()) == {ord(letter)}
     joined = jnp.asarray(np.frombuffer(b"abc\0def\0gh" * 4, np.uint8))
-    arrays = {"bytes": joined, "edges": jnp.asarray([0, 40, 40, 40], jnp.int32)}
+    edges = jnp.asarray([0, 40, 40, 40], jnp.int32)
+    arrays = {"text": Stretches(joined, edges)}
     batch = task.batch(jax.random.key(0), "train", 16, arrays)
     inputs, segments = np.asarray(batch.inputs), np.asarray(batch.segments)
     assert np.all(np.diff(segments, axis=1) == (inputs[:, 1:] == 0))

@@ -1,0 +1,174 @@
+"""Subwords: stretches of bytes that come often, learned from a training split.
+
+sentencepiece (Kudo & Richardson, 2018, arXiv:1808.06226) merges pairs (Sennrich et al.,
+2015, arXiv:1508.07909) of bytes, not of letters (Wang et al., 2019, arXiv:1909.03341):
+what was encoded, UTF-8 or not, is decoded to the same bytes. Tokens 0 to 255 are the
+bytes themselves, the zero byte between texts among them; those above stand in the order
+in which they were learned. A model is kept beside the packed data sets, named by what
+it was learned from and by its own content:
+
+    <data_dir>/subwords/<digest>-<digest>.model
+"""
+
+import hashlib
+import io
+import itertools
+from collections.abc import Iterable, Iterator
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from attn_research import durable
+from attn_research.options import BadInput
+
+BYTES, MOST = 256, 65536
+FOLDER, LAYOUT = "subwords", 1
+LINE = 4096  # bytes that are learned from and encoded at once
+SPACE = "\N{LOWER ONE EIGHTH BLOCK}"  # how sentencepiece writes a space
+UNKNOWN = "\N{EMPTY SET}"  # its piece for what no other covers: nothing is
+
+
+def _sign(byte: int) -> str:
+    """The letter that stands for a byte where sentencepiece reads text.
+
+    Printable ASCII is itself; words end at a change of script, so control characters
+    are signs and bytes of other letters are letters.
+    """
+    if byte < 0x20:
+        return chr(0x2400 + byte)
+    if byte == 0x7F:
+        return "\N{SYMBOL FOR DELETE}"
+    return chr(byte) if byte < 0x7F else chr(0x100 + byte)
+
+
+SIGNS = {byte: _sign(byte) for byte in range(BYTES)}
+VALUES = {ord(sign): byte for byte, sign in SIGNS.items()} | {ord(SPACE): ord(" ")}
+
+
+class Subwords:
+    """A learned vocabulary: `pieces` has the bytes of each token."""
+
+    def __init__(self, model: bytes):
+        self._processor = _sentencepiece().SentencePieceProcessor(model_proto=model)
+        signs = self._processor.id_to_piece(list(range(len(self._processor))))
+        # The first piece is the unknown one, in the place of the byte that ends a text.
+        spelled = [bytes([0]), *(_bytes(sign) for sign in signs[1:])]
+        merged = [piece for piece in spelled if len(piece) > 1]
+        self.pieces = [*(bytes([byte]) for byte in range(BYTES)), *merged]
+        place = {piece: token for token, piece in enumerate(self.pieces)}
+        self._token_V = np.array([place[piece] for piece in spelled], np.int32)
+
+    def encoded(self, text: Any) -> np.ndarray:
+        """The tokens of bytes (or of an array of them)."""
+        found: list[int] = []
+        for number, part in enumerate(bytes(text).split(b"\0")):
+            found += [0] * (number > 0)
+            for pieces in self._processor.encode(list(_lines(part)), out_type=int):
+                found += pieces
+        return self._token_V[np.array(found, np.int64)]
+
+
+def check(count: int, where: str) -> None:
+    """Raises `BadInput` where there can be no such number of subwords."""
+    if 0 < count <= BYTES:
+        raise BadInput(
+            f"{where} is {count}; 0 (bytes alone), or {BYTES + 1} to {MOST:,}, is "
+            "allowed"
+        )
+
+
+def learned(texts: Iterable[Any], count: int, data_dir: Path) -> Subwords:
+    """The `count` subwords of texts, from the disk where they were learned before.
+
+    Raises `BadInput` where sentencepiece is missing or the texts have not so many.
+    """
+    _sentencepiece()
+    parts = [bytes(text) for text in texts]
+    digest = hashlib.blake2b(digest_size=16)
+    digest.update(f"{LAYOUT} {count} {version('sentencepiece')}".encode())
+    for part in parts:
+        digest.update(f" {len(part)} ".encode() + part)
+    name, folder = digest.hexdigest(), data_dir / FOLDER
+    for path in folder.glob(f"{name}-*.model"):
+        model = path.read_bytes()
+        if path.stem == f"{name}-{_digest(model)}":
+            return Subwords(model)
+    model = _learn(parts, count)
+    found = Subwords(model)
+    if len(found.pieces) < count:
+        raise BadInput(
+            f"{count:,} subwords were asked for, and the training texts of "
+            f"{sum(map(len, parts)):,} bytes have {len(found.pieces):,}; as many or "
+            "fewer are allowed"
+        )
+    with durable.writing(folder):
+        folder.mkdir(parents=True, exist_ok=True)
+    durable.atomic_write(folder / f"{name}-{_digest(model)}.model", model)
+    return found
+
+
+def _learn(texts: list[bytes], count: int) -> bytes:
+    """A model of sentencepiece with at most `count` pieces; the same for the same."""
+    written = io.BytesIO()
+    # Every byte comes alone, often enough for sentencepiece to see that it is there.
+    often = 1 + sum(map(len, texts)) // 10**7
+    signs = [SIGNS[byte] for byte in range(1, BYTES)] * often
+    try:
+        _sentencepiece().SentencePieceTrainer.train(
+            sentence_iterator=itertools.chain(
+                signs,
+                *(_lines(part) for text in texts for part in text.split(b"\0")),
+            ),
+            model_writer=written,
+            model_type="bpe",
+            vocab_size=count,
+            hard_vocab_limit=False,
+            character_coverage=1.0,
+            max_sentence_length=4 * LINE,
+            normalization_rule_name="identity",
+            add_dummy_prefix=False,
+            remove_extra_whitespaces=False,
+            allow_whitespace_only_pieces=True,
+            unk_id=0,
+            unk_piece=UNKNOWN,
+            bos_id=-1,
+            eos_id=-1,
+            pad_id=-1,
+            num_threads=1,
+            minloglevel=2,
+        )
+    except RuntimeError as error:
+        reason = " ".join(str(error).split())
+        raise BadInput(
+            f"sentencepiece learns no {count:,} subwords from the training texts of "
+            f"{sum(map(len, texts)):,} bytes ({reason})"
+        ) from None
+    return written.getvalue()
+
+
+def _lines(text: bytes) -> Iterator[str]:
+    """Signs of the lines of a text, with their ends, none longer than `LINE`."""
+    for line in text.splitlines(keepends=True):
+        for low in range(0, len(line), LINE):
+            yield line[low : low + LINE].decode("latin-1").translate(SIGNS)
+
+
+def _bytes(piece: str) -> bytes:
+    return bytes(VALUES[ord(sign)] for sign in piece)
+
+
+def _digest(model: bytes) -> str:
+    return hashlib.blake2b(model, digest_size=16).hexdigest()
+
+
+def _sentencepiece() -> Any:
+    try:
+        import sentencepiece
+    except ImportError:
+        raise BadInput(
+            "Subwords need sentencepiece, which is missing; install the extra text "
+            "(pip install .[text]), or give subwords=0"
+        ) from None
+    return sentencepiece

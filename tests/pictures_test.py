@@ -1,0 +1,125 @@
+"""Images that models draw and misread, from their bytes to the page."""
+
+import io
+
+import jax
+import jax.numpy as jnp
+import matplotlib.image
+import numpy as np
+import pytest
+
+from attn_research import decoding, pictures, population, program
+from attn_research.config import Config, Model, Train
+from attn_research.report import sheets
+from attn_research.tasks.data import packed
+from tests.evaluate_test import drawn_params
+
+NOISE = np.random.default_rng(0).integers(0, 256, (5, 2, 3, 3)).astype(np.uint8)
+
+
+class Ramp:
+    """A module that answers a byte with the next one; it begins with 7."""
+
+    def __init__(self, always: int | None = None):
+        self.always = always
+
+    def start(self, batch, length):
+        assert length == 6, "no position more than in training"
+        return jnp.zeros(batch)
+
+    def step(self, token_B, carry):
+        answer_B = jnp.where(token_B == pictures.FIRST, 7, token_B + 1)
+        if self.always is not None:
+            answer_B = jnp.full_like(token_B, self.always)
+        return 1e6 * jax.nn.one_hot(answer_B, 257), carry
+
+
+def test_an_image_is_drawn_from_the_first_byte_to_the_last():
+    key = jax.random.key(0)
+    found = pictures.drawn(Ramp(), 2, 6, key)
+    np.testing.assert_array_equal(found, [[7, 8, 9, 10, 11, 12]] * 2)
+    assert pictures.drawn(Ramp(always=256), 1, 6, key).max() == 255
+
+
+def test_packed_images_are_the_same_again():
+    told = pictures.packed(NOISE.reshape(5, -1), (2, 3, 3))
+    np.testing.assert_array_equal(pictures.unpacked(told), NOISE)
+    every = np.arange(256).reshape(1, 128, 2)
+    scaled = jnp.asarray(every, jnp.float32) * (2 / 255) - 1
+    np.testing.assert_array_equal(pictures.pixels(scaled), every.reshape(1, -1))
+
+
+def test_only_misread_images_are_kept():
+    said, true = np.arange(40) % 3, np.arange(40) % 2
+    bytes = np.repeat(np.arange(40)[:, None], 2, axis=1)
+    found = pictures.misread(said, true, bytes, (1, 2, 1), ["x", "y", "z"])
+    wrong = np.flatnonzero(said != true)
+    assert found["count"] == len(wrong) > pictures.SHOWN
+    kept = wrong[: pictures.SHOWN]
+    np.testing.assert_array_equal(pictures.unpacked(found)[:, 0, 1, 0], kept)
+    assert found["names"] == [["xyz"[true[n]], "xyz"[said[n]]] for n in kept]
+
+
+@pytest.mark.parametrize("count", [1, 5, 16])
+def test_a_grid_holds_every_image_once(count):
+    images = np.resize(NOISE, (count, 2, 3, 3))
+    sheet = sheets.grid(images)
+    side = int(np.ceil(np.sqrt(count)))
+    found = [
+        sheet[1 + 3 * line : 3 + 3 * line, 1 + 4 * column : 4 + 4 * column]
+        for line in range(sheet.shape[0] // 3)
+        for column in range(side)
+    ]
+    np.testing.assert_array_equal(found[:count], images)
+    assert all(np.all(place == sheets.PAPER) for place in found[count:])
+    assert np.all(sheet[::3] == sheets.PAPER) and np.all(sheet[:, ::4] == sheets.PAPER)
+
+
+@pytest.mark.parametrize("channels", [1, 2, 3])
+def test_a_png_has_the_pixels_of_its_image(channels):
+    image = NOISE[0, :, :, :channels]
+    address = sheets._inlined(image)
+    kind, _, content = address.partition(",")
+    assert kind == "data:image/png;base64" and address == sheets._inlined(image)
+    content = pictures.base64.b64decode(content)
+    found = np.rint(matplotlib.image.imread(io.BytesIO(content)) * 255)[..., :3]
+    grey = image.mean(axis=2, keepdims=True).astype(np.uint8)
+    wanted = image if channels == 3 else np.repeat(grey, 3, axis=2)
+    np.testing.assert_array_equal(found, wanted)
+
+
+def told(spec: str, model: Model, decode: int):
+    """The model of a task, parameters, its data, and what was decoded."""
+    few = Train(batch=4, decode=decode)
+    made = program.make(program.resolve(Config(spec, model, few)), population.mesh())
+    params = jax.tree.map(lambda leaf: leaf[0], drawn_params(made.model, 1))
+    arrays = jax.tree.map(jnp.asarray, made.task.arrays())
+    return made, params, arrays, decoding.told(made, params, arrays)["decoded"]
+
+
+def test_a_model_draws_beside_the_images_there_are(data_sets):
+    model = Model("conv", layers=1, width=8, positions="learned")
+    *_, found = told("image_generation", model, 6)
+    drawn, real = (pictures.unpacked(found["pictures"][n]) for n in ("drawn", "real"))
+    assert drawn.shape == real.shape == (6, 28, 28, 1) and found["examples"] == 6
+    images = packed.load("mnist_t10k")["test"]["image"].values[:6]
+    np.testing.assert_array_equal(real[..., 0], images)
+    assert len(np.unique(drawn)) > 20
+    assert all(not np.array_equal(drawn[0], other) for other in drawn[1:])
+
+
+def test_a_model_of_classes_shows_what_it_misreads(data_sets):
+    spec = "image_classification(data=clothing32,form=rows)"
+    made, params, arrays, found = told(spec, Model("conv", layers=1, width=8), 7)
+    whole = made.task.examples(jnp.arange(7), "test", arrays)
+    said = np.argmax(made.model.apply(params, whole.inputs, whole.segments), axis=-1)
+    wrong = np.flatnonzero(said != np.asarray(whole.targets))
+    assert found["examples"] == 7 and found["misread"]["count"] == len(wrong) > 0
+    columns = packed.load("clothing32")["test"]
+    shown = pictures.unpacked(found["misread"])
+    np.testing.assert_array_equal(shown, columns["image"].values[wrong])
+    names = columns["label"].feature.names
+    true = columns["label"].values
+    assert found["misread"]["names"] == [
+        [names[true[n]], names[said[n]]] for n in wrong
+    ]

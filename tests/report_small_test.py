@@ -1,0 +1,48 @@
+"""Reports of studies with little in them, and of one figure."""
+
+from attn_research import report
+from attn_research.report import figures, page
+from tests import planted
+from tests.pages import STUDY, Page
+
+
+def test_a_study_that_has_not_begun(tmp_path):
+    planted.written(tmp_path, STUDY, lambda cell, result: None)
+    shown = Page(report.write(tmp_path, STUDY).path)
+    assert "0 of 12 cells done" in shown.text and "undecided" in shown.text
+    assert not {"#texts", "#unread"} & set(shown.values("href"))
+    assert not list(shown.folder.glob("*.svg"))
+    assert shown.text.count("waiting") >= 12
+
+
+def test_a_cell_with_one_member_and_one_whose_members_all_diverged(tmp_path):
+    def spoilt(cell, result):
+        result["members"] = result["members"][:1]
+        if cell.config.model.pattern == "lstm":
+            nothing = {
+                "validation": {},
+                "test": {},
+                "by_gap": None,
+                "by_position": None,
+            }
+            result["members"][0].update(status="diverged", **nothing)
+        return result
+
+    study = planted.study(patterns=("lstm", "conv"), lengths=(32,))
+    planted.written(tmp_path, study, spoilt)
+    shown = Page(report.write(tmp_path).path)
+    assert "2 of 2 cells done" in shown.text and "undecided" in shown.text
+    assert "1 diverged" in shown.text
+    assert (shown.folder / "by_gap.csv").exists()
+    assert not (shown.folder / "learning_rate.csv").exists()
+
+
+def test_a_table_holds_no_formula(tmp_path):
+    drawn = figures.Figure("f", "F", "c", None, [{"series": "=1+1", "x": -1.5}])
+
+    class Blank:
+        def savefig(self, content, **_):
+            content.write(b"")
+
+    page._save(tmp_path, drawn._replace(drawing=Blank()))
+    assert (tmp_path / "f.csv").read_text() == "series,x\n'=1+1,-1.5\n"

@@ -1,0 +1,169 @@
+"""A folder of a user's recordings: as written, and every way in which it can be bad."""
+
+import wave
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from attn_research import tasks
+from attn_research.options import BadInput
+from attn_research.tasks import SPLITS
+from attn_research.tasks.data import waves
+
+RATE = 8000
+DRAW = np.random.default_rng(0)
+
+
+def store(path, samples_LC, width=2, rate=RATE):
+    """Writes whole numbers of `width` bytes as a wave."""
+    samples_LC = np.asarray(samples_LC).reshape(len(samples_LC), -1)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with wave.open(str(path), "wb") as file:
+        file.setparams((samples_LC.shape[1], width, rate, 0, "NONE", ""))
+        offset = 128 if width == 1 else 0
+        file.writeframes(
+            b"".join(
+                int(number + offset).to_bytes(width, "little", signed=width > 1)
+                for number in samples_LC.ravel()
+            )
+        )
+
+
+@pytest.mark.parametrize("width", [1, 2, 3, 4])
+@pytest.mark.parametrize("channels", [1, 2])
+def test_samples_are_those_that_were_recorded(width, channels, tmp_path):
+    high = 2 ** (8 * width - 1)
+    samples_LC = DRAW.integers(-high, high, (300, channels))
+    samples_LC[:2] = [[-high], [high - 1]]
+    store(tmp_path / "a.wav", samples_LC, width)
+    found = waves.read(tmp_path / "a.wav", RATE)
+    assert found.dtype == np.int16
+    exact = (samples_LC * 2.0 ** (16 - 8 * width)).mean(axis=1)
+    np.testing.assert_allclose(found, exact, atol=1.5 if width > 2 else 0.5)
+    if (width, channels) == (2, 1):
+        np.testing.assert_array_equal(found, samples_LC[:, 0])
+
+
+@pytest.fixture
+def folder(tmp_path):
+    """Thirty recordings, none like another, of three words."""
+    for number in range(30):
+        wave_L = np.full(200 + number, number * 100 + 1)
+        store(tmp_path / ("yes", "no", "ça va")[number % 3] / f"{number}.WAV", wave_L)
+    (tmp_path / "readme.txt").write_text("mine")
+    (tmp_path / "no" / "notes.txt").write_text("mine")
+    return tmp_path
+
+
+def recordings(task):
+    """(number, label, split) of every example, read off its samples."""
+    arrays = jax.tree.map(jnp.asarray, task.arrays())
+    found = []
+    for split in SPLITS:
+        count = int(task.count(split, arrays))
+        batch = task.examples(jnp.arange(count), split, arrays)
+        level = np.rint(np.asarray(batch.inputs)[:, 0, 0] / 10 * 2**15).astype(int)
+        size = np.asarray(batch.segments).sum(axis=1)
+        for row, number in enumerate((level - 1) // 100):
+            assert size[row] == 200 + number
+            found.append((int(number), int(batch.targets[row]), split))
+    return found
+
+
+def test_every_recording_is_in_one_split_under_its_class(folder):
+    task = tasks.make(f'audio_classification(path="{folder}",samples=240)')
+    found = recordings(task)
+    names = waves.names(str(folder))
+    assert names == ("no", "yes", "ça va") and task.spec.outputs == 3
+    assert sorted(number for number, _, _ in found) == list(range(30))
+    for number, label, _ in found:
+        assert names[label] == ("yes", "no", "ça va")[number % 3]
+    counts = [sum(split == s for _, _, split in found) for s in SPLITS]
+    assert counts == [24, 3, 3]
+    again = recordings(tasks.make(f'audio_classification(path="{folder}",samples=240)'))
+    assert again == found
+
+
+def test_a_table_may_name_classes_and_splits(folder):
+    rows = ["file,label,split", *(
+        f"{('yes', 'no', 'ça va')[n % 3]}/{n}.WAV,{'odd' if n % 2 else 'even'},"
+        f"{SPLITS[n // 10]}"
+        for n in range(29)
+    )]  # fmt: skip
+    (folder / "labels.csv").write_text("\n".join(rows), encoding="utf-8")
+    task = tasks.make(f'audio_classification(path="{folder}",samples=240)')
+    wanted = [(n, n % 2, SPLITS[n // 10]) for n in range(29)]
+    assert sorted(recordings(task)) == wanted
+    strings = tasks.make(f'spoken_strings(path="{folder}",samples=800,words=2)')
+    assert strings.spec.names == ("even", "odd")
+    arrays = jax.tree.map(jnp.asarray, strings.arrays())
+    batch = strings.batch(jax.random.key(0), "test", 8, arrays)
+    assert set(np.asarray(batch.targets).ravel().tolist()) <= {0, 1, 2}
+
+
+def spoil(folder, how):
+    """A folder that cannot be read, and the path to give."""
+    victim = folder / "yes" / "0.WAV"
+    match how:
+        case "rate":
+            store(victim, np.zeros(100), rate=16000)
+        case "short":
+            victim.write_bytes(victim.read_bytes()[:-7])
+        case "head":
+            victim.write_bytes(victim.read_bytes()[:20])
+        case "noise":
+            victim.write_bytes(b"no wave at all, of no length")
+        case "float":
+            data = bytearray(victim.read_bytes())
+            data[20] = 3
+            victim.write_bytes(data)
+        case "silent":
+            store(victim, np.zeros((0, 1)))
+        case "empty":
+            return folder / "empty"
+        case "file":
+            return folder / "readme.txt"
+        case "few":
+            for number in range(3):
+                store(folder / "few" / "ab"[number % 2] / f"{number}.wav", [1, 2])
+            return folder / "few"
+        case "one":
+            for number in range(12):
+                store(folder / "single" / "a" / f"{number}.wav", [1, 2])
+            return folder / "single"
+        case _:
+            (folder / "labels.csv").write_text(how)
+    return folder
+
+
+@pytest.mark.parametrize(
+    ("how", "words"),
+    [
+        ("rate", "yes/0.WAV has 16,000 samples a second; 8,000 are wanted"),
+        ("short", "yes/0.WAV is damaged: it tells of 200 samples and holds 196"),
+        ("head", "yes/0.WAV is damaged or no PCM wave (it ends too early)"),
+        ("noise", "yes/0.WAV is damaged or no PCM wave"),
+        ("float", "yes/0.WAV is damaged or no PCM wave (unknown format: 3)"),
+        ("silent", "it tells of 0 samples"),
+        ("empty", "holds no recording; LABEL/NAME.wav, or"),
+        ("file", "is no directory"),
+        ("few", "holds 3 recordings, and none of them is for the"),
+        ("one", "are of the class a; two classes"),
+        ("name,class\na,b", "has the columns name, class; file and label"),
+        ("", "has the columns none"),
+        ("file,label\nyes/0.WAV,a\nyes/0.WAV,b", "line 3 names no file, no label, or"),
+        ("file,label,split\nyes/0.WAV,a,dev", "Unknown split in"),
+        ("file,label\nyes/0.WAV,a\n" + "\n".join(f"{n}.wav,b" for n in range(20)),
+         "0.wav cannot be read: No such file"),
+    ],
+)  # fmt: skip
+def test_what_cannot_be_read_is_one_sentence(how, words, folder):
+    (folder / "empty").mkdir()
+    path = spoil(folder, how)
+    with pytest.raises(BadInput) as caught:
+        tasks.make(f'audio_classification(path="{path}")').arrays()
+    assert words in str(caught.value) and "\n" not in str(caught.value)
+    with pytest.raises(BadInput, match="is no directory; give a folder"):
+        assert tasks.make(f'audio_classification(path="{folder}/none")').spec
