@@ -53,6 +53,11 @@ SLOW_VARIANTS = (
 # Of these a second direction is another program for little: the same op, mirrored.
 SLOW_BOTH = (
     "gru",
+    "rnn",
+    "lru",
+    "bigbird",
+    "reformer",
+    "topk",
     "dilated",
     "s4d",
     "mamba",
@@ -78,6 +83,10 @@ FORMS_OF_THE_OP = (
     "baseconv",
     "hyena",
 )
+# Each runs the mixer in a way of its own, eager or inside Linen, and shares no program
+# with the other laws: quick are those of one mixer a family.
+OF_A_FAMILY = ("jit", "bridge")
+FAMILIES = ("dense", "window", "linear", "lstm", "rnn", "diagonal", "conv", "linformer")
 # The laws that a setting alone can break.
 OF_THE_SETTING = ("shape", "causality", "padding", "packing", "step", "cost")
 # The laws that a direction alone can break.
@@ -150,7 +159,9 @@ def cases():
                 laws = LAWS if first else OF_THE_SETTING
             one = case(spec, causal)
             for law in LAWS:
-                quick = law in laws and (law != "forms" or name not in FORMS_OF_THE_OP)
+                quick = law in laws
+                quick &= law != "forms" or name not in FORMS_OF_THE_OP
+                quick &= law not in OF_A_FAMILY or name in FAMILIES
                 marks = () if quick else pytest.mark.slow
                 yield pytest.param(one, law, id=f"{law}-{one}", marks=marks)
 

@@ -22,6 +22,7 @@ SMALL = replace(
     {
         "task": "recall(length=16,pairs=2,vocabulary=16)",
         "model.width": 8,
+        "model.layers": 1,
         "train.batch": 4,
         "train.steps": 12,
         "train.eval_every": 6,
@@ -110,7 +111,7 @@ def test_a_resumed_run_has_the_bits_of_an_uninterrupted_one(
 @pytest.mark.parametrize(
     ("population", "changes"),
     [
-        (Population(), {}),
+        pytest.param(Population(), {}, marks=pytest.mark.slow),
         (
             FOUR,
             {
@@ -151,7 +152,7 @@ def test_members_equal_their_solo_runs(tmp_path):
 
 
 def solo(directory: str):
-    config = of("lstm", **{"model.layers": 1})
+    config = of("lstm")
     everyone, one = (Path(directory, name) for name in ("all", "one"))
     train.run(config, FOUR, everyone)
     train.run(config, Population(seed=(1,), lr=(1e-2,)), one)

@@ -8,6 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from attn_research.options import BadInput, option
+from attn_research.tasks import sets
 from attn_research.tasks.contract import Batch, Draws, Spec, Split, split_index
 from attn_research.tasks.text import ENDS, Text
 
@@ -81,8 +82,7 @@ class Needle:
         if self.filler != "noise":
             return Text(path=self.filler, length=self.length).arrays()
         noise = np.frombuffer(NOISE * (2 + self.length // len(NOISE)), np.uint8)
-        edges_4 = np.arange(4, dtype=np.int32) * len(noise)
-        return {"bytes": np.tile(noise, 3), "edges": edges_4}
+        return {"text": sets.stretches([noise] * 3)}
 
     def batch(
         self, key: jax.Array, split: Split | jax.Array, size: int, arrays: Any = ()
@@ -95,10 +95,11 @@ class Needle:
         at_BF = draws.integers(facts, words + 1)
         if self.depth is not None:
             at_BF = at_BF.at[:, 0].set(round(self.depth * words))
-        edges_4, at = arrays["edges"], split_index(split)
+        byte_L, edges_4 = arrays["text"]
+        at = split_index(split)
         starts = edges_4[at + 1] - edges_4[at] - words + 1
         from_B1 = edges_4[at] + draws.integers(1, starts)
-        text_BW = arrays["bytes"][from_B1 + jnp.arange(words)[None]].astype(jnp.int32)
+        text_BW = byte_L[from_B1 + jnp.arange(words)[None]].astype(jnp.int32)
         text_BW = jnp.where(text_BW == ENDS, ord("\n"), text_BW)
 
         ask_BFL = _sentence(key_BF, ASKS, SAYS)

@@ -5,7 +5,7 @@ import pytest
 from tests.faults.trial import can_mount, drive
 
 
-@pytest.mark.parametrize("count", [12, pytest.param(500, marks=pytest.mark.faults)])
+@pytest.mark.parametrize("count", [30, pytest.param(500, marks=pytest.mark.faults)])
 def test_kill_while_saving_and_deleting(tmp_path, count):
     found = drive(
         "kills", timeout=60 + 3 * count, directory=str(tmp_path), count=count, seed=1

@@ -4,7 +4,7 @@ import pytest
 
 from tests.faults.trial import drive
 
-QUICK = ["lstm,dense"]
+QUICK = ["lstm", "conv"]
 LONG = ["dense", "window", "linear", "lstm", "conv", "gru,dense"]
 
 
