@@ -1,5 +1,6 @@
 """Every test runs strictly: no silent promotion, two devices, warnings as errors."""
 
+import gc
 import os
 import pathlib
 import re
@@ -19,6 +20,9 @@ if OWNER:
 import jax  # noqa: E402
 import pytest  # noqa: E402
 
+# Tracing makes millions of small objects that last: looking through them costs a
+# thirtieth of the time.
+gc.set_threshold(100_000, 20, 50)
 jax.config.update("jax_numpy_rank_promotion", "raise")
 jax.config.update("jax_numpy_dtype_promotion", "strict")
 jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.3)

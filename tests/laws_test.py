@@ -83,9 +83,9 @@ FORMS_OF_THE_OP = (
     "baseconv",
     "hyena",
 )
-# Each runs the mixer in a way of its own, eager or inside Linen, and shares no program
-# with the other laws: quick are those of one mixer a family.
-OF_A_FAMILY = ("jit", "bridge")
+# Each compiles programs that it shares with no other law: eager ones, one in Linen, two
+# in float64, a Jacobian. Quick are those of one mixer a family.
+OF_A_FAMILY = ("jit", "bridge", "reference", "reach")
 FAMILIES = ("dense", "window", "linear", "lstm", "rnn", "diagonal", "conv", "linformer")
 # The laws that a setting alone can break.
 OF_THE_SETTING = ("shape", "causality", "padding", "packing", "step", "cost")

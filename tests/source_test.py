@@ -237,6 +237,7 @@ def kinds(tmp_path_factory, data_sets):
     return folder, hidden, told
 
 
+@pytest.mark.slow
 def test_hidden_bytes_teach_a_classifier(kinds):
     """Bytes by their rows, not the mask; in two directions and longer."""
     folder, _, told = kinds
@@ -256,6 +257,7 @@ def test_hidden_bytes_teach_a_classifier(kinds):
         np.testing.assert_array_equal(leaf_P[0], want, err_msg=path)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("task", ["masked_text", "text"])
 def test_a_classifier_starts_a_model_of_bytes(task, kinds):
     folder, hidden, _ = kinds
@@ -277,6 +279,7 @@ def test_a_classifier_starts_a_model_of_bytes(task, kinds):
         )
 
 
+@pytest.mark.slow
 def test_subwords_of_another_text_are_others(kinds):
     folder, hidden, _ = kinds
 

@@ -83,7 +83,7 @@ VOCABULARIES = {
 
 
 @pytest.mark.parametrize("name", VOCABULARIES)
-@pytest.mark.parametrize("pooled", [True, False])
+@pytest.mark.parametrize("pooled", [True, pytest.param(False, marks=pytest.mark.slow)])
 def test_bytes_are_taken_over_whatever_stands_above_them(name, pooled):
     """Into an encoder with a class and into one with a token at every position."""
     there, here, meant, told = VOCABULARIES[name]

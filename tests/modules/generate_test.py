@@ -101,7 +101,9 @@ def log_probability(model, params, tokens_BT, lengths_B):
     return jnp.where(told_BT, 0, each_BT).sum(axis=1)
 
 
-@pytest.mark.parametrize("mixer", ["dense(heads=2)", "gru"])
+@pytest.mark.parametrize(
+    "mixer", [pytest.param("dense(heads=2)", marks=pytest.mark.slow), "gru"]
+)
 def test_enough_beams_find_the_likeliest_sequence(mixer):
     model, params = built(replace(SMALL, pattern=mixer))
     prompts, lengths = PROMPTS[:2, :3], np.array([3, 2], np.int32)

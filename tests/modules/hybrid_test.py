@@ -127,6 +127,7 @@ def test_a_loop_over_the_repeats_is_the_unrolled_model():
         np.testing.assert_allclose(a[1], b, rtol=1e-4, atol=1e-4)
 
 
+@pytest.mark.slow
 def test_a_loop_over_the_repeats_decodes_to_the_same():
     model, params, _, _ = looped()
     tokens_BT = jax.random.randint(jax.random.key(1), (2, T), 0, 11)

@@ -84,7 +84,13 @@ def test_a_head_of_other_outputs_is_never_tied():
 
 
 @pytest.mark.parametrize(
-    "positions, spread", [("none", 0), ("learned", 0), ("sinusoid", 0), ("learned", 30)]
+    "positions, spread",
+    [
+        pytest.param("none", 0, marks=pytest.mark.slow),
+        ("learned", 0),
+        pytest.param("sinusoid", 0, marks=pytest.mark.slow),
+        ("learned", 30),
+    ],
 )
 def test_one_token_at_a_time_gives_what_the_whole_sequence_gives(positions, spread):
     # A mixer of each family in one stack, and with positions the cheapest one.

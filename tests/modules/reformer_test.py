@@ -21,7 +21,7 @@ from tests.laws.case import LENGTH, ONES, Case, inputs, pull, split, twin
 from tests.laws.measure import FORWARD, GRADIENT, close
 
 OPTIONS = ReformerOptions(heads=2, rounds=2, buckets=4, span=2)
-QUICK = ("padding", "packing", "step", "forms")
+QUICK = ("padding", "step")
 APART = ("reach", "reference", "causality")
 REST = tuple(law for law in LAWS if law not in (*QUICK, *APART))
 

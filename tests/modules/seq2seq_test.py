@@ -51,7 +51,9 @@ def test_the_target_reads_the_source_and_not_its_own_future(pattern):
     assert not changed[:, :3].any() and changed[:, 3].any()
 
 
-@PATTERNS
+@pytest.mark.parametrize(
+    "pattern", [pytest.param("dense(heads=2)", marks=pytest.mark.slow), "gru"]
+)
 def test_decoding_is_the_whole_target_and_a_search_at_least_as_likely(pattern):
     model, params = built(pattern)
     first_B1, ones_B = WRITTEN_BT[:, :1], np.ones(2, np.int32)

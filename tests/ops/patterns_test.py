@@ -69,7 +69,7 @@ def test_blocks_hold_every_admitted_pair(mask, rows, columns):
 
 
 @pytest.mark.parametrize("mask", MASKS, ids=str)
-@pytest.mark.parametrize("length", [1, 9, 40])
+@pytest.mark.parametrize("length", [1, 23])
 def test_pairs_counts_the_mask(mask, length):
     assert mask.pairs(length) == int(np.asarray(mask.dense(length, length)).sum())
 
