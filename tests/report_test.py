@@ -259,6 +259,38 @@ def test_a_table_holds_no_formula(tmp_path):
     assert (tmp_path / "f.csv").read_text() == "series,x\n'=1+1,-1.5\n"
 
 
+TASKS = [
+    {"task": "parity", "task.length": 32, "chance": 0.5},
+    {"task": "parity", "task.length": 64, "chance": 0.5},
+    {"task": "cycle", "task.length": 64, "task.places": 5, "chance": 0.2},
+]
+
+
+def test_an_option_is_an_axis_where_it_varies_within_one_task():
+    """Other tasks have other options, and their name already tells them apart."""
+    assert drawings.axes(TASKS) == ["task", "task.length"]
+    assert drawings.axes(TASKS[1:]) == ["task"]
+
+
+def test_each_panel_has_its_own_level_of_chance():
+    assert figures.chances(TASKS, lambda row: row["task"]) == {
+        "parity": 0.5,
+        "cycle": 0.2,
+    }
+    assert figures.chances(TASKS, lambda row: "both") == {}
+    drawn = figures.draw(
+        "f",
+        "F",
+        "c",
+        {name: {"gru": [(1.0, stats.bootstrap([0.9]))]} for name in ("a", "b", "c")},
+        "lr",
+        "accuracy",
+        levels={"a": 0.5, "b": 0.2},
+    )
+    words = [axis.texts for axis in drawn.drawing.axes]
+    assert [[t.xy[1] for t in told] for told in words[:3]] == [[0.5], [0.2], []]
+
+
 # --- studies with little in them -----------------------------------------------------
 
 
