@@ -291,6 +291,14 @@ def test_each_panel_has_its_own_level_of_chance():
     assert [[t.xy[1] for t in told] for told in words[:3]] == [[0.5], [0.2], []]
 
 
+def test_the_interval_of_a_single_point_is_drawn():
+    point = [(1.0, stats.Interval(0.6, 0.5, 0.8))]
+    drawn = figures.draw("f", "F", "c", {"": {"gru": point}}, "lr", "accuracy")
+    bar, *others = drawn.drawing.axes[0].collections
+    assert not others
+    assert bar.get_segments()[0].tolist() == [[1.0, 0.5], [1.0, 0.8]]
+
+
 # --- studies with little in them -----------------------------------------------------
 
 

@@ -132,10 +132,11 @@ def _line(
         at, [v.mean for _, v in points], label=label, color=look.color,
         marker=look.marker, linestyle=look.dash, markersize=5, linewidth=1.5,
     )  # fmt: skip
-    axis.fill_between(
-        at, [v.low for _, v in points], [v.high for _, v in points],
-        color=look.color, alpha=0.15, linewidth=0,
-    )  # fmt: skip
+    low, high = [v.low for _, v in points], [v.high for _, v in points]
+    if len(points) == 1:  # a band of no width cannot be seen
+        axis.vlines(at, low, high, color=look.color, linewidth=1.5, alpha=0.5)
+    else:
+        axis.fill_between(at, low, high, color=look.color, alpha=0.15, linewidth=0)
 
 
 def _scale(
