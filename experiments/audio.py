@@ -1,12 +1,17 @@
 """Which mixer hears a spoken digit in its raw wave?
 
-Free Spoken Digit recordings at 8 kHz, as samples: up to 8,192 positions, which strided
-convolutions shorten before the mixers read them. One of ten digits; the test split is
-the official one, of recordings by the same speakers.
+Free Spoken Digit recordings at 8 kHz, as up to 4,800 samples. Strided convolutions make
+75 positions of them, which the mixers read. One of ten digits; the test split is the
+official one, of recordings by the same speakers. Logistic regression on log-mel frames
+reaches 0.92 there, a guess 0.10.
 
     python scripts/prepare_data.py fsdd --raw_dir=DIR
     python scripts/sweep.py --experiment=audio --out=runs/audio --workers=2
     python scripts/report.py runs/audio
+
+Quick size, about 3 minutes of one core for each mixer, accuracy on the test split, mean
+of three seeds: dense 0.840, conv,dense 0.833, conv 0.793. The best misses the 0.85 that
+was expected; linear and gru are not measured.
 """
 
 from dataclasses import replace
@@ -23,21 +28,22 @@ QUICK = Study(
     question="Which mixer hears a spoken digit in its raw wave?",
     claim="Above strided convolutions every mixer hears digits in raw waves.",
     base=Config(
-        task="audio_classification(data=fsdd,form=wave,samples=6000)",
+        task="audio_classification(data=fsdd,form=wave,samples=4800)",
         model=Model(
-            width=64,
+            width=48,
             layers=2,
             strides=(4, 4, 4),
-            dropout=0.1,
+            dropout=0.3,
+            embed_dropout=0.2,
             mlp="gelu",
             mlp_ratio=2.0,
         ),
-        train=Train(steps=600, batch=32, eval_every=200, eval_batches=10),
+        train=Train(steps=900, batch=16, eval_every=300, eval_batches=19),
     ),
     axes={
         "model.pattern": (DENSE, "linear", "gru", "conv", f"conv,{DENSE}"),
     },
-    population=Population(seed=(0, 1, 2), lr=(2e-3,)),
+    population=Population(seed=(0, 1, 2), lr=(4e-3,)),
     expectations=(
         Expectation("The best mixer hears most digits", reached, low=0.85),
         Expectation(

@@ -1,44 +1,75 @@
 """Which mixer reads digits pixel by pixel, and what does reordering the pixels cost?
 
 Handwritten digits of 28 x 28, as 784 positions of one pixel each, in reading order and
-under one fixed permutation. 7,000 images to train on, 1,000 to choose, 2,000 to test. A
-linear model of the pixels reaches 0.93.
+under one fixed permutation. A strided convolution reads 28 of them at a time, that is
+half a row and the half before. 7,000 images to train on, 1,000 to choose, 2,000 to
+test. A linear model of the pixels reaches 0.93.
 
     python scripts/prepare_data.py mnist_t10k --raw_dir=DIR
     python scripts/sweep.py --experiment=images --out=runs/images --workers=2
     python scripts/report.py runs/images
+
+Quick size, about 15 minutes of one core in all, accuracy on the test split in reading
+order, mean of three seeds: conv 0.937, gru 0.932, dense 0.913, linear 0.871. The best
+reaches a linear model; conv,dense and the permuted order are not measured.
 """
 
+from collections.abc import Sequence
 from dataclasses import replace
 
 from attn_research.analysis.statistics import reached
 from attn_research.config import Config, Model, Population, Train
 from attn_research.config import replace as change
-from attn_research.study import Expectation, Study
+from attn_research.study import Expectation, Row, Study
+
+CONV = "conv(width=9)"
+
+
+def score(rows: Sequence[Row], permuted: bool, mixer: str | None = None) -> float:
+    """Accuracy of a mixer, or of the best, in reading order or a permuted one."""
+    order = str(permuted).lower()
+    return reached([row for row in rows if row["task.permute"] == order], mixer)
+
+
+def lost(rows: Sequence[Row], mixer: str) -> float:
+    """What the accuracy of a mixer loses where the pixels are reordered."""
+    return score(rows, False, mixer) - score(rows, True, mixer)
+
 
 QUICK = Study(
     name="images",
     question="Which mixer reads digits pixel by pixel, and what does reordering the "
     "pixels cost?",
-    claim="A mixer reads digits from single pixels better than a linear model.",
+    claim="A mixer reads digits from single pixels better than a linear model; a short "
+    "convolution needs their order, attention less so.",
     base=Config(
         task="image_classification(data=mnist_t10k,form=pixels)",
         model=Model(
             width=48,
             layers=2,
-            strides=(7,),
+            strides=(14,),
             positions="learned",
             mlp="gelu",
             mlp_ratio=2.0,
         ),
-        train=Train(steps=700, batch=64, eval_every=350, eval_batches=16),
+        train=Train(steps=250, batch=64, eval_every=125, eval_batches=16),
     ),
     axes={
-        "model.pattern": ("dense", "linear", "gru", "conv(width=9)", "conv,dense"),
+        "task.permute": ("false", "true"),
+        "model.pattern": ("dense", "linear", "gru", CONV, "conv,dense"),
     },
     population=Population(seed=(0, 1, 2), lr=(3e-3,)),
     expectations=(
-        Expectation("The best mixer reaches a linear model", reached, low=0.93),
+        Expectation(
+            "The best mixer reaches a linear model",
+            lambda rows: score(rows, False),
+            low=0.93,
+        ),
+        Expectation(
+            "Reordering the pixels costs a convolution more than dense attention",
+            lambda rows: lost(rows, CONV) - lost(rows, "dense"),
+            low=0.0,
+        ),
     ),
 )
 FULL = replace(
@@ -47,7 +78,6 @@ FULL = replace(
         QUICK.base,
         {"model.width": 128, "model.layers": 4, "train.steps": 10_000},
     ),
-    axes={**QUICK.axes, "task.permute": ("false", "true")},
     population=Population(seed=(0, 1, 2, 3, 4), lr=(3e-4, 1e-3, 3e-3)),
 )
 STUDIES = {"quick": QUICK, "full": FULL}

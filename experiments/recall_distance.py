@@ -17,6 +17,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import replace
 
+from attn_research.analysis.statistics import inside
 from attn_research.config import Config, Model, Population, Train
 from attn_research.config import replace as change
 from attn_research.study import Expectation, Row, Study
@@ -30,17 +31,10 @@ def accuracy(rows: Sequence[Row], mixer: str, low: int, high: float) -> float:
     """Accuracy over gaps from low to high of the best member, worst over lengths."""
     best: dict[str, float] = {}
     for row in rows:
-        table, total, weight = row["by_gap"], 0.0, 0.0
-        if row["mixer"] != mixer:
-            continue
-        for first, last, count, value in zip(
-            table["low"], table["high"], table["count"], table["accuracy"], strict=True
-        ):
-            if low <= first and last <= high:
-                total, weight = total + count * value, weight + count
-        if weight:
+        value = inside(row, "by_gap", "accuracy", low, high)
+        if row["mixer"] == mixer and not math.isnan(value):
             length = row["task.length"]
-            best[length] = max(best.get(length, 0.0), total / weight)
+            best[length] = max(best.get(length, 0.0), value)
     return min(best.values()) if best else math.nan
 
 

@@ -26,8 +26,9 @@ def test_there_are_experiments():
 def test_the_docstring_has_the_question_and_the_commands(name):
     told = module(name).__doc__ or ""
     assert told.splitlines()[0].endswith("?")
-    assert f"python scripts/sweep.py --experiment={name} --out=runs/{name}" in told
-    assert f"python scripts/report.py runs/{name}" in told
+    commands = " ".join(told.replace("\\\n", " ").split())
+    assert f"python scripts/sweep.py --experiment={name} --out=runs/{name}" in commands
+    assert f"python scripts/report.py runs/{name}" in commands
 
 
 @pytest.mark.parametrize("name", NAMES)

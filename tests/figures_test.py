@@ -1,7 +1,8 @@
 """How figures mark mixers and values."""
 
+from attn_research.analysis import statistics as stats
 from attn_research.modules import MIXERS
-from attn_research.report import figures
+from attn_research.report import drawings, figures
 from attn_research.report.marks import MARKS, marks
 
 
@@ -34,3 +35,46 @@ def test_no_two_mixers_of_a_figure_look_alike():
     assert list(looks) == labels
     assert len({(look.color, look.dash) for look in looks.values()} - {None}) > 25
     assert len(set(looks.values())) == len(labels)
+
+
+# --- panels of several tasks, and single points ---------------------------------------
+
+
+TASKS = [
+    {"task": "parity", "task.length": 32, "chance": 0.5},
+    {"task": "parity", "task.length": 64, "chance": 0.5},
+    {"task": "cycle", "task.length": 64, "task.places": 5, "chance": 0.2},
+]
+
+
+def test_an_option_is_an_axis_where_it_varies_within_one_task():
+    """Other tasks have other options, and their name already tells them apart."""
+    assert drawings.axes(TASKS) == ["task", "task.length"]
+    assert drawings.axes(TASKS[1:]) == ["task"]
+
+
+def test_each_panel_has_its_own_level_of_chance():
+    assert figures.chances(TASKS, lambda row: row["task"]) == {
+        "parity": 0.5,
+        "cycle": 0.2,
+    }
+    assert figures.chances(TASKS, lambda row: "both") == {}
+    drawn = figures.draw(
+        "f",
+        "F",
+        "c",
+        {name: {"gru": [(1.0, stats.bootstrap([0.9]))]} for name in ("a", "b", "c")},
+        "lr",
+        "accuracy",
+        levels={"a": 0.5, "b": 0.2},
+    )
+    words = [axis.texts for axis in drawn.drawing.axes]
+    assert [[t.xy[1] for t in told] for told in words[:3]] == [[0.5], [0.2], []]
+
+
+def test_the_interval_of_a_single_point_is_drawn():
+    point = [(1.0, stats.Interval(0.6, 0.5, 0.8))]
+    drawn = figures.draw("f", "F", "c", {"": {"gru": point}}, "lr", "accuracy")
+    bar, *others = drawn.drawing.axes[0].collections
+    assert not others
+    assert bar.get_segments()[0].tolist() == [[1.0, 0.5], [1.0, 0.8]]

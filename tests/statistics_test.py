@@ -121,6 +121,19 @@ def test_seeds_meet_in_their_bins():
     assert stats.by_distance([{"by_gap": None}], "by_gap", "accuracy") == []
 
 
+def test_only_bins_as_a_whole_lie_inside():
+    table = {"low": [0, 1, 2, 4], "high": [0, 1, 3, 7], "count": [8, 1, 3, 4]}
+    row = {"by_gap": {**table, "accuracy": [0.1, 1.0, 0.2, 0.7]}}
+
+    def inside(low, high):
+        return stats.inside(row, "by_gap", "accuracy", low, high)
+
+    assert inside(1, 3) == pytest.approx((1.0 + 3 * 0.2) / 4)
+    assert inside(1, 6) == inside(1, 3) and inside(3, math.inf) == pytest.approx(0.7)
+    assert math.isnan(inside(5, 6)) and math.isnan(inside(8, math.inf))
+    assert math.isnan(stats.inside({"by_gap": None}, "by_gap", "accuracy", 0, 1))
+
+
 @pytest.mark.parametrize("power", [0.0, 0.5, 1.0, 2.0])
 def test_exponents_of_power_laws(power):
     x = [2.0**n for n in range(5, 12)]

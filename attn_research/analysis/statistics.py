@@ -123,6 +123,20 @@ def by_distance(
     ]
 
 
+def inside(row: Row, table: str, metric: str, low: float, high: float) -> float:
+    """A row's metric over the distances from low to high; NaN where it has none.
+
+    Bins of `by_gap` or `by_position` count that lie in this interval as a whole.
+    """
+    found, names = row.get(table) or {}, ("low", "high", "count", metric)
+    bins = zip(*(found.get(name, ()) for name in names), strict=True)
+    kept = [
+        (n, value) for first, last, n, value in bins if low <= first <= last <= high
+    ]
+    total = sum(n for n, _ in kept)
+    return sum(n * value for n, value in kept) / total if total else math.nan
+
+
 def exponent(x: Sequence[float], y: Sequence[float]) -> Interval:
     """The slope of log y over log x by least squares, with its 95 % interval.
 

@@ -29,21 +29,25 @@ def prepared(rows: Sequence[Row]) -> list[Line]:
 def axes(rows: Sequence[Row]) -> list[str]:
     """The config fields that vary between cells, the pattern left out.
 
-    Which checkpoint of a run was taken is asked only of those that start from one.
+    An option of a task varies where it does within one task: what another task has
+    there says its name. Which checkpoint of a run was taken is asked only of those that
+    start from one.
     """
     groups = ("task", "model.", "train.", "init.")
-    names = [n for n in rows[0] if n.startswith(groups)]
-    names = [n for n in names if n not in ("model.pattern", "init.digest")]
+    names = dict.fromkeys(n for row in rows for n in row if n.startswith(groups))
+    left_out = ("model.pattern", "init.digest")
 
-    def told(name: str) -> set[str]:
+    def varies(name: str) -> bool:
+        of_task = name.startswith("task.")
         of_source = name in ("init.member", "init.step")
-        return {
-            str(row.get(name))
-            for row in rows
-            if not of_source or row.get("init.path") is not None
-        }
+        told: dict[str, set[str]] = {}
+        for row in rows:
+            if not of_source or row.get("init.path") is not None:
+                part = row["task"] if of_task else ""
+                told.setdefault(part, set()).add(str(row.get(name)))
+        return any(len(values) > 1 for values in told.values())
 
-    return [name for name in names if len(told(name)) > 1]
+    return [name for name in names if name not in left_out and varies(name)]
 
 
 def drawings(rows: Sequence[Row]) -> list[Figure]:
@@ -52,12 +56,15 @@ def drawings(rows: Sequence[Row]) -> list[Figure]:
         return []
     metric, varying = rows[0]["metric"], axes(rows)
     numeric = [name for name in varying if _numeric(rows, name)]
-    level = rows[0].get("chance") if metric in ("accuracy", "mse") else None
     told = _sentence(figures.unit(metric))
 
     def panel(row: Row, without: str = "") -> str:
-        shown = [f"{n.split('.')[-1]} {row.get(n)}" for n in varying if n != without]
-        return ", ".join(shown)
+        shown = [n for n in varying if n != without and n in row]
+        return ", ".join(f"{n.split('.')[-1]} {row[n]}" for n in shown)
+
+    def levels(without: str = "") -> dict[str, float]:
+        told = metric in ("accuracy", "mse")
+        return figures.chances(rows, lambda row: panel(row, without)) if told else {}
 
     made: list[Figure] = []
     for name in numeric:
@@ -70,7 +77,7 @@ def drawings(rows: Sequence[Row]) -> list[Figure]:
                 figures.along(rows, name, lambda row, name=name: panel(row, name)),
                 name,
                 metric,
-                level=level,
+                levels=levels(name),
             )
         )
     for table, x, title in (
@@ -83,7 +90,7 @@ def drawings(rows: Sequence[Row]) -> list[Figure]:
                 f"{told} on the test split against the "
                 f"{figures.unit(x)}, in bins of powers of two."
             )
-            made.append(draw(table, title, caption, series, x, metric, level=level))
+            made.append(draw(table, title, caption, series, x, metric, levels=levels()))
     if len({row["lr"] for row in rows}) > 1:
         made.append(
             draw(
@@ -94,7 +101,7 @@ def drawings(rows: Sequence[Row]) -> list[Figure]:
                 figures.rates(rows, panel),
                 "lr",
                 metric,
-                level=level,
+                levels=levels(),
             )
         )
     for cost in COST_AXES:
@@ -107,7 +114,7 @@ def drawings(rows: Sequence[Row]) -> list[Figure]:
                 figures.against_cost(rows, cost, panel),
                 cost,
                 metric,
-                level=level,
+                levels=levels(),
             )
         )
     if "task.length" in numeric:

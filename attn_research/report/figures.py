@@ -5,7 +5,8 @@ interval, at the learning rate that validation chose.
 """
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from types import MappingProxyType
 from typing import Any, NamedTuple
 
 from attn_research.analysis import statistics as stats
@@ -58,9 +59,12 @@ def draw(
     *,
     log_x: bool = True,
     log_y: bool = False,
-    level: float | None = None,
+    levels: Mapping[str, float] = MappingProxyType({}),
 ) -> Figure:
-    """One panel per key, side by side with one scale; series as lines with bands."""
+    """One panel per key, side by side with one scale; series as lines with bands.
+
+    `levels` has the level of chance of the panels that have one.
+    """
     from matplotlib.figure import Figure as Canvas
 
     panels = {key: found for key, s in panels.items() if (found := _finite(s))}
@@ -84,10 +88,10 @@ def draw(
                 {"panel": key, "series": label, x: at, y: m, "low": low, "high": high}
                 for at, (m, low, high) in points
             ]
-        if level is not None:
-            axis.axhline(level, color="#767676", linewidth=0.8, dashes=(4, 3))
+        if key in levels:
+            axis.axhline(levels[key], color="#767676", linewidth=0.8, dashes=(4, 3))
             axis.annotate(
-                "chance", (0.99, level), xycoords=("axes fraction", "data"),
+                "chance", (0.99, levels[key]), xycoords=("axes fraction", "data"),
                 ha="right", va="bottom", fontsize=8, color="#595959",
             )  # fmt: skip
         _scale(axis, x, y, at, log_x, log_y)
@@ -128,10 +132,11 @@ def _line(
         at, [v.mean for _, v in points], label=label, color=look.color,
         marker=look.marker, linestyle=look.dash, markersize=5, linewidth=1.5,
     )  # fmt: skip
-    axis.fill_between(
-        at, [v.low for _, v in points], [v.high for _, v in points],
-        color=look.color, alpha=0.15, linewidth=0,
-    )  # fmt: skip
+    low, high = [v.low for _, v in points], [v.high for _, v in points]
+    if len(points) == 1:  # a band of no width cannot be seen
+        axis.vlines(at, low, high, color=look.color, linewidth=1.5, alpha=0.5)
+    else:
+        axis.fill_between(at, low, high, color=look.color, alpha=0.15, linewidth=0)
 
 
 def _scale(
@@ -224,6 +229,17 @@ def distance(
             for label, own in groups(part, lambda row: row["mixer"]).items()
         }
         for key, part in groups(rows, panel).items()
+    }
+
+
+def chances(rows: Sequence[Row], panel: Callable[[Row], str]) -> dict[str, float]:
+    """The level of chance in each panel whose rows agree on one."""
+    found = {
+        key: {row.get("chance") for row in part}
+        for key, part in groups(rows, panel).items()
+    }
+    return {
+        key: one for key, (one, *more) in found.items() if not more and one is not None
     }
 
 

@@ -20,6 +20,7 @@ NAMES = (
     "clothing32",
     "fsdd",
     "etth1",
+    "listops_d20s",
 )
 
 

@@ -1,0 +1,124 @@
+"""Which mixer follows a formal language to eight times the length it was trained at?
+
+Parity counts modulo 2; a flip-flop holds the bit that was written last; of nested
+brackets, no more than eight open, the kind that closes next is asked. Rows of up to 32
+tokens train and choose, rows of up to 256 test. Answers are asked all along a row, so
+that accuracy by position is the length curve. The state of a recurrence can hold what
+each language needs; attention of a constant depth cannot count modulo 2 at every length
+(Deletang et al., 2022, arXiv:2207.02098).
+
+    python scripts/sweep.py --experiment=length_generalisation \\
+        --out=runs/length_generalisation --workers=2
+    python scripts/report.py runs/length_generalisation
+"""
+
+import math
+from collections.abc import Sequence
+from dataclasses import replace
+
+import numpy as np
+
+from attn_research.analysis.statistics import at_best_rate, inside, trained
+from attn_research.config import Config, Model, Population, Train
+from attn_research.config import replace as change
+from attn_research.study import Expectation, Row, Study
+
+DENSE, SHORT, LONG = "dense(positions=rope)", 32, 256
+LANGUAGES = ("parity", "flip_flop", "dyck")
+MORE = ("cycle_navigation", "modular_arithmetic", "group_word")
+
+
+def tasks(languages: Sequence[str], length: int, test_length: int) -> tuple[str, ...]:
+    """The specs of languages, trained and tested up to these lengths."""
+    sizes = f"length={length},test_length={test_length}"
+    return tuple(f"{language}({sizes})" for language in languages)
+
+
+def accuracy(
+    rows: Sequence[Row], language: str, mixer: str, low: float, high: float
+) -> float:
+    """Accuracy at positions from low to high, the mean over seeds at the best rate."""
+    own = [r for r in rows if (r["task"], r["mixer"]) == (language, mixer)]
+    values = [
+        inside(row, "by_position", "accuracy", low, high)
+        for row in trained(at_best_rate(own))
+    ]
+    return float(np.mean(values)) if values else math.nan
+
+
+def beyond(rows: Sequence[Row], language: str, mixer: str) -> float:
+    """Accuracy at positions that were never trained."""
+    return accuracy(rows, language, mixer, rows[0]["task.length"], math.inf)
+
+
+def within(rows: Sequence[Row], language: str, mixer: str) -> float:
+    """Accuracy at positions that were trained."""
+    return accuracy(rows, language, mixer, 0, rows[0]["task.length"] - 1)
+
+
+QUICK = Study(
+    name="length_generalisation",
+    question="Which mixer follows a formal language to eight times the length it was "
+    "trained at?",
+    claim="A recurrence carries a state on for ever; attention, linear attention and "
+    "convolutions lose it beyond the lengths they were trained at.",
+    base=Config(
+        task="parity",
+        model=Model(width=32, mlp="gelu", mlp_ratio=2.0),
+        train=Train(
+            steps=400, batch=32, eval_every=200, eval_batches=4, test_batches=8
+        ),
+    ),
+    axes={
+        "task": tasks(LANGUAGES, SHORT, LONG),
+        "model.pattern": (DENSE, "linear", "lstm", "conv", f"lstm,{DENSE}"),
+    },
+    population=Population(seed=(0, 1, 2), lr=(5e-3,)),
+    expectations=(
+        Expectation(
+            "An LSTM solves parity beyond the lengths of training",
+            lambda rows: beyond(rows, "parity", "lstm"),
+            low=0.95,
+        ),
+        Expectation(
+            "Dense attention does not",
+            lambda rows: beyond(rows, "parity", DENSE),
+            high=0.6,
+        ),
+        Expectation(
+            "An LSTM follows every language: the worst beyond the lengths of training",
+            lambda rows: min(beyond(rows, name, "lstm") for name in LANGUAGES),
+            low=0.9,
+        ),
+        Expectation(
+            "Brackets are known to attention within the lengths of training",
+            lambda rows: within(rows, "dyck", DENSE),
+            low=0.9,
+        ),
+    ),
+)
+FULL = replace(
+    QUICK,
+    base=change(
+        QUICK.base,
+        {
+            "model.width": 128,
+            "train.steps": 20_000,
+            "train.batch": 128,
+            "train.eval_every": 1000,
+        },
+    ),
+    axes={
+        "task": tasks(LANGUAGES + MORE, 64, 512),
+        "model.pattern": (
+            *QUICK.axes["model.pattern"],
+            "delta",
+            "delta(negative=true)",
+            "mamba",
+            "gru",
+            "slstm",
+        ),
+    },
+    population=Population(seed=(0, 1, 2, 3, 4), lr=(3e-4, 1e-3, 3e-3)),
+)
+STUDIES = {"quick": QUICK, "full": FULL}

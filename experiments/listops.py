@@ -1,0 +1,66 @@
+"""Which mixer evaluates nested operations, and what is left to a guess?
+
+Expressions such as [MAX 2 9 [MIN 4 7 ] 0 ] as bytes, half of them of up to 39 bytes,
+four in five of no more than 133; 128 are read. One of ten digits, the most common of
+which is the answer of 0.11 of the test split.
+
+    python scripts/prepare_data.py listops_d20s --raw_dir=DIR
+    python scripts/sweep.py --experiment=listops --out=runs/listops --workers=2
+    python scripts/report.py runs/listops
+
+The full size has the published setting of 500 to 2,000 tokens, which are generated
+(Tay et al., 2020, arXiv:2011.04006).
+"""
+
+from dataclasses import replace
+
+from attn_research.analysis.statistics import reached
+from attn_research.config import Config, Model, Population, Train
+from attn_research.config import replace as change
+from attn_research.study import Expectation, Study
+
+DENSE, MAJORITY = "dense(positions=rope)", 0.11
+
+QUICK = Study(
+    name="listops",
+    question="Which mixer evaluates nested operations, and what is left to a guess?",
+    claim="Small mixers learn more of an expression than its most common value.",
+    base=Config(
+        task="classification(data=listops_d20s,length=128)",
+        model=Model(width=48, mlp="gelu", mlp_ratio=2.0),
+        train=Train(steps=400, batch=16, eval_every=200, eval_batches=63),
+    ),
+    axes={
+        "model.pattern": (DENSE, "linear", "gru", "conv", f"conv,{DENSE}"),
+    },
+    population=Population(seed=(0, 1, 2), lr=(3e-3,)),
+    expectations=(
+        Expectation(
+            "The best mixer beats the most common value by 20 points",
+            lambda rows: reached(rows) - MAJORITY,
+            low=0.2,
+        ),
+        Expectation(
+            "Every mixer learns something: the worst beats it by 10 points",
+            lambda rows: (
+                min(reached(rows, m) for m in {r["mixer"] for r in rows}) - MAJORITY
+            ),
+            low=0.1,
+        ),
+    ),
+)
+FULL = replace(
+    QUICK,
+    base=change(
+        QUICK.base,
+        {
+            "task": "listops",
+            "model.width": 128,
+            "model.layers": 4,
+            "train.steps": 5000,
+            "train.eval_every": 500,
+        },
+    ),
+    population=Population(seed=(0, 1, 2, 3, 4), lr=(3e-4, 1e-3, 3e-3)),
+)
+STUDIES = {"quick": QUICK, "full": FULL}

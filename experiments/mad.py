@@ -1,0 +1,116 @@
+"""Which of six small skills does each mixer have?
+
+Recall in context, among noise and by fuzzy keys, copying of what matters, compression
+into one vector, and facts learned by heart: the tasks of mechanistic architecture
+design (Poli et al., 2024, arXiv:2403.17844), here shorter and with new sequences in
+every batch. Beside each accuracy stands that of a guess among the values.
+
+    python scripts/sweep.py --experiment=mad --out=runs/mad --workers=2
+    python scripts/report.py runs/mad
+
+The full size has the published settings, where training sees each of 12,800 sequences
+200 times; facts are published with 256.
+"""
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+from attn_research.analysis.statistics import reached
+from attn_research.config import Config, Model, Population, Train
+from attn_research.config import replace as change
+from attn_research.study import Expectation, Row, Study
+
+DENSE, HYBRID = "dense(positions=rope)", "conv,dense(positions=rope)"
+SMALL = (
+    "mad_recall(length=32)",
+    "mad_noisy_recall(length=32)",
+    "mad_fuzzy_recall(length=32)",
+    "mad_selective_copying(length=32,count=8)",
+    "mad_compression(length=16)",
+    "mad_memorization(length=32)",
+)
+PUBLISHED = tuple(spec.partition("(")[0] for spec in SMALL)
+RECALL, FACTS = "mad_recall", "mad_memorization"
+
+
+def score(rows: Sequence[Row], task: str, mixer: str | None = None) -> float:
+    """Accuracy of a mixer in a task, or of the mixer that is best in it."""
+    return reached([row for row in rows if row["task"] == task], mixer)
+
+
+def mean(rows: Sequence[Row], mixer: str) -> float:
+    """The mean accuracy of a mixer over the six tasks."""
+    return sum(score(rows, task, mixer) for task in PUBLISHED) / len(PUBLISHED)
+
+
+QUICK = Study(
+    name="mad",
+    question="Which of six small skills does each mixer have?",
+    claim="No mixer without attention recalls by content as a hybrid with it does.",
+    base=Config(
+        task=RECALL,
+        model=Model(width=64, mlp="swiglu", mlp_ratio=2.0),
+        train=Train(
+            steps=400, batch=32, eval_every=200, eval_batches=4, test_batches=16
+        ),
+    ),
+    axes={
+        "task": SMALL,
+        "model.pattern": (DENSE, "linear", "lstm", "conv", HYBRID),
+    },
+    population=Population(seed=(0, 1, 2), lr=(3e-3,)),
+    expectations=(
+        Expectation(
+            "The hybrid recalls in context",
+            lambda rows: score(rows, RECALL, HYBRID),
+            low=0.8,
+        ),
+        Expectation(
+            "A convolution alone does not",
+            lambda rows: score(rows, RECALL, "conv"),
+            high=0.5,
+        ),
+        Expectation(
+            "Over the six tasks no other mixer does better than the hybrid",
+            lambda rows: (
+                mean(rows, HYBRID)
+                - max(mean(rows, m) for m in {r["mixer"] for r in rows} - {HYBRID})
+            ),
+            low=0.0,
+        ),
+        Expectation(
+            "Every mixer learns facts by heart: the worst",
+            lambda rows: min(score(rows, FACTS, m) for m in {r["mixer"] for r in rows}),
+            low=0.9,
+        ),
+    ),
+)
+FULL = replace(
+    QUICK,
+    base=change(
+        QUICK.base,
+        {
+            "model.width": 128,
+            "model.mlp_ratio": 4.0,
+            "train.batch": 128,
+            "train.steps": 20_000,
+            "train.distinct_batches": 100,
+            "train.eval_every": 1000,
+            "train.test_batches": 10,
+        },
+    ),
+    axes={
+        "task": PUBLISHED,
+        "model.pattern": (
+            *QUICK.axes["model.pattern"],
+            "gla",
+            "gated_delta",
+            "mamba",
+            "hyena",
+        ),
+    },
+    population=Population(
+        seed=(0, 1, 2), lr=(1e-4, 5e-4, 1e-3), weight_decay=(0.0, 0.1)
+    ),
+)
+STUDIES = {"quick": QUICK, "full": FULL}

@@ -1,0 +1,60 @@
+"""Which mixer sees whether two dots lie on one contour?
+
+Two long dashed contours among shorter ones, 32 x 32 pixels read row by row; both dots
+on the ends of one contour, or one on each. A guess is right half of the time. A strided
+convolution makes a position of four pixels, so that the row above is eight positions
+back: a stack of dilated convolutions looks there, and so reads the plane.
+
+    python scripts/sweep.py --experiment=pathfinder --out=runs/pathfinder --workers=2
+    python scripts/report.py runs/pathfinder
+"""
+
+from dataclasses import replace
+
+from attn_research.analysis.statistics import reached
+from attn_research.config import Config, Model, Population, Train
+from attn_research.config import replace as change
+from attn_research.study import Expectation, Study
+
+DENSE, PLANE = "dense(positions=rope)", 'dilated(kernel=2,dilations="1,8,16")'
+
+QUICK = Study(
+    name="pathfinder",
+    question="Which mixer sees whether two dots lie on one contour?",
+    claim="Small mixers follow short contours that are read row by row.",
+    base=Config(
+        task="pathfinder(dashes=6)",
+        model=Model(
+            width=32,
+            strides=(4,),
+            positions="learned",
+            mlp="gelu",
+            mlp_ratio=2.0,
+        ),
+        train=Train(
+            steps=600, batch=32, eval_every=200, eval_batches=16, test_batches=32
+        ),
+    ),
+    axes={"model.pattern": (DENSE, "linear", "gru", PLANE, f"{PLANE},{DENSE}")},
+    population=Population(seed=(0, 1, 2), lr=(3e-3,)),
+    expectations=(
+        Expectation("The best mixer follows most contours", reached, low=0.75),
+    ),
+)
+FULL = replace(
+    QUICK,
+    base=change(
+        QUICK.base,
+        {
+            "task": "pathfinder(dashes=14)",
+            "model.width": 128,
+            "model.layers": 6,
+            "train.steps": 60_000,
+            "train.batch": 64,
+            "train.eval_every": 2000,
+        },
+    ),
+    axes={**QUICK.axes, "task.dashes": (6, 9, 14)},
+    population=Population(seed=(0, 1, 2), lr=(3e-4, 1e-3, 3e-3)),
+)
+STUDIES = {"quick": QUICK, "full": FULL}
