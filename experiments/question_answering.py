@@ -41,7 +41,7 @@ QUICK = Study(
     base=Config(
         task="question_answering(data=xquad,language=en,length=1024)",
         model=Model(width=32, layers=2, stem="conv", mlp="gelu", mlp_ratio=2.0),
-        train=Train(steps=100, batch=8, eval_every=50, eval_batches=15),
+        train=Train(steps=80, batch=8, eval_every=40, eval_batches=15),
     ),
     axes={
         "model.pattern": (DENSE, "linear", "gru", "conv(width=9)", f"conv,{DENSE}"),

@@ -56,7 +56,7 @@ QUICK = Study(
         model=Model(
             width=64, layers=2, stem="conv", strides=(8, 8), mlp="gelu", mlp_ratio=2.0
         ),
-        train=Train(steps=120, batch=8, eval_every=60, eval_batches=15),
+        train=Train(steps=100, batch=8, eval_every=50, eval_batches=15),
     ),
     axes={
         "model.pattern": (DENSE, "linear", "gru", "conv", f"conv,{DENSE}"),
