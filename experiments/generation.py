@@ -9,6 +9,13 @@ how each mixer goes on from a prompt.
     python scripts/sweep.py --experiment=generation --out=runs/generation \
         --set task.path=FILE
     python scripts/report.py runs/generation
+
+Quick size, 24 minutes of one core that did other work too, bits per byte on the test
+split over three seeds: gru 2.46, conv,dense 2.50, conv 2.50, dense 2.57, linear 2.59.
+All are below xz, dense and linear above the counts; the 2.45 expected was missed by
+0.01. The first four bytes of a window, with next to no context, cost 0.02: further in,
+gru has 2.44. The texts have speakers, lines and mostly words, and no sense: "The
+persise, what shall so there but you stage." and then "DUKE OF BOLI".
 """
 
 from dataclasses import replace
