@@ -1,8 +1,10 @@
 """The results of a study as rows, one per member of every finished cell, and as CSV.
 
 A row holds every field of the cell's config by its dotted name, the member's numbers
-and its metrics (`validation.accuracy`, `test.loss`), and the two tables `by_gap` and
-`by_position`. The CSV holds the fields that vary, and no tables.
+and its metrics (`validation.accuracy`, `test.loss`), its training loss before the last
+evaluation, and the two tables `by_gap` and `by_position`. What the best member of the
+cell wrote gives each of its rows `decoded.exact_match` and the like. The CSV holds the
+fields that vary, and no tables.
 """
 
 import csv
@@ -59,14 +61,19 @@ def varying(configs: Iterable[dict[str, Any]]) -> list[str]:
     return [n for n in names if len({str(config.get(n)) for config in configs}) > 1]
 
 
-def member_rows(id: str, run: Run, result: dict[str, Any]) -> Rows:
-    """The rows of one finished cell."""
+def member_rows(
+    id: str, run: Run, result: dict[str, Any], journal: Sequence[dict[str, Any]]
+) -> Rows:
+    """The rows of one finished cell, from its result and its evaluations."""
+    losses = {one.get("member"): one.get("train_loss") for one in journal}
+    written = (result.get("decoded") or {}).get("metrics", {})
     shared = {
         **fields(run),
         "metric": result.get("metric"),
         "goal": result.get("goal"),
         "chance": result.get("chance"),
         **{name: result.get(name) for name in COSTS},
+        **{f"decoded.{name}": value for name, value in written.items()},
     }
     return [
         {
@@ -77,6 +84,7 @@ def member_rows(id: str, run: Run, result: dict[str, Any]) -> Rows:
             **{name: member[name] for name in HYPERS},
             "step": member["step"],
             "solved_step": member.get("solved_step"),
+            "train_loss": losses.get(member["member"]),
             **_metrics(member),
             **{name: member.get(name) for name in TABLES},
         }
@@ -99,17 +107,17 @@ def as_csv(found: Sequence[dict[str, Any]]) -> str:
             name
             for row in found
             for name in row
-            if name.startswith(("validation.", "test."))
+            if name.startswith(("validation.", "test.", "decoded."))
         )
     )
-    fixed = {"cell", "member", "status", "step", "solved_step"}
+    fixed = {"cell", "member", "status", "step", "solved_step", "train_loss"}
     fixed |= {"metric", "goal", "chance", *HYPERS, *COSTS, *TABLES, *metrics}
     axes = varying(
         {name: value for name, value in row.items() if name not in fixed}
         for row in found
     )
     columns = ["cell", "member", "status", *axes, *HYPERS, "step", "solved_step"]
-    columns += [*metrics, *COSTS]
+    columns += ["train_loss", *metrics, *COSTS]
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
     writer.writerow(map(safe, columns))

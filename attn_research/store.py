@@ -212,12 +212,23 @@ def rows(
     for cell in read_study(directory)["cells"]:
         try:
             run = read_cell(directory, cell["id"])
-            result = layout.read_result(place(directory, cell["id"]))
+            folder = place(directory, cell["id"])
+            result = layout.read_result(folder)
             if result is not None:
-                found += member_rows(cell["id"], run, result)
+                journal = _journal(folder, report)
+                found += member_rows(cell["id"], run, result, journal)
         except Damaged as damage:
             report(str(damage))
     return found
+
+
+def _journal(folder: Path, report: Callable[[str], None]) -> list[dict[str, Any]]:
+    """The evaluations of a finished cell, none where they are damaged: it stays one."""
+    try:
+        return read_journal(folder / layout.METRICS)
+    except Damaged as damage:
+        report(str(damage))
+        return []
 
 
 def collect(

@@ -51,13 +51,14 @@ def test_every_cell_of_the_quick_study_can_be_built(name):
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_every_cell_of_the_full_study_is_known(name):
+def test_every_cell_of_every_study_is_known(name):
     from attn_research import tasks
     from attn_research.modules import pattern
 
-    for cell in cells(module(name).STUDIES["full"]):
-        tasks.resolve(cell.config.task)
-        pattern.resolve(cell.config.model.pattern)
+    for study in module(name).STUDIES.values():
+        for cell in cells(study):
+            tasks.resolve(cell.config.task)
+            pattern.resolve(cell.config.model.pattern)
 
 
 @pytest.mark.parametrize("name", NAMES)

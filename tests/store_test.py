@@ -151,6 +151,28 @@ def test_collecting_gives_every_finished_member_once(opened):
         assert list(csv.DictReader(file)) == table
 
 
+def test_rows_have_the_last_training_loss_and_what_was_written(opened):
+    directory, ids = opened
+    folder = store.place(directory, ids[0])
+    finish(folder, decoded={"metrics": {"exact_match": 0.25}, "samples": []})
+    with Journal(folder / layout.METRICS) as journal:
+        for step, loss in ((2, 3.0), (4, 1.5)):
+            for member in (0, 1):
+                journal.append({"step": step, "member": member, "train_loss": loss})
+    rows = store.collect(directory)
+    assert [row["train_loss"] for row in rows] == [1.5, 1.5, None, None]
+    assert all(row["decoded.exact_match"] == 0.25 for row in rows)
+    with open(directory / "results.csv", newline="") as file:
+        table = list(csv.DictReader(file))
+    assert [row["train_loss"] for row in table] == ["1.5", "1.5", "", ""]
+    assert all(row["decoded.exact_match"] == "0.25" for row in table)
+    (folder / layout.METRICS).write_text("no record\n")
+    told = []
+    rows = store.rows(directory, told.append)
+    assert [row["train_loss"] for row in rows] == [None] * 4
+    assert len(told) == 1 and layout.METRICS in told[0]
+
+
 DAMAGE = {
     "config": (layout.CONFIG, b"{"),
     "swapped": (layout.CONFIG, None),

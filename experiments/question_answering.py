@@ -1,0 +1,100 @@
+"""Which mixer finds the answer to a question in a paragraph, byte by byte?
+
+An encoder reads a question and a paragraph of Wikipedia (XQuAD, English) as bytes and
+points at the first and the last byte of the answer: 956 questions to learn, those of
+other articles to choose and to test. Without a look at the text, the best span of fixed
+place and length has an F1 of 0.05, of 0.07 where the last byte answers for what is cut
+off. Every byte of the paragraph as likely as any other is a loss of 6.48 nats; every
+word as likely to begin and to end an answer, one of 4.87.
+
+    python scripts/prepare_data.py xquad --raw_dir=DIR
+    python scripts/sweep.py --experiment=question_answering \
+        --out=runs/question_answering
+    python scripts/report.py runs/question_answering
+"""
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+from attn_research.analysis.statistics import at_best_rate, bootstrap, reached, trained
+from attn_research.config import Config, Model, Population, Train
+from attn_research.config import replace as change
+from attn_research.study import Expectation, Row, Study
+
+DENSE = "dense(positions=rope)"
+FIXED, WORDS = 0.07, 4.87
+
+
+def loss(rows: Sequence[Row]) -> float:
+    """The smallest test loss of a mixer, a mean over seeds at its best rate."""
+    means = []
+    for mixer in {row["mixer"] for row in rows}:
+        best = trained(at_best_rate([row for row in rows if row["mixer"] == mixer]))
+        means.append(bootstrap([row["test.loss"] for row in best]).mean)
+    return min(means)
+
+
+QUICK = Study(
+    name="question_answering",
+    question="Which mixer finds the answer to a question in a paragraph, byte by byte?",
+    claim="From a thousand questions in bytes, small mixers point better than blindly.",
+    base=Config(
+        task="question_answering(data=xquad,language=en,length=1024)",
+        model=Model(width=32, layers=2, stem="conv", mlp="gelu", mlp_ratio=2.0),
+        train=Train(steps=80, batch=8, eval_every=40, eval_batches=15),
+    ),
+    axes={
+        "model.pattern": (DENSE, "linear", "gru", "conv(width=9)", f"conv,{DENSE}"),
+    },
+    population=Population(seed=(0, 1, 2), lr=(5e-3,)),
+    expectations=(
+        Expectation("The best mixer beats a fixed span", reached, low=FIXED, unit="F1"),
+        Expectation(
+            "The best mixer knows more than where words begin and end",
+            loss,
+            high=WORDS,
+            unit="nats",
+        ),
+    ),
+)
+FULL = replace(
+    QUICK,
+    base=change(
+        QUICK.base,
+        {
+            "task.language": "all",
+            "task.length": 2048,
+            "model.width": 256,
+            "model.layers": 6,
+            "model.dropout": 0.2,
+            "train.steps": 5000,
+            "train.batch": 32,
+            "train.eval_every": 250,
+        },
+    ),
+    population=Population(seed=(0, 1, 2), lr=(3e-4, 1e-3)),
+    expectations=(
+        Expectation(
+            "The best mixer finds more than a fixed span", reached, low=0.2, unit="F1"
+        ),
+    ),
+)
+MEMORISE = replace(
+    QUICK,
+    claim="A batch of questions can be learned by heart.",
+    base=change(
+        QUICK.base,
+        {"train.distinct_batches": 1, "train.steps": 200, "train.eval_every": 100},
+    ),
+    axes={"model.pattern": (f"conv,{DENSE}",)},
+    population=Population(seed=(0,), lr=(3e-3,)),
+    expectations=(
+        Expectation(
+            "The loss on the batch in the last hundred steps",
+            lambda rows: min(row["train_loss"] for row in rows),
+            high=0.1,
+            unit="nats",
+        ),
+    ),
+)
+STUDIES = {"quick": QUICK, "full": FULL, "memorise": MEMORISE}
