@@ -16,7 +16,7 @@ import pytest
 
 from attn_research import report, store
 from attn_research.analysis import statistics as stats
-from attn_research.report import drawings, figures, page
+from attn_research.report import drawings, figures, page, saving
 from attn_research.report.words import between, number
 from attn_research.study import Expectation, findings
 from tests import planted
@@ -255,7 +255,7 @@ def test_a_table_holds_no_formula(tmp_path):
         def savefig(self, content, **_):
             content.write(b"")
 
-    page._save(tmp_path, drawn._replace(drawing=Blank()))
+    saving.save(tmp_path, drawn._replace(drawing=Blank()))
     assert (tmp_path / "f.csv").read_text() == "series,x\n'=1+1,-1.5\n"
 
 
