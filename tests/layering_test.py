@@ -101,7 +101,7 @@ def test_imports_point_down(path):
         if here == "ops":
             assert package in {
                 "attn_research", "jax", "numpy", "math", "functools", "typing",
-                "collections", "dataclasses", "operator", "itertools",
+                "collections", "dataclasses", "operator", "itertools", "inspect",
             }, f"{path} imports {module}; ops know arrays only"  # fmt: skip
 
 

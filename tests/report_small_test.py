@@ -1,7 +1,7 @@
 """Reports of studies with little in them, and of one figure."""
 
 from attn_research import report
-from attn_research.report import figures, page
+from attn_research.report import figures, saving
 from tests import planted
 from tests.pages import STUDY, Page
 
@@ -44,5 +44,5 @@ def test_a_table_holds_no_formula(tmp_path):
         def savefig(self, content, **_):
             content.write(b"")
 
-    page._save(tmp_path, drawn._replace(drawing=Blank()))
+    saving.save(tmp_path, drawn._replace(drawing=Blank()))
     assert (tmp_path / "f.csv").read_text() == "series,x\n'=1+1,-1.5\n"

@@ -26,7 +26,9 @@ def python(*arguments: str) -> tuple[subprocess.CompletedProcess, float]:
     return done, spent
 
 
-@pytest.mark.parametrize("script", ["train", "sweep", "report", "prepare_data"])
+@pytest.mark.parametrize(
+    "script", ["train", "sweep", "report", "analyze", "prepare_data"]
+)
 def test_help_answers_at_once(script):
     """Half a second on a quiet machine; importing jax alone takes more than 1 s."""
     done, spent = python(str(ROOT / "scripts" / f"{script}.py"), "--help")

@@ -142,17 +142,23 @@ def exponent(x: Sequence[float], y: Sequence[float]) -> Interval:
 
     y ~ x^slope; NaN for fewer than two points, no interval for fewer than three.
     """
+    return slope(np.log(np.asarray(x, float)), np.log(np.asarray(y, float)))
+
+
+def slope(x: Sequence[float] | np.ndarray, y: Sequence[float] | np.ndarray) -> Interval:
+    """The slope of y over x by least squares, with its 95 % interval.
+
+    NaN for fewer than two points, no interval for fewer than three.
+    """
     if len(x) < 2:
         return Interval(math.nan, math.nan, math.nan)
-    log_x, log_y = np.log(np.asarray(x, float)), np.log(np.asarray(y, float))
-    slope, offset = np.polyfit(log_x, log_y, 1)
+    x, y = np.asarray(x, float), np.asarray(y, float)
+    found, offset = np.polyfit(x, y, 1)
     if len(x) < 3:
-        return Interval(float(slope), math.nan, math.nan)
+        return Interval(float(found), math.nan, math.nan)
     from scipy import stats
 
-    rest = log_y - slope * log_x - offset
-    spread = math.sqrt(
-        np.sum(rest**2) / (len(x) - 2) / np.sum((log_x - log_x.mean()) ** 2)
-    )
+    rest = y - found * x - offset
+    spread = math.sqrt(np.sum(rest**2) / (len(x) - 2) / np.sum((x - x.mean()) ** 2))
     reach = float(stats.t.ppf(0.975, len(x) - 2)) * spread
-    return Interval(float(slope), float(slope - reach), float(slope + reach))
+    return Interval(float(found), float(found - reach), float(found + reach))

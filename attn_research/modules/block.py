@@ -74,6 +74,22 @@ class Block(nnx.Module):
             mixing.append(lambda x_BTD: self.cross(x_BTD, segments_BT, *context))
         return self._flow(x_BTD, mixing, key)
 
+    def given(
+        self, x_BTD: jax.Array, segments_BT: jax.Array | None = None
+    ) -> tuple[list[jax.Array], jax.Array]:
+        """What each mixer is given, and y_BTD; of a block that reads no context."""
+        seen: list[jax.Array] = []
+
+        def watching(mixer: Mixer) -> Branch:
+            def mix(x_BTD: jax.Array) -> jax.Array:
+                seen.append(x_BTD)
+                return mixer(x_BTD, segments_BT)
+
+            return mix
+
+        y_BTD = self._flow(x_BTD, [watching(mixer) for mixer in self.mixers], None)
+        return seen, y_BTD
+
     def start(
         self,
         batch: int,

@@ -83,17 +83,26 @@ class Trunk(nnx.Module):
 
         With strides there are fewer positions, of the segments that `positions` gives.
         """
-        dtype = jnp.dtype(self.model.dtype)
         keys, place_key = [None] * (len(self.groups) + 1), None
         if key is not None:
             keys = list(jax.random.split(key, len(self.groups) + 1))
             place_key = jax.random.fold_in(key, len(keys))
-        x_BTD = self._normed(self.frontend(inputs, segments_BT, dtype, place_key))
+        x_BTD = self.embedded(inputs, segments_BT, place_key)
         segments_BT = self.positions(segments_BT)
         x_BTD = dropout(x_BTD, self.model.embed_dropout, keys[-1])
         for group, group_key in zip(self.groups, keys[:-1], strict=True):
             x_BTD = group(x_BTD, segments_BT, group_key, *context)
         return x_BTD if self.norm is None else self.norm(x_BTD)
+
+    def embedded(
+        self,
+        inputs: jax.Array,
+        segments_BT: jax.Array | None = None,
+        key: jax.Array | None = None,
+    ) -> jax.Array:
+        """x_BTD as the first layer is given it; `key` draws positions, see `spread`."""
+        dtype = jnp.dtype(self.model.dtype)
+        return self._normed(self.frontend(inputs, segments_BT, dtype, key))
 
     def positions(self, segments_BT: jax.Array | None) -> jax.Array | None:
         """The segments of the positions that the layers have."""

@@ -19,10 +19,12 @@ import jax
 import jax.numpy as jnp
 
 from attn_research.ops import chunks
+from attn_research.ops.linearity import linear_in
 from attn_research.ops.precision import wide
 from attn_research.ops.recurrence import begins
 
 
+@linear_in("v_BTHE")
 def delta_rule(
     q_BTHK: jax.Array,
     k_BTHK: jax.Array,

@@ -16,6 +16,7 @@ import jax.numpy as jnp
 
 from attn_research.ops import flash, precision
 from attn_research.ops.kernels import splash
+from attn_research.ops.linearity import linear_in
 from attn_research.ops.logits import PLAIN, Logits, capped, spread
 from attn_research.ops.masks import CAUSAL, FULL, Band, Mask, matrix, together
 from attn_research.ops.positions import restart
@@ -26,6 +27,7 @@ Implementation = Literal["naive", "chunked", "library", "splash"]
 SCORES = 2**28
 
 
+@linear_in("v_BSGE")
 def attend(
     q_BTHK: jax.Array,
     k_BSGK: jax.Array,

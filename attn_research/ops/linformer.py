@@ -13,11 +13,13 @@ from typing import Literal
 import jax
 import jax.numpy as jnp
 
+from attn_research.ops.linearity import linear_in
 from attn_research.ops.masks import together
 from attn_research.ops.positions import positions
 from attn_research.ops.precision import wide
 
 
+@linear_in("v_BTHE")
 def linformer(
     q_BTHK: jax.Array,
     k_BTHK: jax.Array,

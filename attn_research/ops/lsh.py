@@ -21,6 +21,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from attn_research.ops import chunks
+from attn_research.ops.linearity import linear_in
 from attn_research.ops.masks import together
 from attn_research.ops.precision import wide
 
@@ -31,6 +32,7 @@ LEAST, MOST = 32, 256
 HASHED = 1024
 
 
+@linear_in("v_BTHE")
 def lsh_attention(
     x_BTHK: jax.Array,
     v_BTHE: jax.Array,

@@ -16,6 +16,7 @@ import jax
 import jax.numpy as jnp
 
 from attn_research.ops import chunks
+from attn_research.ops.linearity import linear_in
 from attn_research.ops.precision import wide
 from attn_research.ops.recurrence import begins
 
@@ -23,6 +24,7 @@ from attn_research.ops.recurrence import begins
 State = tuple[jax.Array, jax.Array]
 
 
+@linear_in("v_BTHE")
 def mlstm(
     q_BTHK: jax.Array,
     k_BTHK: jax.Array,

@@ -16,12 +16,14 @@ from typing import Literal
 import jax
 import jax.numpy as jnp
 
+from attn_research.ops.linearity import linear_in
 from attn_research.ops.positions import positions
 from attn_research.ops.precision import wide
 
 STEPS = 6
 
 
+@linear_in("v_BTHE")
 def nystrom(
     q_BTHK: jax.Array,
     k_BTHK: jax.Array,

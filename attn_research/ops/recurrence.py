@@ -6,11 +6,13 @@ import jax
 import jax.numpy as jnp
 
 from attn_research.ops import chunks
+from attn_research.ops.linearity import linear_in
 from attn_research.ops.precision import wide
 
 CHUNK = 256
 
 
+@linear_in("b_BTN")
 def diagonal_recurrence(
     a_BTN: jax.Array,
     b_BTN: jax.Array,

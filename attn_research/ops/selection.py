@@ -14,6 +14,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from attn_research.ops import dense, precision
+from attn_research.ops.linearity import linear_in
 from attn_research.ops.logits import PLAIN, Logits, spread
 from attn_research.ops.masks import together
 from attn_research.ops.positions import restart
@@ -181,6 +182,7 @@ def _nth_highest(x: jax.Array, count: int) -> jax.Array:
     return jax.lax.bitcast_convert_type(turned(bound), x.dtype)
 
 
+@linear_in("v_BTGE")
 def attend(
     q_BTHK: jax.Array,
     k_BTGK: jax.Array,

@@ -4,12 +4,14 @@ import jax
 import jax.numpy as jnp
 
 from attn_research.ops import chunks
+from attn_research.ops.linearity import linear_in
 from attn_research.ops.precision import wide
 from attn_research.ops.recurrence import begins
 
 CHUNK = 64
 
 
+@linear_in("u_BTD")
 def selective_scan(
     u_BTD: jax.Array,
     step_BTD: jax.Array,

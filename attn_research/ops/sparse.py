@@ -8,6 +8,7 @@ from typing import Literal
 import jax
 
 from attn_research.ops import dense, flash
+from attn_research.ops.linearity import linear_in
 from attn_research.ops.logits import PLAIN, Logits
 from attn_research.ops.masks import Band, Mask
 
@@ -15,6 +16,7 @@ from attn_research.ops.masks import Band, Mask
 BLOCK = 128
 
 
+@linear_in("v_BTGE")
 def attend(
     q_BTHK: jax.Array,
     k_BTGK: jax.Array,

@@ -5,12 +5,14 @@ import jax.numpy as jnp
 
 from attn_research.ops import chunks
 from attn_research.ops.fft import long_convolution
+from attn_research.ops.linearity import linear_in
 from attn_research.ops.precision import wide
 from attn_research.ops.recurrence import begins, diagonal_recurrence
 
 CHUNK = 64
 
 
+@linear_in("u_BTD")
 def state_space(
     u_BTD: jax.Array,
     log_DN: jax.Array,

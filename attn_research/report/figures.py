@@ -30,7 +30,11 @@ UNITS = {
     "parameters": "parameters",
     "gap": "distance to the information (tokens)",
     "position": "position in the sequence (tokens)",
+    "distance": "distance (tokens)",
+    "gradient": "norm of the gradient",
+    "share": "share of the energy within the distance",
 }
+MARKERS = 24  # on one line; more would hide it
 Series = dict[str, list[tuple[float, Interval]]]
 
 
@@ -131,6 +135,7 @@ def _line(
     axis.plot(
         at, [v.mean for _, v in points], label=label, color=look.color,
         marker=look.marker, linestyle=look.dash, markersize=5, linewidth=1.5,
+        markevery=math.ceil(len(at) / MARKERS),
     )  # fmt: skip
     low, high = [v.low for _, v in points], [v.high for _, v in points]
     if len(points) == 1:  # a band of no width cannot be seen

@@ -4,11 +4,8 @@ report/index.html     the page; needs nothing else and no network
 report/NAME.png .svg .csv     each figure, and its numbers
 """
 
-import csv
-import io
 import math
 import os
-import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -18,10 +15,9 @@ from attn_research.analysis import statistics as stats
 from attn_research.durable import atomic_write
 from attn_research.report import figures
 from attn_research.report.drawings import axes, drawings, prepared, summary
-from attn_research.report.figures import Figure
+from attn_research.report.saving import inlined, save, template
 from attn_research.report.texts import NAMES, results, texts, unread
 from attn_research.report.words import between, number
-from attn_research.results import safe
 from attn_research.study import Finding, Study, findings, verdict
 
 Row = dict[str, Any]
@@ -47,14 +43,17 @@ def write(directory: str | os.PathLike[str], study: Study | None = None) -> Writ
     folder.mkdir(exist_ok=True)
     drawn = drawings(rows)
     for figure in drawn:
-        _save(folder, figure)
+        save(folder, figure)
     cells = _cells(rows)
     finished = results(directory, states)
     page = _template().render(
         study=described,
         verdict=verdict(found),
         findings=found,
-        figures=[_inlined(folder, figure, rows) for figure in drawn],
+        figures=[
+            {**inlined(folder, figure), "summary": summary(figure, rows)}
+            for figure in drawn
+        ],
         done=sum(state.state == "done" for state in states),
         total=len(states),
         cells=cells or [{"cell": s.id, "state": s.state} for s in states],
@@ -149,45 +148,5 @@ def _environment(finished: Mapping[str, Row]) -> dict[str, Any]:
     return next((dict(one["environment"]) for one in finished.values()), {})
 
 
-def _save(folder: Path, figure: Figure) -> None:
-    for kind in ("png", "svg"):
-        content = io.BytesIO()
-        figure.drawing.savefig(content, format=kind, dpi=160, metadata=_still(kind))
-        atomic_write(folder / f"{figure.name}.{kind}", content.getvalue())
-    text = io.StringIO()
-    writer = csv.DictWriter(text, list(figure.table[0]), lineterminator="\n")
-    writer.writeheader()
-    writer.writerows({k: safe(v) for k, v in row.items()} for row in figure.table)
-    atomic_write(folder / f"{figure.name}.csv", text.getvalue())
-
-
-def _still(kind: str) -> dict[str, Any]:
-    """Metadata without the date, so that the same numbers give the same file."""
-    return {"Date": None} if kind == "svg" else {}
-
-
-def _inlined(folder: Path, figure: Figure, rows: Sequence[Row]) -> dict[str, Any]:
-    from markupsafe import Markup
-
-    svg = (folder / f"{figure.name}.svg").read_text()
-    svg = svg[svg.index("<svg") :]
-    # Ids must differ between the figures of one page.
-    svg = re.sub(r'(id="|href="#|url\(#)', rf"\g<1>{figure.name}-", svg)
-    return {
-        "name": figure.name,
-        "title": figure.title,
-        "caption": figure.caption,
-        "svg": Markup(svg),
-        "wide": figure.drawing.get_figwidth() > 5,
-        "summary": summary(figure, rows),
-    }
-
-
 def _template() -> Any:
-    from jinja2 import Environment, PackageLoader
-
-    engine = Environment(
-        loader=PackageLoader("attn_research", "report"), autoescape=True
-    )
-    engine.filters |= {"figure": number, "expected": expected}
-    return engine.get_template("page.html")
+    return template("page.html", expected=expected)

@@ -20,6 +20,7 @@ import jax.numpy as jnp
 
 from attn_research.ops import chunks
 from attn_research.ops.linear.chunked import Values, chunked
+from attn_research.ops.linearity import linear_in
 from attn_research.ops.precision import wide
 from attn_research.ops.recurrence import begins
 
@@ -30,6 +31,7 @@ FLOOR = 1e-6
 State = tuple[jax.Array, ...]
 
 
+@linear_in("v_BTHE")
 def linear_attention(
     q_BTHM: jax.Array,
     k_BTHM: jax.Array,

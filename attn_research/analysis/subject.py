@@ -1,0 +1,71 @@
+"""What a model is looked at with: sequences of its task, or a text of the user."""
+
+from typing import Any, NamedTuple
+
+import jax
+import numpy as np
+
+from attn_research import tasks
+from attn_research.analysis.opened import opened, tokens
+from attn_research.checkpoint import Restored
+from attn_research.options import BadInput
+from attn_research.program import evaluated
+from attn_research.tasks.contract import Batch, Spec, Split, split_index
+
+
+class Subject(NamedTuple):
+    """A restored model and sequences; where they are of its task, batch and spec."""
+
+    restored: Restored
+    inputs_B: np.ndarray
+    segments_BT: np.ndarray | None
+    batch: Batch | None
+    spec: Spec | None
+
+    @property
+    def first(self) -> np.ndarray:
+        """The first sequence: of a packed row its first segment, without padding."""
+        if self.segments_BT is None:
+            return self.inputs_B[0]
+        segment_T = self.segments_BT[0]
+        return self.inputs_B[0][segment_T == segment_T[segment_T > 0][0]]
+
+    @property
+    def causal(self) -> bool:
+        """Whether the model sees the past alone."""
+        return opened(self.restored).trunk.sizes.causal
+
+    @property
+    def places_BT(self) -> Any:
+        """The segments of the positions that the layers have."""
+        return opened(self.restored).trunk.positions(self.segments_BT)
+
+
+def of_text(restored: Restored, text: str | bytes) -> Subject:
+    """The bytes of a text; needs the checkpoint alone."""
+    found_T = tokens(restored, text)
+    if not found_T.size:
+        raise BadInput("The text is empty; one byte or more is allowed")
+    return Subject(restored, found_T[None], None, None, None)
+
+
+def of_split(restored: Restored, split: Split, sequences: int, length: int) -> Subject:
+    """The first sequences of a split, the first `length` positions of each."""
+    task, index = tasks.make(restored.config.task), split_index(split)
+    draw = jax.jit(lambda arrays: evaluated(task, index, 0, sequences, arrays))
+    batch = jax.tree.map(np.asarray, draw(task.arrays()))
+    real_B = (batch.segments[:, :length] > 0).any(axis=1)
+    if not real_B.any():
+        raise BadInput(
+            f"The first {length} positions of the {split} sequences are padding; a "
+            "larger length is allowed"
+        )
+    per_sequence = batch.weights.ndim == 1
+
+    def cut(name: str, array: Any) -> Any:
+        if array is None or (per_sequence and name not in ("inputs", "segments")):
+            return array if array is None else array[real_B]
+        return array[real_B, :length]
+
+    cut_batch = Batch(*(cut(n, x) for n, x in batch._asdict().items()))
+    return Subject(restored, cut_batch.inputs, cut_batch.segments, cut_batch, task.spec)

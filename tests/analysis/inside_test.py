@@ -1,0 +1,137 @@
+"""scripts/analyze.py on checkpoints alone: its page, its files, its sentences."""
+
+import csv
+import re
+import xml.etree.ElementTree as xml
+
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from attn_research import layout
+from attn_research.checkpoint import Writer
+from attn_research.config import Config, Population, replace
+from attn_research.flags import DONE
+from attn_research.modules.models import Sizes, build
+from attn_research.report import matrices
+from attn_research.report.inside import ANALYSES
+from tests.checkpoints import population_of
+from tests.command import assert_one_sentence, command
+
+POPULATION = Population(seed=(0, 1))
+
+
+def run_of(directory, task: str, pattern: str, vocabulary: int, length: int):
+    """A run whose parameters were drawn, not trained; its data is nowhere."""
+    config = replace(
+        Config(), {"task": task, "model.pattern": pattern, "model.width": 8}
+    )
+    sizes = Sizes("tokens", vocabulary, vocabulary, length, True)
+    params_P = population_of(build(config.model, sizes), 2)
+    with Writer(directory / layout.CHECKPOINTS) as writer:
+        writer.save(7, {"params": params_P}, {"best": 1})
+    layout.write_config(directory, config, POPULATION, sizes._asdict())
+    return directory
+
+
+@pytest.fixture(scope="module")
+def recall(tmp_path_factory):
+    task = "recall(length=16,pairs=2,vocabulary=16)"
+    return run_of(tmp_path_factory.mktemp("recall"), task, "dense,lstm", 16, 16)
+
+
+@pytest.fixture(scope="module")
+def language(tmp_path_factory):
+    task = "text(path=/nowhere,length=16)"
+    return run_of(tmp_path_factory.mktemp("text"), task, "linear", 256, 16)
+
+
+def test_everything_there_is_to_see_of_a_run(recall):
+    ended = command("analyze", str(recall), "--sequences=2", "--length=12")
+    assert ended.code == DONE, ended.err
+    folder = recall / "analysis"
+    assert str(folder / "index.html") in ended.out
+    page = (folder / "index.html").read_text()
+    assert "2 sequences of the test split" in page and "12 positions" in page
+    names = {path.stem for path in folder.glob("*.svg")}
+    assert names == {"mixing_0_0", "mixing_1_0", "receptive_field", "gradients"}
+    for name in names:
+        assert f'id="{name}"' in page and f'href="{name}.csv"' in page
+        assert (folder / f"{name}.png").read_bytes().startswith(b"\x89PNG")
+        assert xml.parse(folder / f"{name}.svg").getroot().tag.endswith("svg")
+    for words in (
+        "Layer 0: dense", "Layer 1: lstm", "norm of the Jacobian", "whole model",
+        "layer 1 (lstm)", "loss", "theoretical, after layer 1", "effective, untrained",
+    ):  # fmt: skip
+        assert words in page, words
+    ids = re.findall(r'\bid="([^"]+)"', page)
+    assert len(set(ids)) == len(ids)
+    assert set(re.findall(r'href="#([^"]+)"', page)) <= set(ids)
+    with open(folder / "mixing_0_0.csv") as file:
+        rows = list(csv.DictReader(file))
+    assert len(rows) == 4 * 12 and {row["panel"] for row in rows} == {
+        f"head {h}" for h in range(4)
+    }
+    for row in rows:
+        seen = [float(row[f"s{s}"]) for s in range(int(row["t"]) + 1)]
+        assert sum(seen) == pytest.approx(1, abs=1e-5)
+
+
+def test_a_text_needs_the_checkpoint_alone(language, tmp_path):
+    ended = command("analyze", str(language), "--what=mixing", "--text=What sees?")
+    assert ended.code == DONE, ended.err
+    page = (language / "analysis" / "index.html").read_text()
+    assert "the text &#39;What sees?&#39;" in page and "Layer 0: linear" in page
+    (tmp_path / "long.txt").write_bytes(b"abc" * 9)
+    ended = command(
+        "analyze", str(language), "--what=mixing", f"--file={tmp_path / 'long.txt'}",
+        "--length=8", "--member=0",
+    )  # fmt: skip
+    assert ended.code == DONE, ended.err
+    assert "first 8 bytes" in (language / "analysis" / "index.html").read_text()
+
+
+def test_the_list_names_every_analysis_and_needs_no_run():
+    told = command("analyze", "--list")
+    assert told.code == DONE
+    for name, analysis in ANALYSES.items():
+        assert f"{name} " in told.out and analysis.sentence in told.out
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        ([], "0 arguments are given; give one directory"),
+        (["--what=mixng"], "did you mean 'mixing'?"),
+        (["--text=a", "--file=b"], "--text and --file are given; one of them"),
+        (["--file=/nowhere/at/all"], "/nowhere/at/all cannot be read"),
+        (["--text="], "The text is empty"),
+        (
+            ["--text=\x01\x02", "--length=1"],
+            "The text has 2 bytes; at most --length, 1",
+        ),
+        (["--text=a"], "has the byte 97 at 0; the vocabulary of this model is 0 to 15"),
+        (["--member=second"], "--member is 'second'; a whole number is allowed"),
+        (["--member=2"], "allowed are 'best' and 0 to 1"),
+        (["--step=8"], "no step 8"),
+        (["--split=tests"], "Unknown split 'tests'"),
+        (["--sequences=0"], "--sequences"),
+    ],
+)
+def test_known_mistakes_get_a_sentence(recall, arguments, words):
+    run = [str(recall)] if arguments else []
+    assert_one_sentence(command("analyze", *run, *arguments), words)
+
+
+def test_an_image_shows_signs_moduli_and_letters():
+    from matplotlib.figure import Figure
+
+    axes = Figure().subplots(1, 3)
+    weight_TS = np.tril(np.ones((3, 3)))
+    plain = matrices.image(axes[0], weight_TS, list("abc")).images[0]
+    signed = matrices.image(axes[1], weight_TS - 0.5).images[0]
+    turned = matrices.image(axes[2], jnp.asarray(weight_TS * 2j)).images[0]
+    assert plain.get_clim() == (0, 1) and signed.get_clim() == (-0.5, 0.5)
+    assert turned.get_clim() == (0, 2)
+    assert [label.get_text() for label in axes[0].get_xticklabels()] == list("abc")
+    assert axes[1].get_xlabel() == "input s (tokens)"
