@@ -127,8 +127,8 @@ class Train:
     test_batches: int = option(16, "Batches in the one final test.", low=1)
     decode: int = option(
         64,
-        "Test examples for which the best member writes its text, where a task asks "
-        "for one; 0: none.",
+        "Test examples for which the best member writes its text, or reads or draws "
+        "images; 0: none.",
         low=0,
     )
     checkpoint_every: int = option(

@@ -10,7 +10,6 @@ are of the test split.
 """
 
 from collections.abc import Sequence
-from functools import partial
 from typing import Any, Literal, NamedTuple
 
 import jax
@@ -139,7 +138,7 @@ def written(
 
 
 def told(made: program.Program, params: Params, arrays: Any) -> dict[str, Any]:
-    """`decoded` for the result of a run; nothing where its task asks for no text.
+    """`decoded` for the result of a run; nothing where there is none to look at.
 
     Batches are no larger than those of training. What would not fit into the memory is
     not decoded, and a note says so: the run itself is over and must not fail.
@@ -204,12 +203,11 @@ def judged(
     if rows.read_BS is not None:
         name = "prompt" if what == "continuation" else "source"
         columns[name] = [_prose(_bytes(row, pieces)) for row in rows.read_BS]
-    if what == "string":
-        say = partial(_words, names=spec.names)
-    else:
 
-        def say(row: np.ndarray) -> str:
-            return _text(_bytes(row, pieces))
+    def say(row: np.ndarray) -> str:
+        if what == "string":
+            return _words(row, spec.names)
+        return _text(_bytes(row, pieces))
 
     if rows.wanted_BT is not None:
         columns["reference"] = [say(row) for row in rows.wanted_BT]

@@ -61,5 +61,6 @@ def misread(
     """The first images whose class is another than was said, and both their names."""
     wrong = np.flatnonzero(said_B != true_B)
     kept = wrong[:SHOWN]
-    told = [[names[true_B[row]], names[said_B[row]]] for row in kept]
+    pairs = zip(true_B[kept].tolist(), said_B[kept].tolist(), strict=True)
+    told = [[names[true], names[said]] for true, said in pairs]
     return {"count": len(wrong), "names": told, **packed(byte_BT[kept], shape)}

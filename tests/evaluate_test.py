@@ -7,10 +7,11 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from attn_research import evaluate, population, program, transfer
+from attn_research import evaluate, population, program
 from attn_research.config import Config, Model, Train
 from attn_research.evaluate import Sums, bins, curve, edges, metrics, sums
 from attn_research.losses import hits, losses
+from tests import parameters
 
 LENGTH = 20
 NO_CLASS = jnp.zeros((3, 0))
@@ -179,15 +180,6 @@ def test_macro_f1_of_a_known_table():
     assert evaluate.macro_f1(found) == pytest.approx(4 / 15)
 
 
-def drawn_params(model, members: int):
-    """Parameters of members, drawn without compiling anything."""
-    draw = np.random.default_rng(0)
-    return jax.tree.map(
-        lambda leaf: draw.normal(size=(members, *leaf.shape)).astype(leaf.dtype),
-        transfer.shapes(model),
-    )
-
-
 def test_a_class_is_counted_once_for_each_example_of_a_split(data_sets):
     """Nine texts in batches of four: what fills up the last one does not count."""
     config = program.resolve(
@@ -199,7 +191,7 @@ def test_a_class_is_counted_once_for_each_example_of_a_split(data_sets):
     )
     made = program.make(config, population.mesh())
     arrays = jax.tree.map(jnp.asarray, made.task.arrays())
-    params_P = drawn_params(made.model, 2)
+    params_P = parameters.drawn(made.model, members=(2,))
     members = program.Member(params_P, (), (), (), (), ())
     sums_P = jax.jit(made.evaluate)(members, (arrays, jnp.bool_(True)))
     whole = made.task.examples(jnp.arange(9), "test", arrays)

@@ -12,7 +12,7 @@ from attn_research import decoding, pictures, population, program
 from attn_research.config import Config, Model, Train
 from attn_research.report import sheets
 from attn_research.tasks.data import packed
-from tests.evaluate_test import drawn_params
+from tests import parameters
 
 NOISE = np.random.default_rng(0).integers(0, 256, (5, 2, 3, 3)).astype(np.uint8)
 
@@ -92,7 +92,7 @@ def told(spec: str, model: Model, decode: int):
     """The model of a task, parameters, its data, and what was decoded."""
     few = Train(batch=4, decode=decode)
     made = program.make(program.resolve(Config(spec, model, few)), population.mesh())
-    params = jax.tree.map(lambda leaf: leaf[0], drawn_params(made.model, 1))
+    params = parameters.drawn(made.model)
     arrays = jax.tree.map(jnp.asarray, made.task.arrays())
     return made, params, arrays, decoding.told(made, params, arrays)["decoded"]
 

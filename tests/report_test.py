@@ -185,7 +185,8 @@ def test_what_was_written_is_told_with_its_metrics(written):
     assert f"two {SCRIPT}" in shown and "three\nlines & more" in shown
     assert "There is no chrF." in shown and "linear, length 32" in shown
     assert shown.count("Drawn by the model") == shown.count("Of the test split") == 2
-    assert "7 of 64 images misread." in shown and f"a, read as {SCRIPT}" in shown
+    assert "7 of 64 images misread; the first 1." in shown
+    assert f"a, read as {SCRIPT}" in shown
     told = [a["alt"] for tag, a in written.tags if tag == "img"]
     assert "5 images that the model drew, linear, length 32" in told
     assert "3 images of the test split, linear, length 64" in told

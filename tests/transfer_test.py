@@ -11,6 +11,7 @@ from attn_research.checkpoint.tree import paths
 from attn_research.config import Model, Start, Train
 from attn_research.modules.models import Sizes, build
 from tests.checkpoints import same
+from tests.parameters import drawn
 
 # --- parameters of one model in the place of another's -------------------------------
 
@@ -18,15 +19,6 @@ SIZES = Sizes("tokens", features=5, outputs=5, length=6, causal=True)
 SMALL = Model(pattern="dense(positions=learned)", width=8, positions="learned")
 ONE = build(SMALL, SIZES)
 POOLED = SIZES._replace(outputs=3, causal=False, per_sequence=True)
-
-
-def drawn(model, seed=0):
-    """Parameters, none like another, without compiling anything."""
-    draw = np.random.default_rng(seed)
-    return jax.tree.map(
-        lambda leaf: draw.normal(size=leaf.shape).astype(leaf.dtype),
-        transfer.shapes(model),
-    )
 
 
 def moved(given, model):

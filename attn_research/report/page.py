@@ -130,7 +130,7 @@ def _scores(rows: Sequence[Row]) -> list[str]:
     return [name for name in known if name not in ("loss", rows[0]["metric"])]
 
 
-def _mean(rows: Sequence[Row], name: str) -> float | None:
+def _mean(rows: Sequence[stats.Row], name: str) -> float | None:
     """The mean over seeds of a metric, None where there is none."""
     values = [row[name] for row in rows if row.get(name) is not None]
     return sum(values) / len(values) if values else None

@@ -44,7 +44,7 @@ def texts(results: dict[str, dict[str, Any]], rows: Sequence[Row]) -> list[Row]:
             "samples": decoded["samples"],
             "notes": decoded["notes"],
             "sheets": sheets(decoded),
-            "wrong": (decoded.get("misread") or {}).get("count", 0),
+            "wrong": decoded.get("misread", {}).get("count"),
             "misread": misread(decoded),
         }
         for id, result in results.items()

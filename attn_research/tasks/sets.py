@@ -6,6 +6,7 @@ length is a `Stretches`.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
+from functools import partial
 from typing import Any, NamedTuple
 
 import jax
@@ -94,11 +95,9 @@ def coded(
     if not count:
         return {name: stretches(rows) for name, rows in columns.items()}
     found = subwords.learned(training, count, packed.data_dir(data_dir or None))
-    pieces = [np.frombuffer(piece, np.uint8) for piece in found.pieces]
-    coded = {name: map(found.encoded, rows) for name, rows in columns.items()}
-    return {name: stretches(rows) for name, rows in coded.items()} | {
-        "pieces": stretches(pieces)
-    }
+    tokens = {name: map(found.encoded, rows) for name, rows in columns.items()}
+    tokens["pieces"] = map(partial(np.frombuffer, dtype=np.uint8), found.pieces)
+    return {name: stretches(rows) for name, rows in tokens.items()}
 
 
 def sizes(arrays: Any, tokens: jax.Array) -> jax.Array | None:

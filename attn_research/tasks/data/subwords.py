@@ -14,7 +14,6 @@ import hashlib
 import io
 import itertools
 from collections.abc import Iterable, Iterator
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -87,11 +86,11 @@ def learned(texts: Iterable[Any], count: int, data_dir: Path) -> Subwords:
     _sentencepiece()
     parts = [bytes(text) for text in texts]
     digest = hashlib.blake2b(digest_size=16)
-    digest.update(f"{LAYOUT} {count} {version('sentencepiece')}".encode())
+    digest.update(f"{LAYOUT} {count}".encode())
     for part in parts:
         digest.update(f" {len(part)} ".encode() + part)
     name, folder = digest.hexdigest(), data_dir / FOLDER
-    for path in folder.glob(f"{name}-*.model"):
+    for path in sorted(folder.glob(f"{name}-*.model")):
         model = path.read_bytes()
         if path.stem == f"{name}-{_digest(model)}":
             return Subwords(model)

@@ -156,7 +156,7 @@ def spoil(folder, how):
         ("file,label\nyes/0.WAV,a\nyes/0.WAV,b", "line 3 names no file, no label, or"),
         ("file,label,split\nyes/0.WAV,a,dev", "Unknown split in"),
         ("file,label\nyes/0.WAV,a\n" + "\n".join(f"{n}.wav,b" for n in range(20)),
-         "0.wav cannot be read: No such file"),
+         ".wav cannot be read: No such file"),
     ],
 )  # fmt: skip
 def test_what_cannot_be_read_is_one_sentence(how, words, folder):
