@@ -47,7 +47,7 @@ QUICK = Study(
         model=Model(width=64),
         train=Train(
             steps=600,
-            batch=64,
+            batch=48,
             eval_every=100,
             eval_batches=4,
             test_batches=32,

@@ -3,6 +3,7 @@
 from typing import Any, NamedTuple
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 
 from attn_research import tasks
@@ -51,8 +52,10 @@ def of_text(restored: Restored, text: str | bytes) -> Subject:
 
 def of_split(restored: Restored, split: Split, sequences: int, length: int) -> Subject:
     """The first sequences of a split, the first `length` positions of each."""
-    task, index = tasks.make(restored.config.task), split_index(split)
-    draw = jax.jit(lambda arrays: evaluated(task, index, 0, sequences, arrays))
+    task, index = tasks.make(restored.config.task), jnp.asarray(split_index(split))
+    draw = jax.jit(
+        lambda arrays: evaluated(task, index, jnp.int32(0), sequences, arrays)
+    )
     batch = jax.tree.map(np.asarray, draw(task.arrays()))
     real_B = (batch.segments[:, :length] > 0).any(axis=1)
     if not real_B.any():
@@ -68,4 +71,5 @@ def of_split(restored: Restored, split: Split, sequences: int, length: int) -> S
         return array[real_B, :length]
 
     cut_batch = Batch(*(cut(n, x) for n, x in batch._asdict().items()))
-    return Subject(restored, cut_batch.inputs, cut_batch.segments, cut_batch, task.spec)
+    inputs_B, segments_BT = map(np.asarray, (cut_batch.inputs, cut_batch.segments))
+    return Subject(restored, inputs_B, segments_BT, cut_batch, task.spec)

@@ -77,7 +77,7 @@ class Needle:
             chance=1 / 10,
         )
 
-    def arrays(self) -> dict[str, np.ndarray]:
+    def arrays(self) -> dict[str, Any]:
         """The text of the splits, as `Text.arrays` gives it."""
         if self.filler != "noise":
             return Text(path=self.filler, length=self.length).arrays()
