@@ -106,8 +106,7 @@ def test_bytes_are_taken_over_whatever_stands_above_them(name, pooled):
     other.bind(made)
 
 
-@pytest.mark.parametrize("scan", [False, True])
-@pytest.mark.parametrize("mixer", ["gru", "gated_delta", "mamba"])
+@pytest.mark.parametrize(("mixer", "scan"), [("gru", False), ("gated_delta", True)])
 def test_a_direction_is_drawn_or_dropped(mixer, scan):
     """A recurrent language model as an encoder, and the encoder as one again."""
     model = Model(mixer, layers=2, width=8, scan=scan)

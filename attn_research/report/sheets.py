@@ -65,5 +65,5 @@ def _inlined(image_HWC: np.ndarray) -> str:
         grey = image_HWC.mean(axis=2, keepdims=True).astype(np.uint8)
         image_HWC = np.repeat(grey, 3, axis=2)
     content = io.BytesIO()
-    imsave(content, image_HWC, format="png", metadata={"Software": None})
+    imsave(content, image_HWC, format="png", metadata={"Software": ""})
     return f"data:image/png;base64,{base64.b64encode(content.getvalue()).decode()}"
