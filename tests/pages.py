@@ -42,7 +42,7 @@ WROTE = {
     "notes": ["There is no chrF."],
     "pictures": {
         "drawn": pictures.packed(np.arange(60), (2, 2, 3)),
-        "real": pictures.packed(np.arange(24), (2, 4, 3)),
+        "real": pictures.packed(np.arange(72), (2, 4, 3)),
     },
     "misread": {
         "count": 7,

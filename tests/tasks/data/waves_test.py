@@ -18,7 +18,9 @@ DRAW = np.random.default_rng(0)
 
 def store(path, samples_LC, width=2, rate=RATE):
     """Writes whole numbers of `width` bytes as a wave."""
-    samples_LC = np.asarray(samples_LC).reshape(len(samples_LC), -1)
+    samples_LC = np.asarray(samples_LC)
+    if samples_LC.ndim == 1:
+        samples_LC = samples_LC[:, None]
     path.parent.mkdir(parents=True, exist_ok=True)
     with wave.open(str(path), "wb") as file:
         file.setparams((samples_LC.shape[1], width, rate, 0, "NONE", ""))
