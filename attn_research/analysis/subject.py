@@ -3,7 +3,6 @@
 from typing import Any, NamedTuple
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 
 from attn_research import tasks
@@ -52,11 +51,10 @@ def of_text(restored: Restored, text: str | bytes) -> Subject:
 
 def of_split(restored: Restored, split: Split, sequences: int, length: int) -> Subject:
     """The first sequences of a split, the first `length` positions of each."""
-    task, index = tasks.make(restored.config.task), jnp.asarray(split_index(split))
-    draw = jax.jit(
-        lambda arrays: evaluated(task, index, jnp.int32(0), sequences, arrays)
-    )
-    batch = jax.tree.map(np.asarray, draw(task.arrays()))
+    task, index = tasks.make(restored.config.task), np.int32(split_index(split))
+    draw: Any = jax.jit(evaluated, static_argnums=(0, 3))
+    found = draw(task, index, np.int32(0), sequences, task.arrays())
+    batch: Any = jax.tree.map(np.asarray, found)
     real_B = (batch.segments[:, :length] > 0).any(axis=1)
     if not real_B.any():
         raise BadInput(
@@ -70,6 +68,5 @@ def of_split(restored: Restored, split: Split, sequences: int, length: int) -> S
             return array if array is None else array[real_B]
         return array[real_B, :length]
 
-    cut_batch = Batch(*(cut(n, x) for n, x in batch._asdict().items()))
-    inputs_B, segments_BT = map(np.asarray, (cut_batch.inputs, cut_batch.segments))
-    return Subject(restored, inputs_B, segments_BT, cut_batch, task.spec)
+    short: Any = Batch(*(cut(name, array) for name, array in batch._asdict().items()))
+    return Subject(restored, short.inputs, short.segments, short, task.spec)

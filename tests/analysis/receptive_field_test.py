@@ -16,7 +16,7 @@ from tests.analysis.made import LENGTH, TOKENS, restored
         ("conv(width=3)", {"layers": 2}, [2, 4]),
         ("window(window=2)+conv(width=3)", {}, [3]),
         ("window(window=2)+conv(width=3)", {"residual": "parallel"}, [2]),
-        ("window(window=2)|conv(width=3)", {"layers": 2}, [2, 4]),
+        ("window(window=2)|conv(width=3)", {}, [2]),
         ("sparse_transformer(window=1,stride=3)", {}, [6]),
         ("bigbird(window=1,globals=1,random=0)", {"causal": False}, [8]),
     ],
