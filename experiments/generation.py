@@ -39,7 +39,7 @@ QUICK = Study(
         ),
     ),
     axes={
-        "model.pattern": (DENSE, "linear", "gru", "conv", f"conv,{DENSE}", "conv+gru"),
+        "model.pattern": (DENSE, "linear", "gru", "conv", f"conv,{DENSE}"),
     },
     population=Population(seed=(0, 1, 2), lr=(1e-2,)),
     expectations=(

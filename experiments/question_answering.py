@@ -11,6 +11,12 @@ word as likely to begin and to end an answer, one of 4.87.
     python scripts/sweep.py --experiment=question_answering \
         --out=runs/question_answering
     python scripts/report.py runs/question_answering
+
+A first member (conv,dense of width 48, 200 steps, 768 bytes read, one seed) has an F1
+of 0.063 and a loss of 4.34 on the test split: it knows where words begin and end, and
+hardly what is asked.
+
+`--size=memorise` trains one mixer on eight questions alone.
 """
 
 from collections.abc import Sequence

@@ -13,6 +13,8 @@ one answer in place of all (the mean of 24), all cut at 192 bytes as in the quic
     python scripts/prepare_data.py qmsum --raw_dir=DIR
     python scripts/sweep.py --experiment=summarisation --out=runs/summarisation
     python scripts/report.py runs/summarisation
+
+`--size=memorise` trains one mixer on eight answers alone.
 """
 
 from collections.abc import Sequence

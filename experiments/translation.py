@@ -13,6 +13,10 @@ all (the mean of 24), all cut at 160 bytes as in the quick study.
     python scripts/sweep.py --experiment=translation --out=runs/translation
     python scripts/report.py runs/translation
 
+A first member (conv,dense, 300 steps, one seed) has 2.33 bits per byte on the test
+split, and has learned French phrases of the pandemic: written greedily they repeat
+themselves, with a chrF of 15.1, below one translation for all.
+
 `--size=memorise` trains one mixer on eight sentences alone: 500 steps, a minute and a
 half. Its training loss was 0.001 nats per byte, and written greedily all eight came out
 to the last byte.
