@@ -10,6 +10,11 @@ each language needs; attention of a constant depth cannot count modulo 2 at ever
     python scripts/sweep.py --experiment=length_generalisation \\
         --out=runs/length_generalisation --workers=2
     python scripts/report.py runs/length_generalisation
+
+Of the quick size, parity is measured, about a minute of one core for each mixer:
+accuracy at positions 32 to 255, mean of three seeds: lstm 1.000, dense 0.504, linear
+0.505. From the ninth position on dense attention is no better than a guess, also at the
+lengths that it was trained at. The other mixers and languages are not measured.
 """
 
 import math
@@ -87,7 +92,7 @@ QUICK = Study(
         ),
         Expectation(
             "An LSTM follows every language: the worst beyond the lengths of training",
-            lambda rows: min(beyond(rows, name, "lstm") for name in LANGUAGES),
+            lambda rows: np.min([beyond(rows, name, "lstm") for name in LANGUAGES]),
             low=0.9,
         ),
         Expectation(
