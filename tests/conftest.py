@@ -85,7 +85,7 @@ def _group(nodeid: str) -> str:
 
 # A process may hold 65,530 memory maps, and a compiled program is a few: at the limit
 # the next compilation is a segmentation fault.
-MAPS = 20_000
+MAPS = 35_000
 
 
 def pytest_runtest_teardown(item, nextitem):

@@ -90,7 +90,7 @@ FAMILIES = ("dense", "window", "linear", "lstm", "rnn", "diagonal", "conv", "lin
 # The laws that a setting alone can break.
 OF_THE_SETTING = ("shape", "causality", "padding", "packing", "step", "cost")
 # The laws that a direction alone can break.
-OF_THE_MIRROR = ("padding", "packing", "reach", "reference")
+OF_THE_MIRROR = ("padding", "packing", "reach")
 # Of one key the softmax is one, whatever the query.
 FLAT = {"window(window=1,groups=1,positions=learned)": ("query", "key", "table_ND")}
 # The gradient of a decay sums over all tokens, and its terms cancel to a seventh of

@@ -13,6 +13,7 @@ DENSE = Config(
 LSTM = replace(DENSE, {"model.pattern": "lstm"})
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("target", "pattern"), [("params", "conv,dense(heads=4)"), ("flops", "lstm")]
 )

@@ -193,6 +193,7 @@ def test_a_source_that_is_no_run(tmp_path):
     assert_one_sentence(ended, "init.rate is 0.5 and init.trunk is frozen")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("item", ["params", "facts.json"])
 def test_a_damaged_source_names_the_step_to_ask_for(item, pretrained, tmp_path):
     copy = shutil.copytree(pretrained, tmp_path / "source")

@@ -110,6 +110,7 @@ def test_distances_stay_within_a_segment_and_are_counted_where_asked():
     np.testing.assert_array_equal(last_K, 10 + np.arange(6))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("layer", [None, 1])
 def test_the_gradients_of_a_model_are_those_of_its_function(layer):
     of = restored("dense,conv", layers=2, mlp="gelu")

@@ -77,6 +77,7 @@ def test_everything_there_is_to_see_of_a_run(recall):
         assert sum(seen) == pytest.approx(1, abs=1e-5)
 
 
+@pytest.mark.slow
 def test_a_text_needs_the_checkpoint_alone(language, tmp_path):
     ended = command("analyze", str(language), "--what=mixing", "--text=What sees?")
     assert ended.code == DONE, ended.err

@@ -36,7 +36,18 @@ def only(pattern: str, **more) -> tuple[Named, jax.Array]:
     return mixing.chosen(restored(pattern, **more), TOKENS, 0)
 
 
-@pytest.mark.parametrize("name", sorted(set(MIXERS) - mixing.JACOBIAN_ONLY))
+# One of each class of mixers; the others are presets, or kin.
+QUICK = ("dense", "bigbird", "linear", "delta", "mlstm", "mamba", "diagonal", "s4d")
+QUICK += ("nystrom", "lstm", "conv", "hyena")
+
+
+def some(names):
+    """Quick ones, and the others in the slow tier."""
+    marks = {name: () if name in QUICK else pytest.mark.slow for name in names}
+    return [pytest.param(name, marks=marks[name]) for name in sorted(marks)]
+
+
+@pytest.mark.parametrize("name", some(set(MIXERS) - mixing.JACOBIAN_ONLY))
 def test_the_closed_form_of_a_mixer_is_what_its_op_does(name):
     """Of any values, the op makes the product with the matrix: so it is linear, mixes
     all features of a head alike, and the matrix is exact."""
@@ -57,7 +68,7 @@ def test_the_closed_form_of_a_mixer_is_what_its_op_does(name):
     np.testing.assert_allclose(got_THE, want_THE, atol=2e-5 * np.abs(want_THE).max())
 
 
-@pytest.mark.parametrize("name", sorted(mixing.JACOBIAN_ONLY))
+@pytest.mark.parametrize("name", some(mixing.JACOBIAN_ONLY))
 def test_a_mixer_without_a_closed_form_has_a_jacobian(name):
     of = restored(name + OPTIONS.get(name, ""))
     with pytest.raises(BadInput, match=f"{name} has no mixing matrix in closed form"):
@@ -117,6 +128,7 @@ def test_the_jacobian_of_a_linear_mixer_is_its_matrix():
     np.testing.assert_allclose(jacobian_TS, closed_TS * scale, rtol=1e-4, atol=1e-6)
 
 
+@pytest.mark.slow
 def test_a_head_is_one_of_all_and_a_place_counts_the_mixers_of_a_layer():
     of = restored("window(window=2)|linear+gla")
     xs = given(of, TOKENS)[0]
@@ -128,6 +140,7 @@ def test_a_head_is_one_of_all_and_a_place_counts_the_mixers_of_a_layer():
     np.testing.assert_array_equal(M_TS, mixing.closed(layer[2], xs[2])[1])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("scan", [False, True])
 def test_what_is_given_to_the_mixers_adds_up_to_the_model(scan):
     """Without MLPs the stream is the embedding and what every mixer makes of its own

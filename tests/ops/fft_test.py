@@ -91,6 +91,7 @@ def test_gradients_of_both_orders_by_finite_differences():
         check_grads(run, inputs(150, np.float64), 2, ["rev"], atol=1e-6, rtol=1e-6)
 
 
+@pytest.mark.slow
 def test_a_kernel_may_be_longer_and_a_sequence_short():
     x, kernel = inputs()
     for length in (1, 2, 5):

@@ -40,7 +40,14 @@ def loops(q, k, v, bias_HD, sink_H, cap, admit_BTS):
     return out
 
 
-@pytest.mark.parametrize("T, S", [(7, 7), (3, 8), (6, 2)])
+@pytest.mark.parametrize(
+    "T, S",
+    [
+        (3, 8),
+        pytest.param(7, 7, marks=pytest.mark.slow),
+        pytest.param(6, 2, marks=pytest.mark.slow),
+    ],
+)
 def test_naive_is_the_definition(T, S):
     with jax.enable_x64(True):
         q, k, v, bias_HD, sink_H, _ = arrays(np.float64, T, S)

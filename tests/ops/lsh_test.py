@@ -107,6 +107,7 @@ def test_step_by_step_sees_what_the_whole_sees():
         assert error(got[:, 0], want[:, t]) <= 2e-6
 
 
+@pytest.mark.slow
 def test_rounds_see_more_and_another_seed_sees_others():
     x, v, _ = arrays()
 
