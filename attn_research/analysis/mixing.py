@@ -175,7 +175,7 @@ def _op(traced: Any, first: Any, last: Any, x_TD: jax.Array) -> Op:
         invars=[*jaxpr.invars, *first.outvars],
         outvars=list(last.outvars),
     )
-    evaluate = core.jaxpr_as_fun(core.ClosedJaxpr(part, traced.consts))
+    evaluate = core.jaxpr_as_fun(traced.replace(jaxpr=part))
     (values,), (mixed,) = first.outvars, last.outvars
     return Op(
         lambda given: evaluate(x_TD[None], given)[0], values.aval, mixed.aval.shape[2]
