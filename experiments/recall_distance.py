@@ -8,9 +8,10 @@ holds, a convolution its kernel.
     python scripts/sweep.py --experiment=recall_distance --out=runs/recall_distance
     python scripts/report.py runs/recall_distance
 
-Quick size, 4.8 to 5.3 minutes with --workers=2 on two cores: dense attention 1.000 over
-all gaps, the window of 8 0.898 within its reach and 0.070 beyond it (chance 0.063).
-Within its reach 0.9 was expected at first; it is still learning when the study ends.
+Quick size, 4 minutes with --workers=2 on two cores: dense attention and conv,dense
+1.000 at every gap; the window of 8 1.000 within its reach, 0.129 beyond (chance 0.125);
+LSTM 0.83 at a gap of 1, 0.40 beyond 16; linear attention 0.82 and 0.32; a stack of two
+convolutions of 4 is at chance from a gap of 8 on. Best members, or means of two seeds.
 """
 
 import math
@@ -43,11 +44,11 @@ QUICK = Study(
     question="Does recall depend on the distance to what is recalled?",
     claim="Attention recalls at every distance; other mixers lose what lies far back.",
     base=Config(
-        task="recall(length=32,pairs=4,vocabulary=32)",
+        task="recall(length=32,pairs=4,vocabulary=16)",
         model=Model(width=64),
         train=Train(
-            steps=600,
-            batch=64,
+            steps=500,
+            batch=48,
             eval_every=100,
             eval_batches=4,
             test_batches=32,
@@ -59,8 +60,8 @@ QUICK = Study(
         "model.pattern": (
             DENSE,
             WINDOW,
+            "lstm",  # the slow ones first: two workers end together
             "linear(heads=1)",
-            "lstm",
             "conv",
             "conv,dense",
         ),
@@ -75,7 +76,7 @@ QUICK = Study(
         Expectation(
             f"A window of {WIDE} recalls within its reach",
             lambda rows: accuracy(rows, WINDOW, 1, WIDE - 1),
-            low=0.8,
+            low=0.9,
         ),
         Expectation(
             "The same window fails beyond its reach",
