@@ -5,8 +5,8 @@
 
 A decoder of text that reads a source writes its answer greedily; a language model over
 text continues prompts, one over images draws some; an encoder that answers with a
-string is heard; of one that reads images those that it misreads are shown. All examples
-are of the test split.
+string is heard, one that answers with a stretch of its text shows that; of one that
+reads images those that it misreads are shown. All examples are of the test split.
 """
 
 from collections.abc import Sequence
@@ -18,14 +18,14 @@ import numpy as np
 
 from attn_research import memory, pictures, program, text_metrics
 from attn_research.functional import Functional, Params
-from attn_research.losses import BLANK, collapsed, edits
+from attn_research.losses import BLANK, best_span, collapsed, edits
 from attn_research.modules.generate import Sampling, generate
 from attn_research.tasks import SPLITS, Batch, Spec
 from attn_research.tasks.sets import END, spelled
 
 SAMPLES, SHOWN = 8, 1000  # examples kept in a result, and letters of a text of theirs
 PROMPTS, SAMPLING = 4, Sampling(temperature=0.8)
-Kind = Literal["answer", "continuation", "string", "picture", "class"]
+Kind = Literal["answer", "continuation", "string", "span", "picture", "class"]
 
 
 class Written(NamedTuple):
@@ -45,6 +45,8 @@ def kind(spec: Spec) -> Kind | None:
     """What a model of a task writes, None where that is nothing to look at."""
     if spec.target == "string":
         return "string"
+    if spec.target == "span":
+        return "span" if spec.inputs == "tokens" and spec.features == 256 else None
     if spec.picture:
         return "class" if spec.target == "class" else "picture"
     # Only of tokens that are bytes are the bits counted by the byte.
@@ -104,6 +106,14 @@ def continuations(
     return shifted(tokens_BT, size_B1, place_1T), prompt_BS
 
 
+def stretch(token_BT: jax.Array, span_B2: jax.Array) -> jax.Array:
+    """text_BT: the tokens from the first to the last position of a span."""
+    length = token_BT.shape[1]
+    at_BT = span_B2[:, :1] + jnp.arange(length)[None]
+    token_BT = jnp.take_along_axis(token_BT, jnp.minimum(at_BT, length - 1), axis=1)
+    return jnp.where(at_BT <= span_B2[:, 1:], token_BT, END)
+
+
 def written(
     spec: Spec, model: Functional, params: Params, batch: Batch, key: jax.Array
 ) -> Written:
@@ -117,6 +127,14 @@ def written(
                 jnp.argmax(outputs_BTV, axis=-1), batch.segments[:, ::stride] > 0
             )
             return Written(heard_BT, batch.targets, None, real_B)
+        case "span":
+            logits_BT2, _, _ = program.predict(spec, model, params, batch, None)
+            real_BT1 = (batch.segments > 0)[..., None]
+            found_B2 = best_span(jnp.where(real_BT1, logits_BT2, -jnp.inf))
+            text_BT, wanted_BT = (
+                stretch(batch.inputs, span_B2) for span_B2 in (found_B2, batch.targets)
+            )
+            return Written(text_BT, wanted_BT, batch.inputs, real_B)
         case "class":
             outputs_BV, _, _ = program.predict(spec, model, params, batch, None)
             said_B = jnp.argmax(outputs_BV, axis=-1)
@@ -215,6 +233,12 @@ def judged(
     metrics, notes = {}, []
     if what == "answer":
         metrics, notes = text_metrics.metrics(columns["text"], columns["reference"])
+    elif what == "span":
+        pair = columns["text"], columns["reference"]
+        metrics = {
+            "exact_match": text_metrics.exact(*pair),
+            "words_f1": text_metrics.words_f1(*pair),
+        }
     elif what == "string":
         found_B = edits(jnp.asarray(rows.text_BT), jnp.asarray(rows.wanted_BT))
         metrics = {

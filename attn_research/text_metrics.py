@@ -5,6 +5,7 @@ of sacrebleu (Post, 2018, arXiv:1804.08771). ROUGE-1, 2 and L (Lin, 2004), the m
 from 0 to 1, are those of rouge-score, which knows Latin letters and digits alone.
 """
 
+from collections import Counter
 from collections.abc import Sequence
 
 ROUGE = ("rouge1", "rouge2", "rougeL")
@@ -34,6 +35,22 @@ def exact(texts: Sequence[str], references: Sequence[str]) -> float:
     """The fraction of texts that are their references."""
     equal = [a == b for a, b in zip(texts, references, strict=True)]
     return sum(equal) / len(equal)
+
+
+def words_f1(texts: Sequence[str], references: Sequence[str]) -> float:
+    """The mean F1 of the words of a text and its reference, in any order.
+
+    Rajpurkar et al. (2016, arXiv:1606.05250), but as they stand: nothing is put into
+    lower case, no article or punctuation is left out.
+    """
+    return sum(map(_words_f1, texts, references)) / len(texts)
+
+
+def _words_f1(text: str, reference: str) -> float:
+    own, asked = Counter(text.split()), Counter(reference.split())
+    if not own or not asked:
+        return float(own == asked)
+    return 2 * (own & asked).total() / (own.total() + asked.total())
 
 
 def _bleu(

@@ -290,3 +290,33 @@ def test_what_does_not_fit_is_not_decoded(data_sets, monkeypatch):
     none = dataclasses.replace(made.config.train, decode=0)
     config = dataclasses.replace(made.config, train=none)
     assert decoding.told(made._replace(config=config), params, arrays) == {}
+
+
+def test_a_span_is_shown_as_the_text_that_it_is():
+    spec = Spec(
+        inputs="tokens", features=256, target="span", outputs=2, length=T, causal=False,
+        labels=T, metrics=("f1",),
+    )  # fmt: skip
+    read_BT = tokens(["who? one cat", "what? 2 dogs", "when? at 9"], T)
+    span_32 = jnp.asarray([[5, 7], [6, 11], [6, 9]])
+    batch = Batch(
+        inputs=read_BT,
+        targets=span_32,
+        weights=jnp.asarray([1.0, 1.0, 0.0]),
+        segments=(read_BT > 0).astype(jnp.int32),
+        gap=jnp.full(3, -1),
+    )
+    # The likeliest position of all is padding; of those that are real, 5 to 11.
+    scored_T2 = jnp.zeros((T, 2)).at[5, 0].set(3).at[11, 1].set(3).at[12, 1].set(9)
+
+    class Fixed:
+        def apply(self, params, inputs_BT, segments_BT, key):
+            return jnp.broadcast_to(scored_T2, (*inputs_BT.shape, 2))
+
+    rows = decoding.written(spec, Fixed(), {}, batch, jax.random.key(0))
+    found = decoding.judged(spec, [jax.device_get(rows)], 8)
+    assert found["samples"] == [
+        {"source": "who? one cat", "reference": "one", "text": "one cat"},
+        {"source": "what? 2 dogs", "reference": "2 dogs", "text": " 2 dogs"},
+    ]
+    assert found["metrics"] == {"exact_match": 0.0, "words_f1": (2 / 3 + 1) / 2}

@@ -12,6 +12,7 @@ from attn_research.report.sheets import misread, sheets
 NAMES = {
     "macro_f1": "macro F1",
     "exact_match": "exact match",
+    "words_f1": "F1 of words",
     "error_rate": "error rate",
     "bleu": "BLEU",
     "chrf": "chrF",
