@@ -7,8 +7,6 @@ import base64
 import csv
 import math
 import re
-import shutil
-import subprocess
 import xml.etree.ElementTree as xml
 
 import pytest
@@ -19,6 +17,7 @@ from attn_research.report import drawings, figures, page
 from attn_research.report.words import between, number
 from attn_research.study import Expectation, findings
 from tests import planted
+from tests.browser import assert_reads_well, needs_chromium
 from tests.pages import SCRIPT, STUDY, UNREAD, Page, gain, spoil
 
 
@@ -199,40 +198,6 @@ def test_what_was_written_is_told_with_its_metrics(written):
 # --- looks ---------------------------------------------------------------------------
 
 
-@pytest.mark.skipif(not shutil.which("chromium"), reason="chromium is not installed")
-def test_on_a_phone_the_page_never_scrolls_sideways(written, tmp_path):
-    """Measured by a copy of the page that writes down its own width."""
-    probe = (
-        "<script>onload = () => document.body.dataset.sizes = "
-        "`${document.documentElement.scrollWidth} of "
-        "${document.documentElement.clientWidth}`</script></body>"
-    )
-    source = (written.folder / "index.html").read_text()
-    (tmp_path / "page.html").write_text(source.replace("</body>", probe))
-    # A window can be no narrower than 500 pixels; a frame can.
-    (tmp_path / "phone.html").write_text(
-        '<iframe src="page.html" style="width:390px;height:800px;border:0"></iframe>'
-        "<script>onload = () => { const d = document.querySelector('iframe');"
-        "document.body.dataset.seen = d.contentDocument.body.dataset.sizes }</script>"
-    )
-    done = subprocess.run(
-        [
-            "chromium",
-            "--headless",
-            "--no-sandbox",
-            "--disable-gpu",
-            "--disable-background-networking",
-            "--allow-file-access-from-files",
-            "--enable-logging=stderr",
-            f"--user-data-dir={tmp_path / 'profile'}",
-            "--dump-dom",
-            f"file://{tmp_path / 'phone.html'}",
-        ],
-        capture_output=True,
-        text=True,
-        timeout=120,
-    )
-    seen = re.search(r'data-seen="(\d+) of (\d+)"', done.stdout)
-    assert seen, done.stdout[-500:]
-    assert 300 < int(seen[1]) <= int(seen[2]) <= 390
-    assert "CONSOLE" not in done.stderr
+@needs_chromium
+def test_on_a_phone_and_on_a_desk(written, tmp_path):
+    assert_reads_well(written.folder / "index.html", tmp_path)
