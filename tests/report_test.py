@@ -14,6 +14,7 @@ import pytest
 from attn_research import report, results, store
 from attn_research.analysis import statistics as stats
 from attn_research.report import drawings, figures, page
+from attn_research.report.ranking import ranking
 from attn_research.report.words import between, number
 from attn_research.study import Expectation, findings
 from tests import planted
@@ -118,6 +119,24 @@ def test_numbers_beside_a_figure_are_those_of_the_rows(written, rows):
         wanted = stats.bootstrap(own)
         found = [float(point[name]) for name in ("accuracy", "low", "high")]
         assert found == pytest.approx(list(wanted))
+
+
+def test_mixers_are_ranked_with_how_certain_their_order_is(rows):
+    lines = [one for one in ranking(rows) if one["setting"] == "length 32"]
+    order = [line["mixer"] for line in lines]
+    assert order[2:] == ["window(window=16,positions=rope)", "linear", "lstm", "conv"]
+    assert set(order[:2]) == {"dense(positions=rope)", "conv,dense"}, "planted equal"
+    assert lines[0]["ahead of the next by"] == 0 and lines[0]["order holds"] == "50%"
+    assert lines[4]["order holds"] == "100%" and lines[5]["order holds"] == ""
+    gap = lines[4]["accuracy"] - lines[5]["accuracy"]
+    assert lines[4]["ahead of the next by"] == pytest.approx(gap)
+    worst = [{**row, "goal": "min"} for row in rows]
+    turned = [one for one in ranking(worst) if one["setting"] == "length 32"]
+    assert turned[0]["mixer"] == "conv" and turned[0]["ahead of the next by"] > 0
+    assert not any("median steps" in line for line in lines)
+    found = [{**row, "solved_step": 100 + row["seed"]} for row in rows]
+    assert ranking(found)[0]["solved"] == "2 of 2"
+    assert ranking(found)[0]["median steps"] == 100
 
 
 # --- what it holds -------------------------------------------------------------------

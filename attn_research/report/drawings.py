@@ -57,8 +57,7 @@ def plans(rows: Sequence[Row]) -> list[Plan]:
     told = _sentence(figures.unit(metric))
 
     def panel(row: Row, without: str = "") -> str:
-        shown = [n for n in varying if n != without and n in row]
-        return ", ".join(f"{n.split('.')[-1]} {row[n]}" for n in shown)
+        return series.titled(row, [name for name in varying if name != without])
 
     def levels(without: str = "") -> dict[str, float]:
         told = metric in ("accuracy", "mse")

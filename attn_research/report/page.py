@@ -13,6 +13,7 @@ from attn_research import layout, store
 from attn_research.analysis import statistics as stats
 from attn_research.durable import atomic_write
 from attn_research.report.drawings import axes, drawings, prepared
+from attn_research.report.ranking import ranking
 from attn_research.report.saving import inlined, save, template
 from attn_research.report.series import groups
 from attn_research.report.summaries import tables
@@ -58,6 +59,7 @@ def write(directory: str | os.PathLike[str], study: Study | None = None) -> Writ
         done=sum(state.state == "done" for state in states),
         total=len({*described["asked"], *(state.id for state in states)}),
         missing=len(missing),
+        ranking=ranking(rows) if rows else [],
         cells=cells or [{"cell": s.id, "state": s.state} for s in states],
         columns=list(cells[0]) if cells else ["cell", "state"],
         failures=[_failure(directory, s) for s in states if s.state != "done"],

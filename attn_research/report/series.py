@@ -18,6 +18,11 @@ def groups(rows: Iterable[T], by: Callable[[T], str]) -> dict[str, list[T]]:
     return found
 
 
+def titled(row: Row, names: Iterable[str]) -> str:
+    """The fields of a row that it has, as a person writes them: `length 64`."""
+    return ", ".join(f"{n.split('.')[-1]} {row[n]}" for n in names if n in row)
+
+
 def along(
     rows: Sequence[Row], axis: str, panel: Callable[[Row], str]
 ) -> dict[str, Series]:

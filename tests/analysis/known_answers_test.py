@@ -202,8 +202,8 @@ def test_only_seeds_that_both_have_are_paired():
 def test_an_order_holds_as_often_as_its_seeds_agree():
     assert stats.order_holds([1.0, 1.1], [0.0, 0.1]) == 1.0
     assert stats.order_holds([0.0, 0.1], [1.0, 1.1]) == 1.0
-    assert stats.order_holds([1.0], [1.0]) == 0.5
-    assert math.isnan(stats.order_holds([], [1.0]))
+    assert stats.order_holds([1.0, 1.0], [1.0, 1.0]) == 0.5
+    assert math.isnan(stats.order_holds([1.0], [0.0, 0.1]))
     # Means of 20 that are apart by 1.645 errors of their difference: 95 in 100 draws.
     rng = np.random.default_rng(0)
     shape = rng.normal(size=20)

@@ -41,12 +41,12 @@ def order_holds(
     """How often the order of two means stays what it is when seeds are drawn again.
 
     The share of bootstrap draws of both, a tie counting half: 1 is certain, 0.5 says
-    nothing; NaN where one has no values.
+    nothing; NaN where one has fewer than two values, which cannot be drawn otherwise.
     """
     kept = [
         np.asarray([v for v in some if math.isfinite(v)]) for some in (first, second)
     ]
-    if not all(some.size for some in kept):
+    if not all(some.size > 1 for some in kept):
         return math.nan
     rng = np.random.default_rng(0)
     drawn = [
