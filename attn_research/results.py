@@ -3,8 +3,8 @@
 A row holds every field of the cell's config by its dotted name, the member's numbers
 and its metrics (`validation.accuracy`, `test.loss`), its training loss before the last
 evaluation, and the two tables `by_gap` and `by_position`. What the best member of the
-cell wrote gives each of its rows `decoded.exact_match` and the like. The CSV holds the
-fields that vary, and no tables.
+cell wrote gives each of its rows `decoded.exact_match` and the like, and `directory` is
+where its checkpoints are. The CSV holds the fields that vary, and no tables.
 """
 
 import csv
@@ -110,7 +110,8 @@ def as_csv(found: Sequence[dict[str, Any]]) -> str:
             if name.startswith(("validation.", "test.", "decoded."))
         )
     )
-    fixed = {"cell", "member", "status", "step", "solved_step", "train_loss"}
+    fixed = {"cell", "directory", "member", "status", "step", "solved_step"}
+    fixed |= {"train_loss"}
     fixed |= {"metric", "goal", "chance", *HYPERS, *COSTS, *TABLES, *metrics}
     axes = varying(
         {name: value for name, value in row.items() if name not in fixed}

@@ -1,6 +1,6 @@
 """The directory of a study: its cells, what state they are in, what they found.
 
-    study.json             the question, every cell, the code's version
+    study.json             the question, every cell, the code's version, the commands
     cells/<id>/            the directory of one run (see `layout`), named by the hash
                            of its config and population
     results.csv            one row per member of every finished cell
@@ -59,12 +59,18 @@ def place(directory: str | os.PathLike[str], id: str) -> Path:
 
 
 def open_study(
-    directory: str | os.PathLike[str], study: Study, cells: Sequence[Cell]
+    directory: str | os.PathLike[str],
+    study: Study,
+    cells: Sequence[Cell],
+    *,
+    asked: Sequence[Cell] | None = None,
+    command: str = "",
 ) -> Store:
     """The study's directory, made or extended by `cells`.
 
-    Raises `BadInput` where the directory belongs to another study. Cells that are there
-    already keep what they have.
+    `cells` may be a share of those `asked` for, which all must end before a verdict;
+    `command` is kept as the one that repeats it. Raises `BadInput` where the directory
+    belongs to another study. Cells that are there already keep what they have.
     """
     directory = Path(directory)
     check_name(study.name, "The name of a study")
@@ -72,6 +78,8 @@ def open_study(
         raise BadInput(f"{directory} is a file; a directory is allowed")
     with Lock(directory, patience=30.0):
         known: dict[str, Any] = {}
+        wanted: list[str] = []
+        commands = [command] if command else []
         if (directory / STUDY).exists():
             found = read_study(directory)
             if (found["name"], found["question"]) != (study.name, study.question):
@@ -80,6 +88,8 @@ def open_study(
                     f"({found['question']}); give {study.name!r} another directory"
                 )
             known = {cell["id"]: cell for cell in found["cells"]}
+            wanted = found["asked"]
+            commands = [*found["commands"], *commands]
         for cell in cells:
             parts = {
                 "config": to_dict(cell.config),
@@ -94,10 +104,14 @@ def open_study(
             "name": study.name,
             "question": study.question,
             "claim": study.claim,
+            "source": study.source,
+            "confounds": list(study.confounds),
             "base": to_dict(study.base),
             "axes": {name: list(values) for name, values in study.axes.items()},
             "population": to_dict(study.population),
             "software": environment.software(),
+            "commands": list(dict.fromkeys(commands)),
+            "asked": list(dict.fromkeys([*wanted, *(c.id for c in asked or cells)])),
             "cells": list(known.values()),
         }
         write_json(directory / STUDY, described)
@@ -105,7 +119,10 @@ def open_study(
 
 
 def read_study(directory: str | os.PathLike[str]) -> dict[str, Any]:
-    """study.json; raises `BadInput` where there is none, `Damaged` where it is."""
+    """study.json; raises `BadInput` where there is none, `Damaged` where it is.
+
+    What an earlier version did not write is there and empty; it asked for its cells.
+    """
     path = Path(directory) / STUDY
     if not path.exists():
         raise BadInput(f"{directory} is no directory of a study (it has no {STUDY})")
@@ -117,6 +134,11 @@ def read_study(directory: str | os.PathLike[str]) -> dict[str, Any]:
         if not isinstance(cell, dict) or "id" not in cell:
             raise Damaged(f"{path} is damaged (a cell has no 'id')")
         place(directory, str(cell["id"]))
+    later = {"claim": "", "source": "", "confounds": [], "commands": []}
+    found = {**later, "asked": [cell["id"] for cell in found["cells"]], **found}
+    for name in ("confounds", "commands", "asked"):
+        if not isinstance(found[name], list):
+            raise Damaged(f"{path} is damaged (its {name!r} is no list)")
     return found
 
 
@@ -165,6 +187,12 @@ def status(directory: str | os.PathLike[str]) -> list[Row]:
     runs = _runs(directory, ids)
     names = varying(fields(run) for run in runs.values())
     return [_row(directory, id, runs.get(id), names) for id in ids]
+
+
+def missing(directory: str | os.PathLike[str], rows: Sequence[Row]) -> list[str]:
+    """The cells that were asked for and by their status have not ended, in order."""
+    ended = {row.id for row in rows if row.state in ("done", "failed")}
+    return [id for id in read_study(directory)["asked"] if id not in ended]
 
 
 def _row(directory: Path, id: str, run: layout.Run | None, names: list[str]) -> Row:
@@ -216,7 +244,8 @@ def rows(
             result = layout.read_result(folder)
             if result is not None:
                 journal = _journal(folder, report)
-                found += member_rows(cell["id"], run, result, journal)
+                own = member_rows(cell["id"], run, result, journal)
+                found += [{**row, "directory": str(folder)} for row in own]
         except Damaged as damage:
             report(str(damage))
     return found

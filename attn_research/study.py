@@ -2,8 +2,8 @@
 
 A study is data. Its cells are the product of its `axes` (dotted config fields) over a
 `base` config, each trained as one population. An `Expectation` is decided before
-anything runs: a number measured from the collected rows, and the interval it should
-fall in.
+anything runs: a number measured from the collected rows, with its uncertainty where it
+has one, and the interval it should fall in. The verdict follows from these alone.
 """
 
 import dataclasses
@@ -18,16 +18,26 @@ from attn_research.config import Config, Population, content_hash, replace
 Row = Mapping[str, Any]
 
 
+class Interval(NamedTuple):
+    """An estimate and its 95 % interval."""
+
+    mean: float
+    low: float
+    high: float
+
+
 @dataclass(frozen=True)
 class Expectation:
-    """A sentence, the number that decides it, and the interval where it holds.
+    """A sentence, the number that decides it, and the bounds within which it holds.
 
     `measure` gets the rows of every finished member (see `store.collect`) and returns
-    a number, NaN where the rows do not say.
+    a number, which decides as it is, or an `Interval`, which decides as a whole: it
+    holds inside of the bounds, fails outside of them, and says nothing where it reaches
+    across one. NaN where the rows do not say.
     """
 
     claim: str
-    measure: Callable[[Sequence[Row]], float]
+    measure: Callable[[Sequence[Row]], float | Interval]
     low: float = -math.inf
     high: float = math.inf
     unit: str = ""
@@ -47,7 +57,12 @@ class Cell:
 
 @dataclass(frozen=True)
 class Study:
-    """A question put to a grid of cells; the docstring of its experiment says more."""
+    """A question put to a grid of cells; the docstring of its experiment says more.
+
+    `source` says who makes the claim (author, year, arXiv id), each of the `confounds`
+    what is held equal, and `figure` names the figure of the report that tells most; the
+    first expectation measures the effect.
+    """
 
     name: str
     question: str
@@ -56,6 +71,9 @@ class Study:
     axes: Mapping[str, Sequence[Any]] = field(default_factory=dict)
     population: Population = Population()
     expectations: tuple[Expectation, ...] = ()
+    source: str = ""
+    confounds: tuple[str, ...] = ()
+    figure: str = ""
 
 
 def cells(study: Study) -> list[Cell]:
@@ -80,25 +98,44 @@ def change(
 
 
 class Finding(NamedTuple):
-    """An expectation, what was measured, and whether it holds (None: undecided)."""
+    """An expectation, what was measured, and whether it holds (None: undecided).
+
+    `interval` is None where the measure is a plain number.
+    """
 
     expectation: Expectation
     value: float
     holds: bool | None
+    interval: Interval | None = None
 
 
-def findings(study: Study, rows: Sequence[Row]) -> list[Finding]:
-    """Each expectation of a study against the rows that were collected."""
+def findings(study: Study, rows: Sequence[Row], missing: int = 0) -> list[Finding]:
+    """Each expectation of a study against the rows that were collected.
+
+    Nothing is decided while cells are `missing`: what is best may still change.
+    """
     found = []
     for expectation in study.expectations:
         try:
-            value = float(expectation.measure(rows))
+            measured = expectation.measure(rows)
         except (ValueError, KeyError, ZeroDivisionError, IndexError):
-            value = math.nan  # the rows it needs are not there yet
-        decided = not math.isnan(value)
-        holds = expectation.low <= value <= expectation.high if decided else None
-        found.append(Finding(expectation, value, holds))
+            measured = math.nan  # the rows it needs are not there yet
+        if isinstance(measured, Interval):
+            whole, interval = measured, measured
+        else:
+            value = float(measured)
+            whole, interval = Interval(value, value, value), None
+        holds = None if missing else _holds(expectation, whole)
+        found.append(Finding(expectation, whole.mean, holds, interval))
     return found
+
+
+def _holds(expectation: Expectation, whole: Interval) -> bool | None:
+    """Whether an interval is inside of the bounds; None across one, or unknown."""
+    if expectation.low <= whole.low <= whole.high <= expectation.high:
+        return True
+    outside = whole.high < expectation.low or whole.low > expectation.high
+    return False if outside else None
 
 
 def verdict(found: Sequence[Finding]) -> str:

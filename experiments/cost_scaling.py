@@ -11,22 +11,34 @@ dense 53 ms and 11.2 s, a window of 256 38 and 742 ms, linear 27 and 487 ms, lst
 745 ms, diagonal 21 and 298 ms, conv 22 and 369 ms, dilated 33 and 950 ms. The time of
 dense grows with the power 1.95, of linear with 1.09, of lstm with 1.11, of diagonal
 with 0.99 and of dilated with 1.19; the predicted peak memory of every mixer, dense
-attention in blocks included, with 0.94 to 0.99.
+attention in blocks included, with 0.94 to 0.99. The report tells from which length on
+one mixer takes less time than another.
 """
 
 from collections.abc import Sequence
 from dataclasses import replace
 
-from attn_research.analysis.statistics import exponent
+from attn_research.analysis.statistics import crossing, exponent
 from attn_research.config import Config, Model, Population, Train
-from attn_research.study import Expectation, Row, Study
+from attn_research.study import Expectation, Interval, Row, Study
+
+
+def curve(
+    rows: Sequence[Row], mixer: str, cost: str
+) -> tuple[list[float], list[float]]:
+    """The lengths and the costs of a mixer."""
+    own = [row for row in rows if row["mixer"] == mixer and row[cost]]
+    return [float(row["task.length"]) for row in own], [float(r[cost]) for r in own]
 
 
 def growth(rows: Sequence[Row], mixer: str, cost: str) -> float:
     """The fitted exponent of a cost over length."""
-    own = [row for row in rows if row["mixer"] == mixer and row[cost]]
-    lengths = [float(row["task.length"]) for row in own]
-    return exponent(lengths, [float(row[cost]) for row in own]).mean
+    return exponent(*curve(rows, mixer, cost)).mean
+
+
+def overtaken(rows: Sequence[Row], slow: str, fast: str, cost: str) -> Interval:
+    """The length from which one mixer costs less than another, by the fitted powers."""
+    return crossing(*curve(rows, slow, cost), *curve(rows, fast, cost))
 
 
 QUICK = Study(
@@ -77,6 +89,17 @@ QUICK = Study(
             low=0.8,
             high=1.1,
         ),
+        Expectation(
+            "Linear attention takes less time than dense attention at every length",
+            lambda rows: overtaken(rows, "dense", "linear", "step_seconds"),
+            high=1024.0,
+            unit="tokens",
+        ),
+    ),
+    figure="length_step_seconds",
+    confounds=(
+        "Width, layers, batch and task are those of every mixer.",
+        "Every cell runs on the same device, one after another.",
     ),
 )
 FULL = replace(

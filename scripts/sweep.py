@@ -8,6 +8,7 @@ Finished cells are skipped and killed ones resume: run the same command again. E
 0: all done, 1: some failed, 75: stopped, the same command goes on.
 """
 
+import shlex
 import sys
 from pathlib import Path
 
@@ -57,14 +58,16 @@ def sweep() -> int:
     study = selection.experiment(EXPERIMENTS, FLAGS.experiment, FLAGS.size)
     lists = {name: FLAGS[name].value for name in Population.__dataclass_fields__}
     study = selection.changed(study, FLAGS.set, lists)
-    cells = selection.resolved(study)[only]
+    asked = selection.resolved(study)
+    cells = asked[only]
     from attn_research import store
     from attn_research.launch import local, overview
 
     if FLAGS.dry_run:
         overview.preview(cells)
         return 0
-    opened = store.open_study(FLAGS.out, study, cells)
+    command = shlex.join(["python", "scripts/sweep.py", *sys.argv[1:]])
+    opened = store.open_study(FLAGS.out, study, cells, asked=asked, command=command)
     code = local.run(
         opened.directory,
         opened.ids,

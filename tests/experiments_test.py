@@ -2,24 +2,53 @@
 
 import importlib
 import math
+import re
 
 import pytest
 
+from attn_research import tasks
 from attn_research.launch import selection
+from attn_research.modules import pattern
+from attn_research.options import BadInput
 from attn_research.study import cells, findings, verdict
 from tests.command import ROOT
 
 pytestmark = pytest.mark.usefixtures("data_sets")
 FOLDER = ROOT / "experiments"
-NAMES = sorted(p.stem for p in FOLDER.glob("*.py") if not p.stem.startswith("_"))
+NAMES = selection.experiments(FOLDER)
+CLAIMS = [name for name in NAMES if name.startswith("claims/")]
 
 
 def module(name: str):
-    return importlib.import_module(f"experiments.{name}")
+    return importlib.import_module(f"experiments.{name.replace('/', '.')}")
 
 
-def test_there_are_experiments():
-    assert NAMES
+def last(name: str) -> str:
+    return name.split("/")[-1]
+
+
+def test_there_are_experiments_and_claims_each_with_a_name_of_its_own():
+    assert len(NAMES) > len(CLAIMS) > 0
+    assert len({last(name) for name in NAMES}) == len(NAMES)
+
+
+@pytest.mark.parametrize("name", CLAIMS)
+def test_a_claim_has_a_source_and_says_what_is_held_equal(name):
+    """Mixers are measured by the name that rows have: their pattern in brief."""
+    for study in module(name).STUDIES.values():
+        assert re.search(r"\b(19|20)\d\d\b", study.source), study.source
+        assert study.confounds and all(one.endswith(".") for one in study.confounds)
+        for one in study.axes["model.pattern"]:
+            assert pattern.brief(pattern.resolve(one)) == one
+
+
+def test_a_claim_is_found_by_its_path_with_a_dot_and_by_its_name():
+    study = selection.experiment(FOLDER, "claims/state_tracking", "quick")
+    assert selection.experiment(FOLDER, "claims.state_tracking", "quick") is study
+    assert selection.named(FOLDER, "state_tracking", "quick") is study
+    assert selection.named(FOLDER, "no_such_study", "quick") is None
+    with pytest.raises(BadInput, match="'claims/state_trackin'.*did you mean"):
+        selection.experiment(FOLDER, "claims/state_trackin", "quick")
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -27,8 +56,11 @@ def test_the_docstring_has_the_question_and_the_commands(name):
     told = module(name).__doc__ or ""
     assert told.splitlines()[0].endswith("?")
     commands = " ".join(told.replace("\\\n", " ").split())
-    assert f"python scripts/sweep.py --experiment={name} --out=runs/{name}" in commands
-    assert f"python scripts/report.py runs/{name}" in commands
+    assert (
+        f"python scripts/sweep.py --experiment={name} --out=runs/{last(name)}"
+        in commands
+    )
+    assert f"python scripts/report.py runs/{last(name)}" in commands
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -36,7 +68,7 @@ def test_there_is_a_quick_and_a_full_study(name):
     studies = module(name).STUDIES
     assert set(studies) >= {"quick", "full"}
     for study in studies.values():
-        assert study.name == name
+        assert study.name == last(name)
         assert study.question.endswith("?") and study.claim.endswith(".")
         ids = [cell.id for cell in cells(study)]
         assert len(set(ids)) == len(ids) > 0
@@ -52,9 +84,6 @@ def test_every_cell_of_the_quick_study_can_be_built(name):
 
 @pytest.mark.parametrize("name", NAMES)
 def test_every_cell_of_every_study_is_known(name):
-    from attn_research import tasks
-    from attn_research.modules import pattern
-
     for study in module(name).STUDIES.values():
         for cell in cells(study):
             tasks.resolve(cell.config.task)

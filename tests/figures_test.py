@@ -2,7 +2,7 @@
 
 from attn_research.analysis import statistics as stats
 from attn_research.modules import MIXERS
-from attn_research.report import drawings, figures
+from attn_research.report import drawings, figures, series
 from attn_research.report.marks import MARKS, marks
 
 
@@ -54,11 +54,11 @@ def test_an_option_is_an_axis_where_it_varies_within_one_task():
 
 
 def test_each_panel_has_its_own_level_of_chance():
-    assert figures.chances(TASKS, lambda row: row["task"]) == {
+    assert series.chances(TASKS, lambda row: row["task"]) == {
         "parity": 0.5,
         "cycle": 0.2,
     }
-    assert figures.chances(TASKS, lambda row: "both") == {}
+    assert series.chances(TASKS, lambda row: "both") == {}
     drawn = figures.draw(
         "f",
         "F",

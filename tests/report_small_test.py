@@ -1,7 +1,10 @@
 """Reports of studies with little in them, and of one figure."""
 
+import dataclasses
+
 from attn_research import report
 from attn_research.report import figures, saving
+from attn_research.study import Expectation, Interval, cells
 from tests import planted
 from tests.pages import STUDY, Page
 
@@ -13,6 +16,29 @@ def test_a_study_that_has_not_begun(tmp_path):
     assert not {"#texts", "#unread"} & set(shown.values("href"))
     assert not list(shown.folder.glob("*.svg"))
     assert shown.text.count("waiting") >= 12
+
+
+def test_what_is_measured_so_far_decides_nothing(tmp_path):
+    certain = Expectation("Sure", lambda rows: Interval(1.0, 0.9, 1.1), low=0.5)
+    study = dataclasses.replace(
+        planted.study(certain, patterns=("lstm", "conv"), lengths=(32,)),
+        source="A. Nyone, 1999, arXiv:9901.00001",
+        confounds=("Parameters are equal.", "<b>Data</b> too."),
+    )
+    planted.written(tmp_path, study, lambda cell, result: None)
+    written = report.write(tmp_path, study)
+    shown = Page(written.path)
+    assert [found.holds for found in written.findings] == [None]
+    assert "2 of the cells asked for have not ended" in shown.text
+    assert "1 (0.9 to 1.1)" in shown.text and "undecided" in shown.text
+    assert "(A. Nyone, 1999, arXiv:9901.00001)" in shown.text
+    assert "Parameters are equal." in shown.text and "<b>Data</b> too." in shown.text
+    assert "#confounds" in shown.values("href")
+    for cell in cells(study):
+        planted.failed(tmp_path, cell, "It needs 9 GB")
+    written = report.write(tmp_path, study)
+    assert [found.holds for found in written.findings] == [True]
+    assert "have not ended" not in Page(written.path).text
 
 
 def test_a_cell_with_one_member_and_one_whose_members_all_diverged(tmp_path):

@@ -7,8 +7,6 @@ import base64
 import csv
 import math
 import re
-import shutil
-import subprocess
 import xml.etree.ElementTree as xml
 
 import pytest
@@ -16,9 +14,11 @@ import pytest
 from attn_research import report, results, store
 from attn_research.analysis import statistics as stats
 from attn_research.report import drawings, figures, page
+from attn_research.report.ranking import ranking
 from attn_research.report.words import between, number
 from attn_research.study import Expectation, findings
 from tests import planted
+from tests.browser import assert_reads_well, needs_chromium
 from tests.pages import SCRIPT, STUDY, UNREAD, Page, gain, spoil
 
 
@@ -121,6 +121,24 @@ def test_numbers_beside_a_figure_are_those_of_the_rows(written, rows):
         assert found == pytest.approx(list(wanted))
 
 
+def test_mixers_are_ranked_with_how_certain_their_order_is(rows):
+    lines = [one for one in ranking(rows) if one["setting"] == "length 32"]
+    order = [line["mixer"] for line in lines]
+    assert order[2:] == ["window(window=16,positions=rope)", "linear", "lstm", "conv"]
+    assert set(order[:2]) == {"dense(positions=rope)", "conv,dense"}, "planted equal"
+    assert lines[0]["ahead of the next by"] == 0 and lines[0]["order holds"] == "50%"
+    assert lines[4]["order holds"] == "100%" and lines[5]["order holds"] == ""
+    gap = lines[4]["accuracy"] - lines[5]["accuracy"]
+    assert lines[4]["ahead of the next by"] == pytest.approx(gap)
+    worst = [{**row, "goal": "min"} for row in rows]
+    turned = [one for one in ranking(worst) if one["setting"] == "length 32"]
+    assert turned[0]["mixer"] == "conv" and turned[0]["ahead of the next by"] > 0
+    assert not any("median steps" in line for line in lines)
+    found = [{**row, "solved_step": 100 + row["seed"]} for row in rows]
+    assert ranking(found)[0]["solved"] == "2 of 2"
+    assert ranking(found)[0]["median steps"] == 100
+
+
 # --- what it holds -------------------------------------------------------------------
 
 
@@ -199,40 +217,6 @@ def test_what_was_written_is_told_with_its_metrics(written):
 # --- looks ---------------------------------------------------------------------------
 
 
-@pytest.mark.skipif(not shutil.which("chromium"), reason="chromium is not installed")
-def test_on_a_phone_the_page_never_scrolls_sideways(written, tmp_path):
-    """Measured by a copy of the page that writes down its own width."""
-    probe = (
-        "<script>onload = () => document.body.dataset.sizes = "
-        "`${document.documentElement.scrollWidth} of "
-        "${document.documentElement.clientWidth}`</script></body>"
-    )
-    source = (written.folder / "index.html").read_text()
-    (tmp_path / "page.html").write_text(source.replace("</body>", probe))
-    # A window can be no narrower than 500 pixels; a frame can.
-    (tmp_path / "phone.html").write_text(
-        '<iframe src="page.html" style="width:390px;height:800px;border:0"></iframe>'
-        "<script>onload = () => { const d = document.querySelector('iframe');"
-        "document.body.dataset.seen = d.contentDocument.body.dataset.sizes }</script>"
-    )
-    done = subprocess.run(
-        [
-            "chromium",
-            "--headless",
-            "--no-sandbox",
-            "--disable-gpu",
-            "--disable-background-networking",
-            "--allow-file-access-from-files",
-            "--enable-logging=stderr",
-            f"--user-data-dir={tmp_path / 'profile'}",
-            "--dump-dom",
-            f"file://{tmp_path / 'phone.html'}",
-        ],
-        capture_output=True,
-        text=True,
-        timeout=120,
-    )
-    seen = re.search(r'data-seen="(\d+) of (\d+)"', done.stdout)
-    assert seen, done.stdout[-500:]
-    assert 300 < int(seen[1]) <= int(seen[2]) <= 390
-    assert "CONSOLE" not in done.stderr
+@needs_chromium
+def test_on_a_phone_and_on_a_desk(written, tmp_path):
+    assert_reads_well(written.folder / "index.html", tmp_path)

@@ -80,6 +80,37 @@ def test_another_study_is_refused_and_more_cells_extend(opened):
     assert known == [*opened.ids, *more.ids]
 
 
+def test_a_study_of_an_earlier_version_is_read(opened):
+    """It told of no source and no commands, and asked for the cells it has."""
+    later = ("source", "confounds", "commands", "asked")
+    found = store.read_study(opened.directory)
+    old = {name: value for name, value in found.items() if name not in later}
+    write_json(opened.directory / store.STUDY, old)
+    again = store.read_study(opened.directory)
+    assert (again["source"], again["confounds"], again["commands"]) == ("", [], [])
+    assert again["asked"] == opened.ids
+    rows = store.status(opened.directory)
+    assert store.missing(opened.directory, rows) == opened.ids
+
+
+def test_a_share_of_the_cells_leaves_the_others_missing(tmp_path):
+    """What has failed has ended; what was asked for and never begun has not."""
+    wanted = cells(STUDY)
+    directory, ids = store.open_study(
+        tmp_path / "s", STUDY, wanted[:2], asked=wanted, command="sweep it"
+    )
+    finish(store.place(directory, ids[0]))
+    layout.write_error(store.place(directory, ids[1]), "oom", "Too big", 70)
+    missing = store.missing(directory, store.status(directory))
+    assert missing == [cell.id for cell in wanted[2:]]
+    store.open_study(directory, STUDY, wanted[2:], asked=wanted, command="sweep it")
+    store.open_study(directory, STUDY, wanted[2:], asked=wanted, command="the rest")
+    assert store.read_study(directory)["commands"] == ["sweep it", "the rest"]
+    for cell in wanted[2:]:
+        finish(store.place(directory, cell.id))
+    assert not store.missing(directory, store.status(directory))
+
+
 @pytest.mark.parametrize("name", ["../up", "a/b", "", ".hidden", "a b"])
 def test_names_that_leave_the_directory_are_refused(tmp_path, name):
     with pytest.raises(BadInput, match="name of a study"):
@@ -211,7 +242,14 @@ def test_damaged_metrics_and_errors_are_told(opened):
 
 
 @pytest.mark.parametrize(
-    "content", [b"", b"[]", b"{}", b'{"name": "a", "question": "b", "cells": [1]}']
+    "content",
+    [
+        b"",
+        b"[]",
+        b"{}",
+        b'{"name": "a", "question": "b", "cells": [1]}',
+        b'{"name": "a", "question": "b", "cells": [], "asked": 1}',
+    ],
 )
 def test_a_damaged_study(opened, content):
     (opened.directory / store.STUDY).write_bytes(content)

@@ -1,5 +1,6 @@
 """Studies: their cells, what changes them, and verdicts from what was expected."""
 
+import dataclasses
 import math
 
 import pytest
@@ -8,6 +9,7 @@ from attn_research.config import Config, Population, Train
 from attn_research.options import BadInput
 from attn_research.study import (
     Expectation,
+    Interval,
     Study,
     cells,
     change,
@@ -69,6 +71,9 @@ def expecting(*parts):
 
 HOLDS, FAILS = (1.0, 0.5, 2.0), (3.0, 0.5, 2.0)
 UNKNOWN = (math.nan, 0.5, 2.0)
+SURELY = (Interval(1.0, 0.5, 2.0), 0.5, 2.0)
+NEVER = (Interval(3.0, 2.1, 4.0), 0.5, 2.0)
+PERHAPS = (Interval(1.9, 1.7, 2.1), 0.5, 2.0)
 
 
 @pytest.mark.parametrize(
@@ -81,6 +86,11 @@ UNKNOWN = (math.nan, 0.5, 2.0)
         ([HOLDS, FAILS], "mixed"),
         ([HOLDS, UNKNOWN], "undecided"),
         ([FAILS, UNKNOWN], "undecided"),
+        ([SURELY, HOLDS], "supported"),
+        ([NEVER, FAILS], "refuted"),
+        ([SURELY, NEVER], "mixed"),
+        ([SURELY, PERHAPS], "undecided"),
+        ([NEVER, PERHAPS], "undecided"),
         ([], "undecided"),
     ],
 )
@@ -94,6 +104,41 @@ def test_verdicts(parts, word):
 def test_the_ends_of_an_interval_belong_to_it(value, holds):
     (found,) = findings(expecting((value, 0.5, 2.0)), [])
     assert found.holds is holds and found.value == value
+
+
+@pytest.mark.parametrize(
+    ("low", "high", "holds"),
+    [
+        (0.5, 2.0, True),
+        (0.4, 1.0, None),
+        (1.0, 2.1, None),
+        (0.0, 3.0, None),
+        (0.0, 0.4, False),
+        (2.1, math.inf, False),
+        (math.nan, math.nan, None),
+    ],
+)
+def test_an_interval_decides_as_a_whole(low, high, holds):
+    measured = Interval(1.0, low, high)
+    (found,) = findings(expecting((measured, 0.5, 2.0)), [])
+    assert found.holds is holds
+    assert (found.value, found.interval) == (1.0, measured)
+
+
+def test_nothing_is_decided_while_cells_are_missing():
+    """Whatever is best among the cells so far may not be so among all of them."""
+    for parts in ([HOLDS], [NEVER], [SURELY, FAILS]):
+        found = findings(expecting(*parts), [], missing=1)
+        assert all(one.holds is None for one in found)
+        assert verdict(found) == "undecided"
+        assert all(math.isfinite(one.value) for one in found), "the value so far"
+
+
+def test_what_a_study_says_of_its_claim_changes_no_cell():
+    told = dataclasses.replace(
+        STUDY, source="Nobody, 1999", confounds=("Parameters.",), figure="by_gap"
+    )
+    assert [cell.id for cell in cells(told)] == [cell.id for cell in cells(STUDY)]
 
 
 @pytest.mark.parametrize(

@@ -166,5 +166,10 @@ def test_from_flags_to_results(script, tmp_path):
     assert [row["seed"] for row in rows] == [0, 1]
     assert (out / "results.csv").read_text().count("\n") == 3
     before = {p: p.read_bytes() for p in out.rglob("result.json")}
-    assert run(script, *flags).returncode == 0
+    more = [*flags, "--set", "model.width=8,16", "--only=1/2"]
+    assert run(script, *more).returncode == 0
     assert before == {p: p.read_bytes() for p in out.rglob("result.json")}
+    found = store.read_study(out)
+    sweep = f"python scripts/sweep.py --experiment=small --out={out} --workers=2"
+    assert found["commands"] == [sweep, f"{sweep} --set model.width=8,16 --only=1/2"]
+    assert len(found["cells"]) == 1 and len(found["asked"]) == 2

@@ -6,26 +6,41 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from attn_research.config import Population
-from attn_research.durable import check_name
 from attn_research.options import BadInput, split, unknown
 from attn_research.study import Cell, Study, cells, change
 
 
+def experiments(folder: Path) -> list[str]:
+    """The modules in a folder of experiments, those of a group as `group/name`."""
+    found = sorted([*folder.glob("*.py"), *folder.glob("*/*.py")])
+    parts = [path.relative_to(folder).with_suffix("").parts for path in found]
+    return ["/".join(one) for one in parts if not any(p[0] in "_." for p in one)]
+
+
 def experiment(folder: Path, name: str | None, size: str) -> Study:
-    """The study of one size in the module `name` of the folder of experiments."""
-    known = [p.stem for p in folder.glob("*.py") if not p.stem.startswith("_")]
+    """The study of one size in the module `name` of the folder of experiments.
+
+    A dot may stand for the slash of `group/name`.
+    """
+    known = experiments(folder)
     if name is None:
-        listed = ", ".join(sorted(known))
-        raise BadInput(f"--experiment is missing (known: {listed})")
-    if name not in known:
+        raise BadInput(f"--experiment is missing (known: {', '.join(known)})")
+    spelled = name.replace(".", "/")
+    if spelled not in known:
         raise unknown("experiment", name, known)
-    check_name(name, "--experiment")
     if str(folder.parent) not in sys.path:
         sys.path.insert(0, str(folder.parent))
-    studies = importlib.import_module(f"{folder.name}.{name}").STUDIES
+    module = ".".join([folder.name, *spelled.split("/")])
+    studies = importlib.import_module(module).STUDIES
     if size not in studies:
         raise unknown(f"size of the experiment {name}", size, studies)
     return studies[size]
+
+
+def named(folder: Path, name: str, size: str) -> Study | None:
+    """The study of that name, in whichever group it is; None where there is none."""
+    found = [one for one in experiments(folder) if one.split("/")[-1] == name]
+    return experiment(folder, found[0], size) if found else None
 
 
 def axis(text: str) -> tuple[str, list[str]]:

@@ -1,4 +1,7 @@
-"""The page of a study: `write(directory, study)` gives its report/index.html."""
+"""The page of a study: `write(directory, study)` gives its report/index.html.
+
+`ledger.write(folder, ledger.gather(studies))` gives the page of several.
+"""
 
 from attn_research.report.page import headlines, write
 

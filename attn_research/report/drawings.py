@@ -1,15 +1,13 @@
-"""Which figures the rows of a study can fill, and the small tables under them."""
+"""Which figures the rows of a study can fill."""
 
 import math
 from collections.abc import Sequence
 from typing import Any
 
-from attn_research.analysis import statistics as stats
 from attn_research.analysis.statistics import Row
 from attn_research.modules import pattern
-from attn_research.report import figures
-from attn_research.report.figures import Figure, draw
-from attn_research.report.words import between
+from attn_research.report import figures, series
+from attn_research.report.figures import Figure, Plan
 
 Line = dict[str, Any]
 COST_AXES = ("state_bytes", "flops", "step_seconds")
@@ -50,8 +48,8 @@ def axes(rows: Sequence[Row]) -> list[str]:
     return [name for name in names if name not in left_out and varies(name)]
 
 
-def drawings(rows: Sequence[Row]) -> list[Figure]:
-    """Every figure that these rows can fill."""
+def plans(rows: Sequence[Row]) -> list[Plan]:
+    """Every figure that these rows can fill, none of them drawn."""
     if not rows:
         return []
     metric, varying = rows[0]["metric"], axes(rows)
@@ -59,22 +57,21 @@ def drawings(rows: Sequence[Row]) -> list[Figure]:
     told = _sentence(figures.unit(metric))
 
     def panel(row: Row, without: str = "") -> str:
-        shown = [n for n in varying if n != without and n in row]
-        return ", ".join(f"{n.split('.')[-1]} {row[n]}" for n in shown)
+        return series.titled(row, [name for name in varying if name != without])
 
     def levels(without: str = "") -> dict[str, float]:
         told = metric in ("accuracy", "mse")
-        return figures.chances(rows, lambda row: panel(row, without)) if told else {}
+        return series.chances(rows, lambda row: panel(row, without)) if told else {}
 
-    made: list[Figure] = []
+    made: list[Plan] = []
     for name in numeric:
         short = name.split(".")[-1]
         made.append(
-            draw(
+            Plan(
                 f"quality_{short}",
                 f"Quality against {short}",
                 f"{told} on the test split, mean over seeds.",
-                figures.along(rows, name, lambda row, name=name: panel(row, name)),
+                series.along(rows, name, lambda row, name=name: panel(row, name)),
                 name,
                 metric,
                 levels=levels(name),
@@ -84,21 +81,21 @@ def drawings(rows: Sequence[Row]) -> list[Figure]:
         ("by_gap", "gap", "Quality by distance"),
         ("by_position", "position", "Quality by position"),
     ):
-        series = figures.distance(rows, table, metric, panel)
-        if any(len(points) > 1 for s in series.values() for points in s.values()):
+        panels = series.distance(rows, table, metric, panel)
+        if any(len(points) > 1 for s in panels.values() for points in s.values()):
             caption = (
                 f"{told} on the test split against the "
                 f"{figures.unit(x)}, in bins of powers of two."
             )
-            made.append(draw(table, title, caption, series, x, metric, levels=levels()))
+            made.append(Plan(table, title, caption, panels, x, metric, levels=levels()))
     if len({row["lr"] for row in rows}) > 1:
         made.append(
-            draw(
+            Plan(
                 "learning_rate",
                 "Quality against learning rate",
                 "Mean over seeds at each learning rate. The area is the mean height "
                 "over the logarithm of the rate: large where a mixer is easy to tune.",
-                figures.rates(rows, panel),
+                series.rates(rows, panel),
                 "lr",
                 metric,
                 levels=levels(),
@@ -106,12 +103,12 @@ def drawings(rows: Sequence[Row]) -> list[Figure]:
         )
     for cost in COST_AXES:
         made.append(
-            draw(
+            Plan(
                 f"cost_{cost}",
                 f"Quality against {TITLES[cost]}",
                 f"One point per cell: {figures.unit(metric)} against "
                 f"{figures.unit(cost)}.",
-                figures.against_cost(rows, cost, panel),
+                series.against_cost(rows, cost, panel),
                 cost,
                 metric,
                 levels=levels(),
@@ -120,17 +117,32 @@ def drawings(rows: Sequence[Row]) -> list[Figure]:
     if "task.length" in numeric:
         for cost in ("step_seconds", "peak_bytes", "state_bytes"):
             made.append(
-                draw(
+                Plan(
                     f"length_{cost}",
                     f"{TITLES[cost].capitalize()} against length",
                     f"{_sentence(figures.unit(cost))} and the exponent of its growth.",
-                    {"": figures.cost_along(rows, "task.length", cost)},
+                    {"": series.cost_along(rows, "task.length", cost)},
                     "task.length",
                     cost,
                     log_y=True,
                 )
             )
-    return [figure for figure in made if figure.table]
+    return [plan for plan in made if _points(plan)]
+
+
+def _points(plan: Plan) -> int:
+    """How many points of a plan there are."""
+    return sum(
+        math.isfinite(value.mean)
+        for panel in plan.panels.values()
+        for points in panel.values()
+        for _, value in points
+    )
+
+
+def drawings(rows: Sequence[Row]) -> list[Figure]:
+    """Every figure that these rows can fill."""
+    return [figures.draw(**plan._asdict()) for plan in plans(rows)]
 
 
 def _sentence(text: str) -> str:
@@ -142,30 +154,3 @@ def _numeric(rows: Sequence[Row], name: str) -> bool:
         return all(math.isfinite(float(row[name])) for row in rows)
     except (TypeError, ValueError, KeyError):
         return False
-
-
-def summary(figure: Figure, rows: Sequence[Row]) -> list[Line]:
-    """A small table under a figure: areas, or exponents of growth."""
-    series: dict[tuple[str, str], list[Line]] = {}
-    for point in figure.table:
-        series.setdefault((point["panel"], point["series"]), []).append(point)
-    lines: list[Line] = []
-    for (panel, label), points in series.items():
-        x, y = list(points[0])[2:4]
-        shown = {"panel": panel} if panel else {}
-        if figure.name == "learning_rate":
-            curve = {p[x]: stats.Interval(p[y], p["low"], p["high"]) for p in points}
-            best = max if rows[0]["goal"] == "max" else min
-            top = best(points, key=lambda point: point[y])
-            lines.append(
-                {**shown, "mixer": label, "best rate": top[x], "at best rate": top[y],
-                 "area": stats.area(curve)}
-            )  # fmt: skip
-        elif figure.name.startswith("length_"):
-            kept = [(p[x], p[y]) for p in points if p[y] > 0]
-            slope = stats.exponent(*zip(*kept, strict=True)) if len(kept) > 1 else None
-            if slope:
-                lines.append(
-                    {"mixer": label, "exponent": slope.mean, "95 %": between(slope)}
-                )
-    return lines

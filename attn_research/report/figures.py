@@ -1,16 +1,15 @@
-"""Figures of a study: each a function of rows that returns a figure and its numbers.
+"""Figures of one family: what is shown, as a `Plan`, and drawn, as a `Figure`.
 
 Every figure shows one series per mixer, as the mean over seeds with its 95 % bootstrap
 interval, at the learning rate that validation chose.
 """
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from types import MappingProxyType
 from typing import Any, NamedTuple
 
-from attn_research.analysis import statistics as stats
-from attn_research.analysis.statistics import Interval, Row
+from attn_research.analysis.statistics import Interval
 from attn_research.report.marks import Mark, marks
 
 UNITS = {
@@ -36,6 +35,31 @@ UNITS = {
 }
 MARKERS = 24  # on one line; more would hide it
 Series = dict[str, list[tuple[float, Interval]]]
+
+
+class Plan(NamedTuple):
+    """What `draw` draws: one panel per key; series as lines with bands."""
+
+    name: str
+    title: str
+    caption: str
+    panels: dict[str, Series]
+    x: str
+    y: str
+    log_x: bool = True
+    log_y: bool = False
+    levels: Mapping[str, float] = MappingProxyType({})
+
+
+class Size(NamedTuple):
+    """Of a panel in inches, and of its text in points."""
+
+    wide: float
+    tall: float
+    text: float
+
+
+LARGE, SMALL = Size(3.7, 2.9, 9.0), Size(2.8, 1.9, 7.0)
 
 
 class Figure(NamedTuple):
@@ -64,6 +88,7 @@ def draw(
     log_x: bool = True,
     log_y: bool = False,
     levels: Mapping[str, float] = MappingProxyType({}),
+    size: Size = LARGE,
 ) -> Figure:
     """One panel per key, side by side with one scale; series as lines with bands.
 
@@ -76,11 +101,12 @@ def draw(
     looks = marks(labels)
     columns = min(len(panels), 2) or 1
     lines = math.ceil(len(panels) / columns) or 1
-    wide = 3.7 * columns + 0.5
-    # An entry of the legend takes its handle and about 0.075 inches a letter.
-    entry = 0.7 + 0.075 * max(map(len, labels), default=0)
+    wide = size.wide * columns + 0.5
+    # An entry of the legend takes its handle and about 0.6 of its size a letter.
+    entry = size.text * (0.078 + 0.0083 * max(map(len, labels), default=0))
     entries = max(1, min(4, len(labels), int(wide / entry)))
-    tall = 2.9 * lines + 0.5 + 0.2 * math.ceil(len(labels) / entries)
+    rows = math.ceil(len(labels) / entries)
+    tall = size.tall * lines + size.text * (0.056 + 0.022 * rows)
     canvas = Canvas(figsize=(wide, tall), layout="constrained")
     axes = canvas.subplots(lines, columns, squeeze=False, sharey=True).ravel()
     at = sorted({x for s in panels.values() for p in s.values() for x, _ in p})
@@ -96,16 +122,15 @@ def draw(
             axis.axhline(levels[key], color="#767676", linewidth=0.8, dashes=(4, 3))
             axis.annotate(
                 "chance", (0.99, levels[key]), xycoords=("axes fraction", "data"),
-                ha="right", va="bottom", fontsize=8, color="#595959",
+                ha="right", va="bottom", fontsize=size.text - 1, color="#595959",
             )  # fmt: skip
-        _scale(axis, x, y, at, log_x, log_y)
-        if len(panels) > 1:
-            axis.set_title(key, fontsize=10)
+        _scale(axis, x, y, at, log_x, log_y, size.text)
+        axis.set_title(key, fontsize=size.text + 1)
     for axis in axes[len(panels) :]:
         axis.set_axis_off()
     for index, axis in enumerate(axes[: len(panels)]):
         if index % columns == 0:
-            axis.set_ylabel(unit(y), fontsize=9)
+            axis.set_ylabel(unit(y), fontsize=size.text)
     handles = {
         h.get_label(): h
         for a in axes
@@ -114,7 +139,7 @@ def draw(
     }
     canvas.legend(
         list(handles.values()), list(handles), loc="outside lower center",
-        ncols=entries, fontsize=9, frameon=False,
+        ncols=entries, fontsize=size.text, frameon=False,
     )  # fmt: skip
     return Figure(name, title, caption, canvas, table)
 
@@ -145,7 +170,13 @@ def _line(
 
 
 def _scale(
-    axis: Any, x: str, y: str, at: list[float], log_x: bool, log_y: bool
+    axis: Any,
+    x: str,
+    y: str,
+    at: list[float],
+    log_x: bool,
+    log_y: bool,
+    text: float,
 ) -> None:
     if log_x and at and at[0] > 0:
         axis.set_xscale("log")
@@ -162,8 +193,8 @@ def _scale(
         axis.set_yscale("log")
     elif y == "accuracy":
         axis.set_ylim(-0.03, 1.03)
-    axis.set_xlabel(unit(x), fontsize=9)
-    axis.tick_params(labelsize=8)
+    axis.set_xlabel(unit(x), fontsize=text)
+    axis.tick_params(labelsize=text - 1)
     axis.grid(True, color="#e3e3e3", linewidth=0.6)
     for side in ("top", "right"):
         axis.spines[side].set_visible(False)
@@ -191,103 +222,3 @@ def short(value: float) -> str:
         if abs(value) >= max(size, 10_000):
             return f"{value / size:.3g}{letter}"
     return f"{value:.3g}" if value < 1000 else f"{value:.0f}"
-
-
-def groups(rows: Sequence[Row], by: Callable[[Row], str]) -> dict[str, list[Row]]:
-    """The rows under each value of a key, in the order met."""
-    found: dict[str, list[Row]] = {}
-    for row in rows:
-        found.setdefault(by(row), []).append(row)
-    return found
-
-
-def along(
-    rows: Sequence[Row], axis: str, panel: Callable[[Row], str]
-) -> dict[str, Series]:
-    """The test headline against a numeric axis, by panel and mixer."""
-    panels: dict[str, Series] = {}
-    for key, part in groups(rows, panel).items():
-        for label, own in groups(part, lambda row: row["mixer"]).items():
-            points = groups(own, lambda row: str(row[axis]))
-            panels.setdefault(key, {})[label] = sorted(
-                (
-                    float(value),
-                    stats.bootstrap([stats.headline(r) for r in chosen(some)]),
-                )
-                for value, some in points.items()
-            )
-    return panels
-
-
-def chosen(rows: Sequence[Row]) -> list[Row]:
-    """The trained rows at the best learning rate."""
-    return stats.trained(stats.at_best_rate(rows))
-
-
-def distance(
-    rows: Sequence[Row], table: str, metric: str, panel: Callable[[Row], str]
-) -> dict[str, Series]:
-    """A metric against distance (`by_gap`, `by_position`), by panel and mixer."""
-    return {
-        key: {
-            label: stats.by_distance(chosen(own), table, metric)
-            for label, own in groups(part, lambda row: row["mixer"]).items()
-        }
-        for key, part in groups(rows, panel).items()
-    }
-
-
-def chances(rows: Sequence[Row], panel: Callable[[Row], str]) -> dict[str, float]:
-    """The level of chance in each panel whose rows agree on one."""
-    found = {
-        key: {row.get("chance") for row in part}
-        for key, part in groups(rows, panel).items()
-    }
-    return {
-        key: one for key, (one, *more) in found.items() if not more and one is not None
-    }
-
-
-def rates(rows: Sequence[Row], panel: Callable[[Row], str]) -> dict[str, Series]:
-    """The test headline against the learning rate, by panel and mixer."""
-    return {
-        key: {
-            label: list(stats.rate_curve(own).items())
-            for label, own in groups(part, lambda row: row["mixer"]).items()
-        }
-        for key, part in groups(rows, panel).items()
-    }
-
-
-def against_cost(
-    rows: Sequence[Row], cost: str, panel: Callable[[Row], str]
-) -> dict[str, Series]:
-    """The test headline against a cost, a point per cell, by panel and mixer."""
-    panels: dict[str, Series] = {}
-    for key, part in groups(rows, panel).items():
-        for label, own in groups(part, lambda row: row["mixer"]).items():
-            cells = groups(own, lambda row: row["cell"])
-            panels.setdefault(key, {})[label] = sorted(
-                (
-                    float(some[0][cost]),
-                    stats.bootstrap([stats.headline(r) for r in chosen(some)]),
-                )
-                for some in cells.values()
-                if some[0].get(cost)
-            )
-    return panels
-
-
-def cost_along(rows: Sequence[Row], axis: str, cost: str) -> Series:
-    """A cost against a numeric axis, by mixer."""
-    series: Series = {}
-    for label, own in groups(rows, lambda row: row["mixer"]).items():
-        points = groups(own, lambda row: str(row[axis]))
-        series[label] = sorted(
-            (
-                float(value),
-                stats.bootstrap([float(r[cost]) for r in some if r.get(cost)]),
-            )
-            for value, some in points.items()
-        )
-    return series

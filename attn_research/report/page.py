@@ -4,7 +4,6 @@ report/index.html     the page; needs nothing else and no network
 report/NAME.png .svg .csv     each figure, and its numbers
 """
 
-import math
 import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -13,11 +12,13 @@ from typing import Any, NamedTuple
 from attn_research import layout, store
 from attn_research.analysis import statistics as stats
 from attn_research.durable import atomic_write
-from attn_research.report import figures
-from attn_research.report.drawings import axes, drawings, prepared, summary
+from attn_research.report.drawings import axes, drawings, prepared
+from attn_research.report.ranking import ranking
 from attn_research.report.saving import inlined, save, template
+from attn_research.report.series import groups
+from attn_research.report.summaries import tables
 from attn_research.report.texts import NAMES, results, texts, unread
-from attn_research.report.words import between, number
+from attn_research.report.words import between, decided, expected, measured
 from attn_research.study import Finding, Study, findings, verdict
 
 Row = dict[str, Any]
@@ -38,7 +39,8 @@ def write(directory: str | os.PathLike[str], study: Study | None = None) -> Writ
     directory = Path(directory)
     described, states = store.read_study(directory), store.status(directory)
     rows = prepared(store.collect(directory))
-    found = findings(study, rows) if study else []
+    missing = store.missing(directory, states)
+    found = findings(study, rows, len(missing)) if study else []
     folder = directory / "report"
     folder.mkdir(exist_ok=True)
     drawn = drawings(rows)
@@ -51,11 +53,13 @@ def write(directory: str | os.PathLike[str], study: Study | None = None) -> Writ
         verdict=verdict(found),
         findings=found,
         figures=[
-            {**inlined(folder, figure), "summary": summary(figure, rows)}
+            {**inlined(folder, figure), "tables": tables(figure, rows)}
             for figure in drawn
         ],
         done=sum(state.state == "done" for state in states),
-        total=len(states),
+        total=len({*described["asked"], *(state.id for state in states)}),
+        missing=len(missing),
+        ranking=ranking(rows) if rows else [],
         cells=cells or [{"cell": s.id, "state": s.state} for s in states],
         columns=list(cells[0]) if cells else ["cell", "state"],
         failures=[_failure(directory, s) for s in states if s.state != "done"],
@@ -72,32 +76,22 @@ def headlines(found: Sequence[Finding]) -> list[str]:
     """One line per expectation: what was measured beside what was expected."""
     words = {True: "holds", False: "does not hold", None: "undecided"}
     return [
-        f"{f.expectation.claim}: {number(f.value)} (expected {expected(f)}): "
+        f"{f.expectation.claim}: {measured(f)} (expected {expected(f)}): "
         f"{words[f.holds]}"
         for f in found
     ]
-
-
-def expected(found: Finding) -> str:
-    """The interval where an expectation holds, in words."""
-    low, high = found.expectation.low, found.expectation.high
-    if math.isinf(high):
-        return f"at least {number(low)}"
-    if math.isinf(low):
-        return f"at most {number(high)}"
-    return f"{number(low)} to {number(high)}"
 
 
 def _cells(rows: Sequence[Row]) -> list[Row]:
     """One row per finished cell, at its best learning rate."""
     cells = []
     names, scores = (axes(rows), _scores(rows)) if rows else ([], [])
-    for id, members in figures.groups(rows, lambda row: row["cell"]).items():
+    for id, members in groups(rows, lambda row: row["cell"]).items():
         best = stats.at_best_rate(members)
         trained = stats.trained(best)
         value = stats.bootstrap([stats.headline(row) for row in trained])
         first = members[0]
-        statuses = figures.groups(members, lambda row: row["status"])
+        statuses = groups(members, lambda row: row["status"])
         cells.append(
             {
                 "cell": id,
@@ -149,4 +143,5 @@ def _environment(finished: Mapping[str, Row]) -> dict[str, Any]:
 
 
 def _template() -> Any:
-    return template("page.html", expected=expected)
+    filters = {"expected": expected, "measured": measured, "decided": decided}
+    return template("page.html", **filters)

@@ -3,7 +3,7 @@
 import math
 from typing import Any
 
-from attn_research.analysis.statistics import Interval
+from attn_research.study import Finding, Interval
 
 
 def number(value: Any) -> str:
@@ -26,3 +26,40 @@ def between(interval: Interval) -> str:
     if math.isnan(interval.low):
         return ""
     return f"{number(interval.low)} to {number(interval.high)}"
+
+
+def measured(found: Finding) -> str:
+    """What was measured, with its unit and its interval: `0.25 bits (0.2 to 0.3)`."""
+    unit = found.expectation.unit
+    told = f"{number(found.value)} {unit}" if unit else number(found.value)
+    reach = between(found.interval) if found.interval else ""
+    return f"{told} ({reach})" if reach else told
+
+
+def expected(found: Finding) -> str:
+    """The bounds within which an expectation holds, in words."""
+    low, high = found.expectation.low, found.expectation.high
+    if math.isinf(low) and math.isinf(high):
+        return "a number"
+    if math.isinf(high):
+        return f"at least {number(low)}"
+    if math.isinf(low):
+        return f"at most {number(high)}"
+    return f"{number(low)} to {number(high)}"
+
+
+def decided(found: Finding) -> str:
+    """Whether an expectation holds, in a word."""
+    return {True: "yes", False: "no", None: "undecided"}[found.holds]
+
+
+def counted(count: int, one: str, many: str = "") -> str:
+    """`1 cell`, `1,200 cells`."""
+    return f"{count:,} {one if count == 1 else many or one + 's'}"
+
+
+def duration(seconds: float) -> str:
+    """A time as a person reads it: 45 s, 12 min, 3.5 h."""
+    if seconds < 120:
+        return f"{seconds:.3g} s"
+    return f"{seconds / 60:.0f} min" if seconds < 7200 else f"{seconds / 3600:.1f} h"

@@ -15,6 +15,7 @@ from attn_research.flags import DONE
 from attn_research.modules.models import Sizes, build
 from attn_research.report import matrices
 from attn_research.report.inside import ANALYSES
+from tests.browser import assert_reads_well, needs_chromium
 from tests.checkpoints import population_of
 from tests.command import assert_one_sentence, command
 
@@ -41,17 +42,22 @@ def recall(tmp_path_factory):
 
 
 @pytest.fixture(scope="module")
+def seen(recall):
+    """The folder of the analysis of all there is to see."""
+    ended = command("analyze", str(recall), "--sequences=2", "--length=12")
+    assert ended.code == DONE, ended.err
+    assert str(recall / "analysis" / "index.html") in ended.out
+    return recall / "analysis"
+
+
+@pytest.fixture(scope="module")
 def language(tmp_path_factory):
     task = "text(path=/nowhere,length=16)"
     return run_of(tmp_path_factory.mktemp("text"), task, "linear", 256, 16)
 
 
-def test_everything_there_is_to_see_of_a_run(recall):
-    ended = command("analyze", str(recall), "--sequences=2", "--length=12")
-    assert ended.code == DONE, ended.err
-    folder = recall / "analysis"
-    assert str(folder / "index.html") in ended.out
-    page = (folder / "index.html").read_text()
+def test_everything_there_is_to_see_of_a_run(seen):
+    folder, page = seen, (seen / "index.html").read_text()
     assert "2 sequences of the test split" in page and "12 positions" in page
     names = {path.stem for path in folder.glob("*.svg")}
     assert names == {"mixing_0_0", "mixing_1_0", "receptive_field", "gradients"}
@@ -75,6 +81,19 @@ def test_everything_there_is_to_see_of_a_run(recall):
     for row in rows:
         seen = [float(row[f"s{s}"]) for s in range(int(row["t"]) + 1)]
         assert sum(seen) == pytest.approx(1, abs=1e-5)
+
+
+@needs_chromium
+def test_on_a_phone_and_on_a_desk(seen, tmp_path):
+    assert_reads_well(seen / "index.html", tmp_path)
+
+
+def test_the_claim_on_gradients_measures_the_checkpoints_of_its_rows(recall):
+    from experiments.claims.gradients_by_distance import rate
+
+    row = {"directory": str(recall), "member": 1}
+    after, before = rate(row), rate(row, trained=False)
+    assert np.isfinite([after, before]).all() and after != before
 
 
 @pytest.mark.slow

@@ -1,33 +1,12 @@
-"""What rows of results say: choice of learning rate, intervals, areas, exponents."""
+"""What rows of results say: the choice of a learning rate, the headline, distances."""
 
 import math
-from collections.abc import Mapping, Sequence
-from typing import Any, NamedTuple
+from collections.abc import Callable, Sequence
 
 import numpy as np
 
-Row = Mapping[str, Any]
-
-
-class Interval(NamedTuple):
-    """An estimate and its 95 % interval."""
-
-    mean: float
-    low: float
-    high: float
-
-
-def bootstrap(values: Sequence[float], draws: int = 2000) -> Interval:
-    """The mean with its percentile bootstrap interval; NaN values are left out.
-
-    With fewer than two values the interval is the value itself (Efron, 1979).
-    """
-    kept = np.asarray([v for v in values if math.isfinite(v)], float)
-    if kept.size == 0:
-        return Interval(math.nan, math.nan, math.nan)
-    picks = np.random.default_rng(0).integers(0, kept.size, (draws, kept.size))
-    low, high = np.percentile(kept[picks].mean(axis=1), [2.5, 97.5])
-    return Interval(float(kept.mean()), float(low), float(high))
+from attn_research.analysis.statistics.samples import bootstrap, paired
+from attn_research.study import Interval, Row
 
 
 def trained(rows: Sequence[Row]) -> list[Row]:
@@ -81,28 +60,6 @@ def reached(rows: Sequence[Row], mixer: str | None = None) -> float:
     return max(known) if rows[0]["goal"] == "max" else min(known)
 
 
-def rate_curve(rows: Sequence[Row]) -> dict[float, Interval]:
-    """Learning rate -> the test headline over seeds, at the best weight decay."""
-    curve = {}
-    for rate in sorted({row["lr"] for row in rows}):
-        best = at_best_rate([row for row in rows if row["lr"] == rate])
-        curve[rate] = bootstrap([headline(row) for row in trained(best)])
-    return curve
-
-
-def area(curve: Mapping[float, Interval]) -> float:
-    """The mean height of a curve over the logarithm of the learning rate.
-
-    The trapezoid area over its width, so that it has the metric's unit; NaN for fewer
-    than two rates.
-    """
-    points = [(math.log(x), y.mean) for x, y in curve.items() if math.isfinite(y.mean)]
-    if len(points) < 2:
-        return math.nan
-    x, y = map(np.asarray, zip(*points, strict=True))
-    return float(np.trapezoid(y, x) / (x[-1] - x[0]))
-
-
 def by_distance(
     rows: Sequence[Row], table: str, metric: str
 ) -> list[tuple[float, Interval]]:
@@ -137,28 +94,36 @@ def inside(row: Row, table: str, metric: str, low: float, high: float) -> float:
     return sum(n * value for n, value in kept) / total if total else math.nan
 
 
-def exponent(x: Sequence[float], y: Sequence[float]) -> Interval:
-    """The slope of log y over log x by least squares, with its 95 % interval.
+def by_seed(
+    rows: Sequence[Row], measure: Callable[[Row], float] = headline
+) -> dict[int, float]:
+    """Seed -> the mean of a measure over its trained rows."""
+    values: dict[int, list[float]] = {}
+    for row in trained(rows):
+        values.setdefault(row["seed"], []).append(measure(row))
+    return {seed: float(np.mean(some)) for seed, some in values.items()}
 
-    y ~ x^slope; NaN for fewer than two points, no interval for fewer than three.
+
+def level(
+    rows: Sequence[Row], mixer: str, measure: Callable[[Row], float] = headline
+) -> Interval:
+    """A measure of a mixer at its best rate, mean over seeds with its interval."""
+    own = [row for row in rows if row["mixer"] == mixer]
+    return bootstrap(list(by_seed(at_best_rate(own), measure).values()))
+
+
+def lead(
+    rows: Sequence[Row],
+    first: str,
+    second: str,
+    measure: Callable[[Row], float] = headline,
+) -> Interval:
+    """How much more of a measure one mixer has than another, each at its best rate.
+
+    At equal seeds, with the interval over them.
     """
-    return slope(np.log(np.asarray(x, float)), np.log(np.asarray(y, float)))
-
-
-def slope(x: Sequence[float] | np.ndarray, y: Sequence[float] | np.ndarray) -> Interval:
-    """The slope of y over x by least squares, with its 95 % interval.
-
-    NaN for fewer than two points, no interval for fewer than three.
-    """
-    if len(x) < 2:
-        return Interval(math.nan, math.nan, math.nan)
-    x, y = np.asarray(x, float), np.asarray(y, float)
-    found, offset = np.polyfit(x, y, 1)
-    if len(x) < 3:
-        return Interval(float(found), math.nan, math.nan)
-    from scipy import stats
-
-    rest = y - found * x - offset
-    spread = math.sqrt(np.sum(rest**2) / (len(x) - 2) / np.sum((x - x.mean()) ** 2))
-    reach = float(stats.t.ppf(0.975, len(x) - 2)) * spread
-    return Interval(float(found), float(found - reach), float(found + reach))
+    one, other = (
+        by_seed(at_best_rate([r for r in rows if r["mixer"] == name]), measure)
+        for name in (first, second)
+    )
+    return paired(one, other)

@@ -1,0 +1,64 @@
+"""What numbers of results say, each with its uncertainty. Needs no JAX.
+
+`samples` are values over seeds, `rows` those of a study, `rates` curves over learning
+rates, `powers` power laws and where they cross, `scaling` the law of loss over sizes,
+`lengths` curves over length, `solving` steps to a solution.
+"""
+
+from attn_research.analysis.statistics.lengths import break_point
+from attn_research.analysis.statistics.powers import crossing, exponent, slope
+from attn_research.analysis.statistics.rates import area, rate_curve, robustness
+from attn_research.analysis.statistics.rows import (
+    at_best_rate,
+    by_distance,
+    by_seed,
+    headline,
+    inside,
+    lead,
+    level,
+    reached,
+    trained,
+)
+from attn_research.analysis.statistics.samples import (
+    bootstrap,
+    order_holds,
+    paired,
+    pareto,
+)
+from attn_research.analysis.statistics.scaling import Scaling, scaling_law
+from attn_research.analysis.statistics.solving import (
+    Solved,
+    steps_to_solution,
+    survival_median,
+)
+from attn_research.study import Interval, Row
+
+__all__ = [
+    "Interval",
+    "Row",
+    "Scaling",
+    "Solved",
+    "area",
+    "at_best_rate",
+    "bootstrap",
+    "break_point",
+    "by_distance",
+    "by_seed",
+    "crossing",
+    "exponent",
+    "headline",
+    "inside",
+    "lead",
+    "level",
+    "order_holds",
+    "paired",
+    "pareto",
+    "rate_curve",
+    "reached",
+    "robustness",
+    "scaling_law",
+    "slope",
+    "steps_to_solution",
+    "survival_median",
+    "trained",
+]

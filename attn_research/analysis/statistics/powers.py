@@ -1,0 +1,107 @@
+"""Straight lines and power laws: slopes, exponents, and where two of them cross."""
+
+import math
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import numpy as np
+
+from attn_research.analysis.statistics.samples import UNKNOWN
+from attn_research.study import Interval
+
+Values = Sequence[float] | np.ndarray
+
+
+class Line(NamedTuple):
+    """A line fitted by least squares: height at the middle of x, slope, and errors."""
+
+    middle: float
+    height: float
+    slope: float
+    points: int
+    spread: float  # of x: the sum of squares about its middle
+    error: float  # of y: the sum of squares about the line
+
+
+def fitted(x: Values, y: Values) -> Line:
+    """The line through points; the slope is NaN for fewer than two values of x."""
+    x, y = np.asarray(x, float), np.asarray(y, float)
+    if x.size < 2 or np.ptp(x) == 0:
+        return Line(math.nan, math.nan, math.nan, x.size, math.nan, math.nan)
+    x_, y_ = x - x.mean(), y - y.mean()
+    spread = float(x_ @ x_)
+    slope = float(x_ @ y_) / spread
+    error = float(np.sum((y_ - slope * x_) ** 2))
+    return Line(float(x.mean()), float(y.mean()), slope, x.size, spread, error)
+
+
+def _quantile(freedom: int) -> float:
+    """How many standard errors Student's 95 % interval reaches."""
+    from scipy import stats
+
+    return float(stats.t.ppf(0.975, freedom))
+
+
+def slope(x: Values, y: Values) -> Interval:
+    """The slope of y over x by least squares, with its 95 % interval.
+
+    NaN for fewer than two points, no interval for fewer than three.
+    """
+    line = fitted(x, y)
+    if line.points < 3 or math.isnan(line.slope):
+        return UNKNOWN._replace(mean=line.slope)
+    freedom = line.points - 2
+    reach = _quantile(freedom) * math.sqrt(line.error / freedom / line.spread)
+    return Interval(line.slope, line.slope - reach, line.slope + reach)
+
+
+def exponent(x: Values, y: Values) -> Interval:
+    """The exponent of y ~ x^exponent: the slope of log y over log x.
+
+    NaN for fewer than two points, no interval for fewer than three.
+    """
+    return slope(np.log(np.asarray(x, float)), np.log(np.asarray(y, float)))
+
+
+def crossing(
+    x_first: Values, y_first: Values, x_second: Values, y_second: Values
+) -> Interval:
+    """The x at which two power laws, fitted to points of each, are equal.
+
+    Its interval holds every x at which the two laws do not differ by more than their
+    errors allow (Fieller, 1954), the same for both; it is 0 to infinity where the
+    exponents do not differ, and NaN for three points in all or fewer. The x may lie
+    outside of the points.
+    """
+    first, second = (
+        fitted(np.log(np.asarray(x, float)), np.log(np.asarray(y, float)))
+        for x, y in ((x_first, y_first), (x_second, y_second))
+    )
+    steeper = first.slope - second.slope
+    if math.isnan(steeper) or steeper == 0:
+        return UNKNOWN
+    level = first.height - first.slope * first.middle
+    level -= second.height - second.slope * second.middle
+    at = -level / steeper
+    freedom = first.points + second.points - 4
+    if freedom < 1:
+        return UNKNOWN._replace(mean=_exp(at))
+    # The difference d(x) = steeper x + level has the variance
+    # error (1 / n + (x - middle)^2 / spread), summed over both lines: d(x)^2 is equal
+    # to its allowance where a quadratic in x - at is 0.
+    allowed = _quantile(freedom) ** 2 * (first.error + second.error) / freedom
+    lines = (first, second)
+    square = steeper**2 - allowed * sum(1 / line.spread for line in lines)
+    if square <= 0:
+        return Interval(_exp(at), 0.0, math.inf)
+    middle = allowed * sum((at - line.middle) / line.spread for line in lines)
+    least = allowed * sum(
+        1 / line.points + (at - line.middle) ** 2 / line.spread for line in lines
+    )
+    root = math.sqrt(middle**2 + square * least)
+    low, high = ((middle + sign * root) / square for sign in (-1, 1))
+    return Interval(_exp(at), _exp(at + low), _exp(at + high))
+
+
+def _exp(value: float) -> float:
+    return math.exp(value) if value < 700 else math.inf

@@ -1,0 +1,75 @@
+"""Does attention in chunks lose the quadratic memory, and keep the quadratic time?
+
+The same exact attention, once with the whole matrix of scores and once in chunks whose
+scores are never all there, trains for a few steps at every length.
+
+    python scripts/sweep.py --experiment=claims/chunked_memory --out=runs/chunked_memory
+    python scripts/report.py runs/chunked_memory
+
+Quick size, at most 10 minutes of one core (one cell at a time, or cells slow each
+other); not measured yet.
+"""
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+from attn_research.analysis.statistics import Interval, exponent
+from attn_research.config import Config, Model, Population, Train
+from attn_research.study import Expectation, Row, Study
+
+NAIVE = "dense(implementation=naive,heads=1)"
+CHUNKED = "dense(implementation=chunked,heads=1)"
+
+
+def growth(rows: Sequence[Row], mixer: str, cost: str) -> Interval:
+    """The exponent of the growth of a cost with the length."""
+    own = [row for row in rows if row["mixer"] == mixer and row[cost]]
+    lengths = [float(row["task.length"]) for row in own]
+    return exponent(lengths, [float(row[cost]) for row in own])
+
+
+QUICK = Study(
+    name="chunked_memory",
+    question="Does attention in chunks lose the quadratic memory, and keep the "
+    "quadratic time?",
+    claim="Exact attention in chunks takes memory with the length, and still time with "
+    "its square.",
+    source="Rabe & Staats, 2021, arXiv:2112.05682; Dao et al., 2022, arXiv:2205.14135",
+    base=Config(
+        task="adding(length=1024)",
+        model=Model(width=64, layers=1),
+        train=Train(steps=6, batch=1, eval_every=6, eval_batches=1, test_batches=1),
+    ),
+    axes={
+        "task.length": (1024, 2048, 4096, 8192),
+        "model.pattern": (NAIVE, CHUNKED),
+    },
+    population=Population(),
+    expectations=(
+        Expectation(
+            "The memory of attention in chunks grows with the power 1.2 at most",
+            lambda rows: growth(rows, CHUNKED, "peak_bytes"),
+            high=1.2,
+        ),
+        Expectation(
+            "That of attention with all its scores grows faster",
+            lambda rows: growth(rows, NAIVE, "peak_bytes"),
+            low=1.2,
+        ),
+        Expectation(
+            "The time of attention in chunks grows faster too",
+            lambda rows: growth(rows, CHUNKED, "step_seconds"),
+            low=1.2,
+        ),
+    ),
+    confounds=(
+        "Both compute the same function, with the same parameters.",
+        "Every cell runs on the same device, one after another.",
+        "Memory is the peak that the compiler predicts for the program.",
+    ),
+    figure="length_peak_bytes",
+)
+FULL = replace(
+    QUICK, axes={**QUICK.axes, "task.length": (1024, 2048, 4096, 8192, 16384)}
+)
+STUDIES = {"quick": QUICK, "full": FULL}

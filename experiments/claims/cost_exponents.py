@@ -1,0 +1,96 @@
+"""Does attention cost quadratic time and memory, and do window and linear forms not?
+
+One layer of each mixer trains for a few steps at every length. Attention is computed as
+it is written down, with the whole matrix of scores.
+
+    python scripts/sweep.py --experiment=claims/cost_exponents --out=runs/cost_exponents
+    python scripts/report.py runs/cost_exponents
+
+Quick size, at most 10 minutes of one core (one cell at a time, or cells slow each
+other); not measured yet.
+"""
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+from attn_research.analysis.statistics import Interval, crossing, exponent
+from attn_research.config import Config, Model, Population, Train
+from attn_research.study import Expectation, Row, Study
+
+NAIVE = "dense(implementation=naive,heads=1)"
+WINDOW, LINEAR = "window(heads=1)", "linear(heads=1)"
+
+
+def curve(
+    rows: Sequence[Row], mixer: str, cost: str
+) -> tuple[list[float], list[float]]:
+    """The lengths and the costs of a mixer."""
+    own = [row for row in rows if row["mixer"] == mixer and row[cost]]
+    return [float(row["task.length"]) for row in own], [float(r[cost]) for r in own]
+
+
+def growth(rows: Sequence[Row], mixer: str, cost: str) -> Interval:
+    """The exponent of the growth of a cost with the length."""
+    return exponent(*curve(rows, mixer, cost))
+
+
+QUICK = Study(
+    name="cost_exponents",
+    question="Does attention cost quadratic time and memory, and do window and linear "
+    "forms not?",
+    claim="Attention costs time and memory with the square of the length; windows and "
+    "linear attention with the length.",
+    source="Vaswani et al., 2017, arXiv:1706.03762; Katharopoulos et al., 2020, "
+    "arXiv:2006.16236",
+    base=Config(
+        task="adding(length=512)",
+        model=Model(width=64, layers=1),
+        train=Train(steps=6, batch=1, eval_every=6, eval_batches=1, test_batches=1),
+    ),
+    axes={
+        "task.length": (512, 1024, 2048, 4096, 8192),
+        "model.pattern": (NAIVE, WINDOW, LINEAR),
+    },
+    population=Population(),
+    expectations=(
+        Expectation(
+            "The time of attention grows faster than with the power 1.2",
+            lambda rows: growth(rows, NAIVE, "step_seconds"),
+            low=1.2,
+        ),
+        Expectation(
+            "So does its memory",
+            lambda rows: growth(rows, NAIVE, "peak_bytes"),
+            low=1.2,
+        ),
+        Expectation(
+            "The time of a window grows with the power 1.2 at most",
+            lambda rows: growth(rows, WINDOW, "step_seconds"),
+            high=1.2,
+        ),
+        Expectation(
+            "So does that of linear attention",
+            lambda rows: growth(rows, LINEAR, "step_seconds"),
+            high=1.2,
+        ),
+        Expectation(
+            "Linear attention overtakes attention within the lengths measured",
+            lambda rows: crossing(
+                *curve(rows, NAIVE, "step_seconds"),
+                *curve(rows, LINEAR, "step_seconds"),
+            ),
+            high=8192.0,
+            unit="tokens",
+        ),
+    ),
+    confounds=(
+        "Width, heads, layers, batch and task are those of every mixer.",
+        "Every cell runs on the same device, one after another.",
+        "Memory is the peak that the compiler predicts for the program.",
+    ),
+    figure="length_step_seconds",
+)
+FULL = replace(
+    QUICK, axes={**QUICK.axes, "task.length": (512, 1024, 2048, 4096, 8192, 16384)}
+)
+STUDIES = {"quick": QUICK, "full": FULL}

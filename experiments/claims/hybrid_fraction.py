@@ -1,0 +1,92 @@
+"""How few attention layers restore the recall of a recurrent stack?
+
+Four layers, of which none, one, two or all are attention and the others a gated
+diagonal recurrence.
+
+    python scripts/sweep.py --experiment=claims/hybrid_fraction \\
+        --out=runs/hybrid_fraction --workers=2
+    python scripts/report.py runs/hybrid_fraction
+
+Quick size, at most 10 minutes on two cores; not measured yet.
+"""
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+from attn_research.analysis.statistics import lead
+from attn_research.config import Config, Model, Population, Train
+from attn_research.config import replace as change
+from attn_research.study import Expectation, Row, Study
+
+DENSE, NONE = "dense(positions=rope)", "diagonal"
+HALF = f"{NONE},{DENSE}"
+QUARTER = f"{NONE},{NONE},{DENSE},{NONE}"
+
+
+def state(rows: Sequence[Row]) -> float:
+    """The decoding state of one attention layer in four, over that of four in four."""
+    held = {row["mixer"]: float(row["state_bytes"]) for row in rows}
+    return held[QUARTER] / held[DENSE]
+
+
+QUICK = Study(
+    name="hybrid_fraction",
+    question="How few attention layers restore the recall of a recurrent stack?",
+    claim="A few attention layers among recurrent ones restore recall at a fraction of "
+    "the cost.",
+    source="De et al., 2024, arXiv:2402.19427; Lieber et al., 2024, arXiv:2403.19887; "
+    "Waleffe et al., 2024, arXiv:2406.07887",
+    base=Config(
+        task="recall(length=48,pairs=8,vocabulary=64)",
+        model=Model(width=64, layers=4),
+        train=Train(
+            steps=600,
+            batch=32,
+            eval_every=100,
+            eval_batches=4,
+            test_batches=16,
+            stop_at=0.995,
+        ),
+    ),
+    axes={"model.pattern": (NONE, QUARTER, HALF, DENSE)},
+    population=Population(seed=(0, 1, 2), lr=(1.5e-3, 4e-3)),
+    expectations=(
+        Expectation(
+            "One attention layer in four recalls more than none",
+            lambda rows: lead(rows, QUARTER, NONE),
+            low=0.1,
+            unit="accuracy",
+        ),
+        Expectation(
+            "It recalls as much as attention in every layer",
+            lambda rows: lead(rows, QUARTER, DENSE),
+            low=-0.05,
+            unit="accuracy",
+        ),
+        Expectation(
+            "Its decoding state is a third of that of attention or less",
+            state,
+            high=1 / 3,
+        ),
+    ),
+    confounds=(
+        "Width, layers, data, steps, batch and learning rates are those of every "
+        "mixer; parameters are not.",
+    ),
+    figure="cost_state_bytes",
+)
+FULL = replace(
+    QUICK,
+    base=change(
+        QUICK.base,
+        {
+            "task": "recall(length=512,pairs=32,vocabulary=1024)",
+            "model.layers": 8,
+            "train.steps": 20_000,
+            "train.batch": 128,
+            "train.eval_every": 1000,
+        },
+    ),
+    population=Population(seed=(0, 1, 2), lr=(3e-4, 1e-3, 3e-3)),
+)
+STUDIES = {"quick": QUICK, "full": FULL}
