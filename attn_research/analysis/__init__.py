@@ -13,39 +13,72 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from attn_research.analysis.ablation import ablations, without
+    from attn_research.analysis.context import loss_by_context, loss_by_mask, nearby
     from attn_research.analysis.gradients import (
         by_distance,
         decay,
         loss_energy,
         output_energy,
     )
+    from attn_research.analysis.heads import head_scores, repeated, shares
     from attn_research.analysis.mixing import mixing_matrix
     from attn_research.analysis.opened import tokens, untrained
+    from attn_research.analysis.probes import bits, kept, planted
     from attn_research.analysis.receptive_field import furthest, radius, reachable
+    from attn_research.analysis.representations import cka, effective_rank, streams
 
 _PUBLIC = {
+    "ablations": "ablation",
+    "bits": "probes",
     "by_distance": "gradients",
+    "cka": "representations",
     "decay": "gradients",
+    "effective_rank": "representations",
     "furthest": "receptive_field",
+    "head_scores": "heads",
+    "kept": "probes",
+    "loss_by_context": "context",
+    "loss_by_mask": "context",
     "loss_energy": "gradients",
     "mixing_matrix": "mixing",
+    "nearby": "context",
     "output_energy": "gradients",
+    "planted": "probes",
     "radius": "receptive_field",
     "reachable": "receptive_field",
+    "repeated": "heads",
+    "shares": "heads",
+    "streams": "representations",
     "tokens": "opened",
     "untrained": "opened",
+    "without": "ablation",
 }
 __all__ = [
+    "ablations",
+    "bits",
     "by_distance",
+    "cka",
     "decay",
+    "effective_rank",
     "furthest",
+    "head_scores",
+    "kept",
+    "loss_by_context",
+    "loss_by_mask",
     "loss_energy",
     "mixing_matrix",
+    "nearby",
     "output_energy",
+    "planted",
     "radius",
     "reachable",
+    "repeated",
+    "shares",
+    "streams",
     "tokens",
     "untrained",
+    "without",
 ]
 
 

@@ -117,18 +117,14 @@ def _fits(count: int, length: int) -> None:
 
 
 def _columns(op: Op, head_H: np.ndarray) -> jax.Array:
-    """M_HTS: the column s is what the op makes of ones at s and zeros elsewhere."""
-
-    def column(s: jax.Array) -> jax.Array:
-        values = jnp.zeros(op.values.shape, op.values.dtype).at[:, s].set(1)
-        mixed_TH = op.run(values)[0]
-        # All features of a head are mixed alike.
-        return mixed_TH.reshape(*mixed_TH.shape[:2], -1)[:, head_H, 0]
+    """M_HTS of these heads."""
 
     @jax.jit
     def every() -> jax.Array:
         time_S = jnp.arange(op.values.shape[1])
-        weight_STH = jax.lax.map(column, time_S, batch_size=COLUMNS)
+        weight_STH = jax.lax.map(
+            lambda s: _column(op, s)[:, head_H], time_S, batch_size=COLUMNS
+        )
         weight_HTS = jnp.moveaxis(weight_STH, (0, 1, 2), (2, 1, 0))
         narrow = weight_HTS.dtype == jnp.bfloat16
         return weight_HTS.astype(jnp.float32) if narrow else weight_HTS
@@ -136,12 +132,70 @@ def _columns(op: Op, head_H: np.ndarray) -> jax.Array:
     return every()
 
 
+def _column(op: Op, s: jax.Array) -> jax.Array:
+    """M_TH of the source s: what the op makes of ones there and zeros elsewhere."""
+    values = jnp.zeros(op.values.shape, op.values.dtype).at[:, s].set(1)
+    mixed_TH = op.run(values)[0]
+    # All features of a head are mixed alike.
+    return mixed_TH.reshape(*mixed_TH.shape[:2], -1)[..., 0]
+
+
+def column(found: Sequence[Op], s: jax.Array) -> jax.Array:
+    """M_HT of the source s, of all heads of a mixer, whose `ops` these are.
+
+    May be traced, and needs no more memory than one pass of the ops.
+    """
+    parts = []
+    for way, op in enumerate(found):
+        last = op.values.shape[1] - 1
+        # The way back runs in a time of its own.
+        weight_TH = jnp.flip(_column(op, last - s), axis=0) if way else _column(op, s)
+        parts.append(weight_TH)
+    return jnp.concatenate(parts, axis=1).T
+
+
 def ops(named: Named, x_TD: jax.Array) -> list[Op]:
     """The op of a mixer that is linear in its values, and that of its way back.
 
     Raises `BadInput` for a mixer that is not made of one.
     """
-    traced = jax.make_jaxpr(lambda x_1TD: named.mixer(x_1TD))(x_TD[None])
+    traced, ends = _traced(named, x_TD[None], None)
+    return [_op(traced, *end, x_TD) for end in ends]
+
+
+def mixed(named: Named, x_BTD: Any) -> list[Any]:
+    """The shapes (B, T, H, ...) of what each op mixes; x may be a shape as well."""
+    return [last.outvars[0].aval for _, last in _traced(named, x_BTD, None)[1]]
+
+
+def halves(
+    named: Named, x_BTD: jax.Array, segments_BT: jax.Array | None = None
+) -> tuple[list[jax.Array], Callable[[list[jax.Array]], jax.Array]]:
+    """What each op has mixed, (B, T, H, ...), and what makes y_BTD of these.
+
+    May be traced itself; what is computed twice the compiler computes once.
+    """
+    traced, ends = _traced(named, x_BTD, segments_BT)
+    jaxpr, lasts = traced.jaxpr, [last for _, last in ends]
+    before = jaxpr.replace(outvars=[last.invars[0] for last in lasts])
+    after = jaxpr.replace(
+        eqns=[eqn for eqn in jaxpr.eqns if all(eqn is not last for last in lasts)],
+        invars=[*jaxpr.invars, *(last.outvars[0] for last in lasts)],
+    )
+    inputs = [x_BTD] if segments_BT is None else [x_BTD, segments_BT]
+
+    def finish(mixed: list[jax.Array]) -> jax.Array:
+        return core.jaxpr_as_fun(traced.replace(jaxpr=after))(*inputs, *mixed)[0]
+
+    return list(core.jaxpr_as_fun(traced.replace(jaxpr=before))(*inputs)), finish
+
+
+def _traced(
+    named: Named, x_BTD: Any, segments_BT: Any
+) -> tuple[Any, list[tuple[Any, Any]]]:
+    """The trace of a mixer, and where in it each op begins and ends."""
+    given = [x_BTD] if segments_BT is None else [x_BTD, segments_BT]
+    traced = jax.make_jaxpr(lambda *given: named.mixer(*given))(*given)
     ends = _ends(traced.jaxpr.eqns)
     # One that is not causal may run back as well, with weights of its own.
     if len(ends) not in ((1,) if named.mixer.causal else (1, 2)):
@@ -150,7 +204,7 @@ def ops(named: Named, x_TD: jax.Array) -> list[Op]:
             f"{named.name} has no mixing matrix in closed form; its Jacobian is "
             f"allowed (closed form: {known})"
         )
-    return [_op(traced, *end, x_TD) for end in ends]
+    return traced, ends
 
 
 def _ends(eqns: Sequence[Any]) -> list[tuple[Any, Any]]:

@@ -156,13 +156,24 @@ def given(restored: Restored, inputs: Any) -> list[list[jax.Array]]:
     @jax.jit
     def run(params: Any, inputs: jax.Array) -> list[list[jax.Array]]:
         trunk = restored.model.bind(params).trunk
-        x_BTD, segments_BT = embedded(trunk, inputs, None)
-        found = []
-        for layer, block in zip(of.stages, trunk.blocks(), strict=True):
-            seen, x_BTD = block.given(x_BTD, segments_BT)
-            # Mixers side by side are given the same.
-            pairs = zip(layer, seen, strict=True)
-            found.append([x_BTD[0] for stage, x_BTD in pairs for _ in stage])
-        return found
+        found = fed(trunk, of.stages, inputs)
+        return jax.tree.map(lambda x_1TD: x_1TD[0], found)
 
     return run(restored.params, inputs)
+
+
+def fed(
+    trunk: Any,
+    stages: list[list[list[Named]]],
+    inputs: jax.Array,
+    segments_BT: jax.Array | None = None,
+) -> list[list[jax.Array]]:
+    """x_BTD that each mixer is given, by layer and place; may be traced."""
+    x_BTD, segments_BT = embedded(trunk, inputs, segments_BT)
+    found = []
+    for layer, block in zip(stages, trunk.blocks(), strict=True):
+        seen, x_BTD = block.given(x_BTD, segments_BT)
+        # Mixers side by side are given the same.
+        pairs = zip(layer, seen, strict=True)
+        found.append([x_BTD for stage, x_BTD in pairs for _ in stage])
+    return found

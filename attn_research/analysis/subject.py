@@ -31,6 +31,41 @@ class Subject(NamedTuple):
         return self.inputs_B[0][segment_T == segment_T[segment_T > 0][0]]
 
     @property
+    def stretch(self) -> np.ndarray:
+        """The inputs of all sequences, one after another, without padding."""
+        if self.segments_BT is None:
+            return self.inputs_B.reshape(-1, *self.inputs_B.shape[2:])
+        return self.inputs_B[self.segments_BT > 0]
+
+    @property
+    def answered(self) -> tuple[Spec, Batch]:
+        """What is asked and the answers; of a text, for every token the next one.
+
+        Raises `BadInput` for a text where the model is none of the next token.
+        """
+        if self.spec is not None and self.batch is not None:
+            return self.spec, self.batch
+        of = opened(self.restored)
+        sizes, length = of.trunk.sizes, self.inputs_B.shape[1]
+        if sizes.per_sequence or sizes.outputs != sizes.features or not sizes.causal:
+            raise BadInput(
+                f"The model of {self.restored.config.task} predicts no next token, so "
+                "that a text has no loss; --split is allowed"
+            )
+        if length < 2:
+            raise BadInput("The text has 1 token; 2 are needed for one to be predicted")
+        ones_BT = np.ones(self.inputs_B.shape, np.int32)
+        weights_BT = ones_BT.astype(np.float32)
+        weights_BT[:, -1] = 0
+        after_BT: Any = np.roll(self.inputs_B, -1, axis=1)
+        fields: Any = self.inputs_B, after_BT, weights_BT, ones_BT, -ones_BT
+        tokens, causal = sizes.features, True
+        spec = Spec(
+            "tokens", tokens, "token", tokens, length, causal, length, ("loss",)
+        )
+        return spec, Batch(*fields)
+
+    @property
     def causal(self) -> bool:
         """Whether the model sees the past alone."""
         return opened(self.restored).trunk.sizes.causal

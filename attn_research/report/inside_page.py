@@ -11,7 +11,7 @@ from pathlib import Path
 from attn_research.analysis.subject import Subject
 from attn_research.durable import atomic_write
 from attn_research.modules import pattern
-from attn_research.options import unknown
+from attn_research.options import BadInput, unknown
 from attn_research.report.inside import ANALYSES
 from attn_research.report.saving import inlined, save, template
 
@@ -26,7 +26,8 @@ def write(
 ) -> Path:
     """Writes the page of a run; `seen` says in words what the model was looked at with.
 
-    Raises `BadInput` for an analysis that there is not.
+    Of several analyses one that does not exist for the model says so on the page.
+    Raises `BadInput` for the only one, and for one that there is not.
     """
     for name in names:
         if name not in ANALYSES:
@@ -35,13 +36,18 @@ def write(
     folder.mkdir(exist_ok=True)
     parts = []
     for name in names:
-        figures = []
-        for figure, summary in ANALYSES[name].show(subject):
+        figures, refused = [], None
+        try:
+            shown = ANALYSES[name].show(subject)
+        except BadInput as error:
+            if len(names) == 1:
+                raise
+            shown, refused = [], str(error)
+        for figure, summary in shown:
             save(folder, figure)
             figures.append({**inlined(folder, figure), "summary": summary})
-        parts.append(
-            {"name": name, "sentence": ANALYSES[name].sentence, "figures": figures}
-        )
+        facts = {"sentence": ANALYSES[name].sentence, "refused": refused}
+        parts.append({"name": name, "figures": figures, **facts})
     config = subject.restored.config
     page = template("inside.html").render(
         pattern=pattern.brief(config.model.pattern),

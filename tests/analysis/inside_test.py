@@ -60,7 +60,11 @@ def test_everything_there_is_to_see_of_a_run(seen):
     folder, page = seen, (seen / "index.html").read_text()
     assert "2 sequences of the test split" in page and "12 positions" in page
     names = {path.stem for path in folder.glob("*.svg")}
-    assert names == {"mixing_0_0", "mixing_1_0", "receptive_field", "gradients"}
+    assert names == {
+        "mixing_0_0", "mixing_1_0", "heads", "receptive_field", "gradients", "ablation",
+        "ablation_heads", "context", "memory", "stream_norm", "effective_rank", "cka",
+        "eigenvalues", "gates",
+    }  # fmt: skip
     for name in names:
         assert f'id="{name}"' in page and f'href="{name}.csv"' in page
         assert (folder / f"{name}.png").read_bytes().startswith(b"\x89PNG")
@@ -68,6 +72,8 @@ def test_everything_there_is_to_see_of_a_run(seen):
     for words in (
         "Layer 0: dense", "Layer 1: lstm", "norm of the Jacobian", "whole model",
         "layer 1 (lstm)", "loss", "theoretical, after layer 1", "effective, untrained",
+        "dense, head 3", "mask of attention", "state 1 lstm", "what followed it",
+        "below 0.05", "largest modulus",
     ):  # fmt: skip
         assert words in page, words
     ids = re.findall(r'\bid="([^"]+)"', page)
@@ -116,6 +122,16 @@ def test_the_list_names_every_analysis_and_needs_no_run():
     assert told.code == DONE
     for name, analysis in ANALYSES.items():
         assert f"{name} " in told.out and analysis.sentence in told.out
+
+
+def test_what_there_is_not_for_a_model_is_told_beside_what_there_is(tmp_path):
+    run = run_of(tmp_path, "text(path=/nowhere,length=16)", "dense", 256, 16)
+    ended = command("analyze", str(run), "--what=dynamics,mixing", "--text=ab")
+    assert ended.code == DONE, ended.err
+    page = (run / "analysis" / "index.html").read_text()
+    assert "have no gates, and their states grow" in page and 'id="mixing_0_0"' in page
+    alone = command("analyze", str(run), "--what=dynamics", "--text=ab")
+    assert_one_sentence(alone, "have no gates, and their states grow")
 
 
 @pytest.mark.parametrize(

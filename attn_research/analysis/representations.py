@@ -1,0 +1,69 @@
+"""The residual stream by layer: how large, of how many directions, how alike."""
+
+from typing import Any
+
+import jax
+import numpy as np
+
+from attn_research.analysis.opened import checked, embedded, opened
+from attn_research.checkpoint import Restored
+
+
+def streams(restored: Restored, inputs: Any, segments_BT: Any = None) -> np.ndarray:
+    """x_NXD: what the first layer is given, then what each layer gives.
+
+    X are the positions of all sequences that are not padding.
+    """
+    of = opened(restored)
+    inputs = checked(of, inputs)
+
+    @jax.jit
+    def run(params: Any, inputs: jax.Array, segments_BT: Any) -> list[jax.Array]:
+        trunk = restored.model.bind(params).trunk
+        x_BTD, place_BT = embedded(trunk, inputs, segments_BT)
+        found = [x_BTD]
+        for block in trunk.blocks():
+            found.append(block(found[-1], place_BT))
+        return found
+
+    found = run(restored.params, inputs, segments_BT)
+    x_NBTD = np.stack([np.asarray(x_BTD, np.float32) for x_BTD in found])
+    place_BT = of.trunk.positions(segments_BT)
+    real_BT = np.ones(x_NBTD.shape[1:3], bool) if place_BT is None else place_BT > 0
+    return x_NBTD[:, np.asarray(real_BT)]
+
+
+def size(x_XD: np.ndarray) -> float:
+    """The mean norm of the vectors."""
+    return float(np.linalg.norm(x_XD, axis=-1).mean())
+
+
+def effective_rank(x_XD: np.ndarray) -> float:
+    """exp of the entropy of the singular values around the mean, which sum to one.
+
+    From 1 to D, as many as there are directions that vary alike; NaN where none does.
+    Roy & Vetterli, 2007, The effective rank.
+    """
+    value_D = np.linalg.svd(_centred(x_XD), compute_uv=False)
+    if value_D[0] <= 1e-12:
+        return float("nan")
+    share_D = value_D / value_D.sum()
+    kept_D = share_D[share_D > 0]
+    return float(np.exp(-np.sum(kept_D * np.log(kept_D))))
+
+
+def cka(x_XD: np.ndarray, y_XF: np.ndarray) -> float:
+    """How alike two representations of the same positions are, from 0 to 1.
+
+    Linear CKA, |Y' X|^2 / (|X' X| |Y' Y|) around the means: the same for any rotation
+    and scale of either (Kornblith et al., 2019, arXiv:1905.00414).
+    """
+    x_XD, y_XF = _centred(x_XD), _centred(y_XF)
+    both = np.linalg.norm(y_XF.T @ x_XD) ** 2
+    alone = np.linalg.norm(x_XD.T @ x_XD) * np.linalg.norm(y_XF.T @ y_XF)
+    return float(both / alone) if alone > 0 else float("nan")
+
+
+def _centred(x_XD: np.ndarray) -> np.ndarray:
+    x_XD = np.asarray(x_XD, np.float64)
+    return x_XD - x_XD.mean(axis=0, keepdims=True)
