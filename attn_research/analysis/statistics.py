@@ -156,9 +156,9 @@ def slope(x: Sequence[float] | np.ndarray, y: Sequence[float] | np.ndarray) -> I
     found, offset = np.polyfit(x, y, 1)
     if len(x) < 3:
         return Interval(float(found), math.nan, math.nan)
-    from scipy import stats
+    from scipy.special import stdtrit
 
     rest = y - found * x - offset
     spread = math.sqrt(np.sum(rest**2) / (len(x) - 2) / np.sum((x - x.mean()) ** 2))
-    reach = float(stats.t.ppf(0.975, len(x) - 2)) * spread
+    reach = float(stdtrit(len(x) - 2, 0.975)) * spread
     return Interval(float(found), float(found - reach), float(found + reach))
