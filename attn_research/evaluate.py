@@ -103,7 +103,7 @@ def macro_f1(hits_3V: Any) -> float:
 
 def means(total_R: Any, target: Target) -> dict[str, float]:
     """Every metric of a target that is a mean over predictions."""
-    weight, *rest, bytes = map(float, total_R)
+    weight, *rest, bytes = np.asarray(total_R, np.float64).tolist()
     loss, *scores = (one / weight if weight else math.nan for one in rest)
     known = {"loss": loss, **dict(zip(SCORES[target], scores, strict=True))}
     if target == "value":

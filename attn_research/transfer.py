@@ -22,8 +22,8 @@ BYTES = 256  # Tokens above are no bytes: a mask, say. Where bytes stay, they ma
 
 
 def shapes(model: Functional) -> Params:
-    """The parameters of a model as shapes; allocates nothing."""
-    return jax.eval_shape(lambda: model.init(jax.random.key(0)))
+    """The parameters of a model as shapes; allocates nothing, traces a model once."""
+    return jax.eval_shape(model.init, jax.eval_shape(jax.random.key, 0))
 
 
 def of_trunk(path: str) -> bool:

@@ -23,7 +23,7 @@ class Ended(NamedTuple):
     err: str
 
 
-def command(script: str, *arguments: str) -> Ended:
+def command(script: str, *arguments: str, root: Path = ROOT) -> Ended:
     """Runs scripts/SCRIPT.py as `__main__` with these arguments; leaves no trace."""
     out, err, argv = io.StringIO(), io.StringIO(), sys.argv
     before, environment = set(flags.FLAGS), dict(os.environ)
@@ -31,7 +31,7 @@ def command(script: str, *arguments: str) -> Ended:
     code = 0
     try:
         with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
-            path = ROOT / "scripts" / f"{script}.py"
+            path = root / "scripts" / f"{script}.py"
             runpy.run_path(str(path), run_name="__main__")
     except SystemExit as ended:
         code = int(ended.code or 0)

@@ -1,6 +1,7 @@
 """Metrics and their sums by distance, against numpy written out."""
 
 import math
+from functools import partial
 
 import jax
 import jax.numpy as jnp
@@ -29,9 +30,14 @@ def drawn(seed: int, shape=(3, LENGTH), classes: int = 5):
     )
 
 
+@jax.jit
+def judged(logits, targets):
+    return losses(logits, targets, "token")
+
+
+@jax.jit
 def batch_sums(logits, targets, weights, gap, position) -> Sums:
-    loss, scores = losses(jnp.asarray(logits), jnp.asarray(targets), "token")
-    weights, gap, position = map(jnp.asarray, (weights, gap, position))
+    loss, scores = losses(logits, targets, "token")
     return sums(loss, scores, weights, gap, position, NO_CLASS, LENGTH)
 
 
@@ -58,10 +64,8 @@ def test_bins_hold_every_distance_once(length):
 
 def test_sums_are_those_of_numpy_in_all_and_in_every_bin():
     logits, targets, weights, gap, position = drawn(1)
-    total = batch_sums(logits, targets, weights, gap, position)
-    loss, (correct,) = map(
-        np.asarray, losses(jnp.asarray(logits), jnp.asarray(targets), "token")
-    )
+    total = jax.device_get(batch_sums(logits, targets, weights, gap, position))
+    loss, (correct,) = map(np.asarray, judged(logits, targets))
     for found, wanted in zip(total.total_R, (1.0, loss, correct, 1.0), strict=True):
         np.testing.assert_allclose(found, np.sum(weights * wanted), rtol=1e-5)
     for found_RJ, distance in ((total.gap_RJ, gap), (total.position_RJ, position)):
@@ -77,10 +81,10 @@ def test_sums_of_batches_add_up_to_those_of_the_whole():
     """Batches of unequal weight: a mean of means would be wrong."""
     parts = [drawn(seed, shape=(rows, LENGTH)) for seed, rows in ((2, 1), (3, 4))]
     whole = [np.concatenate(pair) for pair in zip(*parts, strict=True)]
-    added = evaluate.nothing(LENGTH, "token", 5)
+    added = jax.device_get(evaluate.nothing(LENGTH, "token", 5))
     for part in parts:
-        added = jax.tree.map(jnp.add, added, batch_sums(*part))
-    total = batch_sums(*whole)
+        added = jax.tree.map(np.add, added, jax.device_get(batch_sums(*part)))
+    total = jax.device_get(batch_sums(*whole))
     for one, other in zip(added, total, strict=True):
         np.testing.assert_allclose(one, other, rtol=1e-5, atol=1e-6)
     names = ("accuracy", "loss")
@@ -117,10 +121,12 @@ def test_nothing_has_no_metrics_and_a_mean_of_zero():
 
 
 def test_a_curve_lists_the_bins_with_data_without_the_unknown():
-    gap = jnp.array([-1, 0, 1, 4, 5])
-    weights, correct = jnp.ones(5), jnp.array([1.0, 1.0, 0.0, 1.0, 0.0])
-    loss = jnp.array([9.0, 1.0, 2.0, 3.0, 5.0])
-    total = sums(loss, correct[None], weights, gap, gap, NO_CLASS, LENGTH)
+    gap = np.array([-1, 0, 1, 4, 5])
+    weights = np.ones(5, np.float32)
+    correct = np.array([[1, 1, 0, 1, 0]], np.float32)
+    loss = np.array([9, 1, 2, 3, 5], np.float32)
+    count = jax.jit(partial(sums, length=LENGTH))
+    total = count(loss, correct, weights, gap, gap, NO_CLASS)
     found = curve(total.gap_RJ, ("accuracy", "loss"), "token", LENGTH)
     assert found == {
         "low": [0, 1, 4],
@@ -145,6 +151,9 @@ def precision_and_recall(predicted, actual, weights) -> float:
     return sum(found) / len(found)
 
 
+counted = jax.jit(partial(hits, target="class"))
+
+
 @pytest.mark.parametrize("shape", [(40,), (8, 5)])
 def test_macro_f1_of_batches_is_that_of_its_definition(shape):
     """Of skewed classes, one that nobody predicts, one that is never the answer."""
@@ -154,13 +163,12 @@ def test_macro_f1_of_batches_is_that_of_its_definition(shape):
     logits[..., 3] = logits[..., 5] = -100  # neither said; nor is 5 an answer
     weights = rng.integers(0, 3, shape).astype(np.float32)
     weights[:4] = 0
-    total = jnp.zeros((3, 6))
+    total = np.zeros((3, 6))
     for low, high in ((0, 4), (4, 5), (5, None)):  # a batch that does not count
-        part = (jnp.asarray(a[low:high]) for a in (logits, actual, weights))
-        total += hits(*part, "class")
+        total += counted(*(a[low:high] for a in (logits, actual, weights)))
     flat = [a.reshape(-1) for a in (logits.argmax(-1), actual, weights)]
-    counted = flat[2] > 0
-    wanted = precision_and_recall(*(a[counted] for a in flat))
+    real = flat[2] > 0
+    wanted = precision_and_recall(*(a[real] for a in flat))
     found = evaluate.macro_f1(total)
     assert found == pytest.approx(wanted, rel=1e-6)
     accuracy = np.average(flat[0] == flat[1], weights=flat[2])
@@ -174,7 +182,7 @@ def test_macro_f1_of_a_known_table():
     """Three classes by hand; it is what scikit-learn gives for the same answers."""
     actual = np.array([0, 1, 2, 0, 1, 2])
     predicted = np.array([0, 2, 1, 0, 0, 1])
-    found = hits(jnp.eye(3)[predicted], jnp.asarray(actual), jnp.ones(6), "class")
+    found = counted(np.eye(3)[predicted], actual, np.ones(6))
     np.testing.assert_array_equal(found, [[2, 0, 0], [3, 2, 1], [2, 2, 2]])
     # f1_score(actual, predicted, average="macro") of its documentation: 0.26...
     assert evaluate.macro_f1(found) == pytest.approx(4 / 15)
@@ -190,16 +198,20 @@ def test_a_class_is_counted_once_for_each_example_of_a_split(data_sets):
         )
     )
     made = program.make(config, population.mesh())
-    arrays = jax.tree.map(jnp.asarray, made.task.arrays())
+    arrays = made.task.arrays()
     params_P = parameters.drawn(made.model, members=(2,))
     members = program.Member(params_P, (), (), (), (), ())
-    sums_P = jax.jit(made.evaluate)(members, (arrays, jnp.bool_(True)))
-    whole = made.task.examples(jnp.arange(9), "test", arrays)
-    said_P = jax.jit(jax.vmap(made.model.apply, (0, None, None)))(
-        params_P, whole.inputs, whole.segments
-    ).argmax(-1)
-    true = np.asarray(whole.targets)
-    for said, found in zip(np.asarray(said_P), sums_P.hits_3V, strict=True):
+    sums_P = jax.jit(made.evaluate)(members, (arrays, np.bool_(True)))
+
+    @jax.jit
+    def answers(params_P, arrays):
+        whole = made.task.examples(jnp.arange(9), "test", arrays)
+        apply = jax.vmap(made.model.apply, (0, None, None))
+        said_PBV = apply(params_P, whole.inputs, whole.segments)
+        return said_PBV.argmax(-1), whole.targets
+
+    said_P, true = map(np.asarray, answers(params_P, arrays))
+    for said, found in zip(said_P, np.asarray(sums_P.hits_3V), strict=True):
         np.testing.assert_array_equal(found[1], np.bincount(said, minlength=2))
         np.testing.assert_array_equal(found[2], np.bincount(true, minlength=2))
         wanted = precision_and_recall(said, true, np.ones(9))

@@ -6,7 +6,8 @@ import re
 
 import pytest
 
-from attn_research import tasks
+from attn_research import program, tasks
+from attn_research.config import Config
 from attn_research.launch import selection
 from attn_research.modules import pattern
 from attn_research.options import BadInput
@@ -74,10 +75,29 @@ def test_there_is_a_quick_and_a_full_study(name):
         assert len(set(ids)) == len(ids) > 0
 
 
+def sizeless(config: Config) -> tuple:
+    """A model and the kind of task it is for, whatever the sizes of the task."""
+    sizes = program.sizes(tasks.make(config.task))
+    kinds = [None if type(size) is int else size for size in sizes]
+    return config.model, *kinds
+
+
 @pytest.mark.parametrize("name", NAMES)
-def test_every_cell_of_the_quick_study_can_be_built(name):
+@pytest.mark.parametrize("once", [True, pytest.param(False, marks=pytest.mark.slow)])
+def test_every_cell_of_the_quick_study_can_be_built(name, once, monkeypatch):
+    """Once: of cells that differ in the sizes of their task, the first."""
+    built, cost = set(), program.cost
+
+    def first(config):
+        if sizeless(config) not in built:
+            built.add(sizeless(config))
+            cost(config)
+
+    if once:
+        monkeypatch.setattr(program, "cost", first)
     study = selection.experiment(FOLDER, name, "quick")
     found = selection.resolved(study)
+    assert built or not once
     assert len(found) == len(cells(study))
     assert len({cell.id for cell in found}) == len(found)
 

@@ -70,12 +70,16 @@ def test_a_model_takes_shorter_sequences_than_it_is_built_for(name):
 
 def test_the_position_of_a_sequence_is_its_last_real_one():
     task = tasks.make("adding(length=16,causal=false)")
-    batch = task.batch(jax.random.key(0), "train", 3)
-    size_31 = jnp.array([[16], [1], [7]])
-    batch = batch._replace(segments=(jnp.arange(16)[None] < size_31).astype(jnp.int32))
     model = Functional(None, lambda *_: jnp.zeros((3, 1)), None, {})  # type: ignore
-    end_B = program.predict(task.spec, model, {}, batch, None)[2]
-    assert end_B.tolist() == [15, 0, 6]
+
+    @jax.jit
+    def ends():
+        batch = task.batch(jax.random.key(0), "train", 3)
+        real_BT = jnp.arange(16)[None] < jnp.array([[16], [1], [7]])
+        batch = batch._replace(segments=real_BT.astype(jnp.int32))
+        return program.predict(task.spec, model, {}, batch, None)[2]
+
+    assert ends().tolist() == [15, 0, 6]
 
 
 @pytest.mark.parametrize("spread", [0, 80])

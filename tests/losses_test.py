@@ -1,6 +1,7 @@
 """Losses and scores of every kind of target, against plain Python and PyTorch."""
 
 import itertools
+from functools import partial
 
 import jax
 import jax.numpy as jnp
@@ -13,10 +14,11 @@ from attn_research.losses import (
     best_span,
     collapsed,
     edits,
-    losses,
 )
+from attn_research.losses import losses as eager
 
 RNG = np.random.default_rng(0)
+losses = jax.jit(eager, static_argnums=2)
 
 
 @pytest.mark.parametrize("target", ["token", "class"])
@@ -24,12 +26,12 @@ def test_cross_entropy_and_the_likeliest(target):
     shape = (3, 7) if target == "token" else (3,)
     logits = RNG.normal(size=(*shape, 5)).astype(np.float32)
     targets = RNG.integers(0, 5, shape)
-    loss, (correct,) = losses(jnp.asarray(logits), jnp.asarray(targets), target)
+    loss, scores = losses(logits, targets, target)
     wide = logits.astype(np.float64)
     chance = np.exp(wide) / np.exp(wide).sum(-1, keepdims=True)
     wanted = -np.log(np.take_along_axis(chance, targets[..., None], -1))[..., 0]
     np.testing.assert_allclose(loss, wanted, rtol=1e-5)
-    np.testing.assert_array_equal(correct, logits.argmax(-1) == targets)
+    np.testing.assert_array_equal(scores, (logits.argmax(-1) == targets)[None])
 
 
 def test_errors_of_values_with_and_without_channels():
@@ -47,9 +49,8 @@ def test_a_span_is_found_among_the_real_positions_in_order():
     extent = RNG.integers(2, time + 1, batch)
     segments = (np.arange(time)[None] < extent[:, None]).astype(np.int32)
     span = np.sort(RNG.integers(0, extent[:, None], (batch, 2)), axis=1)
-    loss, (exact, f1) = losses(
-        jnp.asarray(logits), jnp.asarray(span), "span", jnp.asarray(segments)
-    )
+    loss, scores = map(np.asarray, losses(logits, span, "span", segments))
+    exact, f1 = scores
     for row in range(batch):
         real = logits[row, : extent[row]].astype(np.float64)
         log = real - np.log(np.exp(real).sum(axis=0))
@@ -61,9 +62,8 @@ def test_a_span_is_found_among_the_real_positions_in_order():
         said, true = (set(range(a, b + 1)) for a, b in (best, span[row]))
         assert f1[row] == pytest.approx(2 * len(said & true) / len([*said, *true]))
     assert 0 < np.sum(exact) < batch
-    np.testing.assert_array_equal(
-        best_span(jnp.array([[[0.0, 9.0], [5.0, 0.0], [1.0, 1.0]]])), [[0, 0]]
-    )
+    tie = jnp.array([[[0.0, 9.0], [5.0, 0.0], [1.0, 1.0]]])
+    np.testing.assert_array_equal(jax.jit(best_span)(tie), [[0, 0]])
 
 
 def distance(found, wanted) -> int:
@@ -84,7 +84,7 @@ def strings(batch: int, longest: int, symbols: int):
     """Rows of symbols of any length, ended by blanks."""
     lengths = RNG.integers(0, longest + 1, batch)
     rows = [RNG.integers(1, symbols, n) for n in lengths]
-    return rows, jnp.array([[*row, *[BLANK] * (longest - len(row))] for row in rows])
+    return rows, np.array([[*row, *[BLANK] * (longest - len(row))] for row in rows])
 
 
 def test_edits_are_the_distance_of_levenshtein():
@@ -97,9 +97,9 @@ def test_edits_are_the_distance_of_levenshtein():
 
 
 def test_a_path_collapses_to_its_string():
-    path = jnp.array([[0, 3, 3, 0, 3, 2, 2, 1, 1], [1, 1, 0, 0, 0, 2, 2, 2, 2]])
-    real = jnp.array([[True] * 9, [True] * 5 + [False] * 4])
-    found = collapsed(path, real)
+    path = np.array([[0, 3, 3, 0, 3, 2, 2, 1, 1], [1, 1, 0, 0, 0, 2, 2, 2, 2]])
+    real = np.array([[True] * 9, [True] * 5 + [False] * 4])
+    found = jax.jit(collapsed)(path, real)
     assert found.tolist() == [[3, 3, 2, 1, 0, 0, 0, 0, 0], [1] + [0] * 8]
 
 
@@ -114,23 +114,27 @@ def test_a_string_is_lost_over_all_its_paths():
         string = [s for s, _ in itertools.groupby(path) if s != BLANK]
         if string == [2, 1]:
             wanted += np.exp(sum(log[t, s] for t, s in enumerate(path)))
-    segments = jnp.array([[1, 1, 1, 1, 1, 1, 1, 1, 0, 0]])  # two tokens an output
-    logits = jnp.pad(jnp.asarray(logits), ((0, 0), (0, 1), (0, 0)))
-    loss, (rate,) = losses(logits, jnp.array([[2, 1, 0]]), "string", segments)
+    segments = np.array([[1, 1, 1, 1, 1, 1, 1, 1, 0, 0]])  # two tokens an output
+    logits = np.pad(logits, ((0, 0), (0, 1), (0, 0)))
+    loss, scores = losses(logits, np.array([[2, 1, 0]]), "string", segments)
     assert float(loss[0]) == pytest.approx(-np.log(wanted) / 2, rel=1e-4)
     heard = [s for s, _ in itertools.groupby(wide.argmax(-1)) if s != BLANK]
-    assert float(rate[0]) == distance(heard, [2, 1]) / 2
+    assert float(np.asarray(scores)[0, 0]) == distance(heard, [2, 1]) / 2
+
+
+def of(*shape, kind="float32"):
+    return jax.ShapeDtypeStruct(shape, kind)
 
 
 def test_every_kind_has_as_many_scores_as_names():
     one = {
-        "token": (jnp.zeros((2, 3, 4)), jnp.zeros((2, 3), int)),
-        "class": (jnp.zeros((2, 4)), jnp.zeros(2, int)),
-        "value": (jnp.zeros((2, 3, 1)), jnp.zeros((2, 3))),
-        "span": (jnp.zeros((2, 3, 2)), jnp.zeros((2, 2), int)),
-        "string": (jnp.zeros((2, 6, 4)), jnp.ones((2, 2), int)),
+        "token": (of(2, 3, 4), of(2, 3, kind="int32")),
+        "class": (of(2, 4), of(2, kind="int32")),
+        "value": (of(2, 3, 1), of(2, 3)),
+        "span": (of(2, 3, 2), of(2, 2, kind="int32")),
+        "string": (of(2, 6, 4), of(2, 2, kind="int32")),
     }
     assert one.keys() == SCORES.keys()
     for target, (outputs, targets) in one.items():
-        loss, scores = losses(outputs, targets, target)
+        loss, scores = jax.eval_shape(partial(eager, target=target), outputs, targets)
         assert scores.shape == (len(SCORES[target]), *loss.shape)

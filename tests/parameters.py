@@ -6,10 +6,12 @@ import numpy as np
 from attn_research import transfer
 
 
-def drawn(model, seed: int = 0, members: tuple[int, ...] = ()):
+def drawn(model, seed: int = 0, members: tuple[int, ...] = (), deviation: float = 1.0):
     """Parameters, none like another, with a leading axis where there are members."""
     draw = np.random.default_rng(seed)
-    return jax.tree.map(
-        lambda leaf: draw.normal(size=(*members, *leaf.shape)).astype(leaf.dtype),
-        transfer.shapes(model),
-    )
+
+    def one(leaf):
+        values = draw.normal(size=(*members, *leaf.shape), scale=deviation)
+        return values.astype(leaf.dtype)
+
+    return jax.tree.map(one, transfer.shapes(model))

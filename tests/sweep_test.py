@@ -12,6 +12,7 @@ import pytest
 from attn_research import store
 from attn_research.config import Config, Population, Train
 from attn_research.study import Study, cells
+from tests.command import Ended, assert_one_sentence, command
 
 SCRIPT = Path(__file__).parents[1] / "scripts" / "sweep.py"
 STUDY = Study(
@@ -77,14 +78,14 @@ def test_a_directory_has_to_be_given():
 
 def test_status_and_collect_of_a_study(tmp_path):
     opened = store.open_study(tmp_path / "s", STUDY, cells(STUDY))
-    done = sweep(f"--out={opened.directory}", "--status")
-    assert done.returncode == 0, done.stderr
-    assert "2 cells: 2 waiting" in done.stdout and opened.ids[0] in done.stdout
-    assert "model.pattern" in done.stdout
-    done = sweep(f"--out={opened.directory}", "--collect")
-    assert done.returncode == 0 and "0 members" in done.stdout
-    done = sweep(f"--out={tmp_path}", "--status")
-    assert done.returncode == 65 and "no directory of a study" in done.stderr
+    told = command("sweep", f"--out={opened.directory}", "--status")
+    assert told.code == 0, told.err
+    assert "2 cells: 2 waiting" in told.out and opened.ids[0] in told.out
+    assert "model.pattern" in told.out
+    told = command("sweep", f"--out={opened.directory}", "--collect")
+    assert told.code == 0 and "0 members" in told.out
+    told = command("sweep", f"--out={tmp_path}", "--status")
+    assert_one_sentence(told, "no directory of a study")
 
 
 EXPERIMENT = '''
@@ -126,11 +127,31 @@ def run(script: Path, *flags: str) -> subprocess.CompletedProcess:
     )
 
 
-def test_a_dry_run_shows_cells_and_costs_and_runs_none(script, tmp_path):
-    done = run(script, "--dry_run", "--set", "model.width=8,16", "--seed=0,1,2")
-    assert done.returncode == 0, done.stderr
-    assert "2 cells" in done.stdout and "model.width" in done.stdout
-    first = json.loads(done.stdout[done.stdout.index("{") :])
+@pytest.fixture
+def here(script, monkeypatch):
+    """The script in this process, whose experiments are meanwhile those beside it."""
+
+    def forget():
+        names = [name for name in sys.modules if name.split(".")[0] == "experiments"]
+        return {name: sys.modules.pop(name) for name in names}
+
+    kept = forget()
+    monkeypatch.setattr(sys, "path", list(sys.path))
+
+    def run(*flags: str) -> Ended:
+        return command("sweep", "--experiment=small", *flags, root=script.parents[1])
+
+    yield run
+    forget()
+    sys.modules.update(kept)
+
+
+def test_a_dry_run_shows_cells_and_costs_and_runs_none(here, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    told = here("--dry_run", "--set", "model.width=8,16", "--seed=0,1,2")
+    assert told.code == 0, told.err
+    assert "2 cells" in told.out and "model.width" in told.out
+    first = json.loads(told.out[told.out.index("{") :])
     assert first["population"]["seed"] == [0, 1, 2]
     assert first["config"]["model"]["pattern"].startswith("conv(")
     assert not list(tmp_path.iterdir())
@@ -148,11 +169,9 @@ def test_a_dry_run_shows_cells_and_costs_and_runs_none(script, tmp_path):
     ],
 )
 def test_a_mistake_in_the_cells_is_told_before_anything_runs(
-    script, tmp_path, flags, words
+    here, tmp_path, flags, words
 ):
-    done = run(script, f"--out={tmp_path / 'out'}", *flags)
-    assert done.returncode == 65, done.stdout
-    assert words in done.stderr and done.stderr.count("\n") == 1
+    assert_one_sentence(here(f"--out={tmp_path / 'out'}", *flags), words)
     assert not (tmp_path / "out").exists()
 
 

@@ -4,6 +4,8 @@ Gradients that fall exponentially with the distance cannot teach what lies far b
 (Bengio et al., 1994, doi:10.1109/72.279181).
 """
 
+from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import jax
@@ -14,7 +16,7 @@ from attn_research.analysis.jacobian import energy
 from attn_research.analysis.opened import checked, embedded, opened, within
 from attn_research.analysis.statistics import Interval
 from attn_research.checkpoint import Restored
-from attn_research.losses import losses
+from attn_research.losses import Target, losses
 from attn_research.options import BadInput
 from attn_research.tasks.contract import Batch, Spec
 
@@ -39,31 +41,43 @@ def output_energy(
     of = opened(restored)
     if layer is not None:
         within("layer", layer, len(of.layers), "the model")
+    inputs = checked(of, inputs)
+    bind = restored.model.bind
+    return np.asarray(
+        _of_outputs(bind, layer, probes, restored.params, inputs, segments_BT)
+    )
 
-    @jax.jit
-    def run(params: Any, inputs: jax.Array, segments_BT: Any) -> jax.Array:
-        trunk = restored.model.bind(params).trunk
-        x_BTD, place_BT = embedded(trunk, inputs, segments_BT)
-        blocks = list(trunk.blocks())
-        for block in blocks[:layer] if layer is not None else []:
-            x_BTD = block(x_BTD, place_BT)
-        blocks = blocks if layer is None else blocks[layer : layer + 1]
-        last = trunk.norm if layer is None else None
 
-        def one(row: Any) -> jax.Array:
-            x_TD, place_T = row
+# A model is looked at before and after training, by one program.
+@partial(jax.jit, static_argnums=(0, 1, 2))
+def _of_outputs(
+    bind: Callable[[Any], Any],
+    layer: int | None,
+    probes: int,
+    params: Any,
+    inputs: jax.Array,
+    segments_BT: Any,
+) -> jax.Array:
+    trunk = bind(params).trunk
+    x_BTD, place_BT = embedded(trunk, inputs, segments_BT)
+    blocks = list(trunk.blocks())
+    for block in blocks[:layer] if layer is not None else []:
+        x_BTD = block(x_BTD, place_BT)
+    blocks = blocks if layer is None else blocks[layer : layer + 1]
+    last = trunk.norm if layer is None else None
 
-            def through(x_TD: jax.Array) -> jax.Array:
-                y_1TD = x_TD[None]
-                for block in blocks:
-                    y_1TD = block(y_1TD, None if place_T is None else place_T[None])
-                return (y_1TD if last is None else last(y_1TD))[0]
+    def one(row: Any) -> jax.Array:
+        x_TD, place_T = row
 
-            return energy(through, x_TD, probes)
+        def through(x_TD: jax.Array) -> jax.Array:
+            y_1TD = x_TD[None]
+            for block in blocks:
+                y_1TD = block(y_1TD, None if place_T is None else place_T[None])
+            return (y_1TD if last is None else last(y_1TD))[0]
 
-        return jax.lax.map(one, (x_BTD, place_BT))
+        return energy(through, x_TD, probes)
 
-    return np.asarray(run(restored.params, checked(of, inputs), segments_BT))
+    return jax.lax.map(one, (x_BTD, place_BT))
 
 
 def loss_energy(restored: Restored, spec: Spec, batch: Batch) -> np.ndarray:
@@ -76,33 +90,36 @@ def loss_energy(restored: Restored, spec: Spec, batch: Batch) -> np.ndarray:
             f"{restored.config.task} has one answer per sequence; the loss by position "
             "is there for tasks with one at every position"
         )
-    of = opened(restored)
+    checked(opened(restored), batch.inputs)
+    return np.asarray(
+        _of_losses(restored.model.bind, spec.target, restored.params, batch)
+    )
 
-    @jax.jit
-    def run(params: Any, batch: Batch) -> jax.Array:
-        module = restored.model.bind(params)
-        trunk = module.trunk
-        table_VD = trunk.frontend.table.get_value() if module.tied else None
-        x_BTD, place_BT = embedded(trunk, batch.inputs, batch.segments)
 
-        def one(row: Any) -> jax.Array:
-            x_TD, place_T, target_T, weight_T = row
+@partial(jax.jit, static_argnums=(0, 1))
+def _of_losses(
+    bind: Callable[[Any], Any], target: Target, params: Any, batch: Batch
+) -> jax.Array:
+    module = bind(params)
+    trunk = module.trunk
+    table_VD = trunk.frontend.table.get_value() if module.tied else None
+    x_BTD, place_BT = embedded(trunk, batch.inputs, batch.segments)
 
-            def through(x_TD: jax.Array) -> jax.Array:
-                y_1TD = x_TD[None]
-                for block in trunk.blocks():
-                    y_1TD = block(y_1TD, place_T[None])
-                y_1TD = y_1TD if trunk.norm is None else trunk.norm(y_1TD)
-                outputs_1TV = module.head(y_1TD, table_VD)
-                loss_1T, _ = losses(outputs_1TV, target_T[None], spec.target)
-                return (loss_1T[0] * weight_T)[:, None]
+    def one(row: Any) -> jax.Array:
+        x_TD, place_T, target_T, weight_T = row
 
-            return energy(through, x_TD)
+        def through(x_TD: jax.Array) -> jax.Array:
+            y_1TD = x_TD[None]
+            for block in trunk.blocks():
+                y_1TD = block(y_1TD, place_T[None])
+            y_1TD = y_1TD if trunk.norm is None else trunk.norm(y_1TD)
+            outputs_1TV = module.head(y_1TD, table_VD)
+            loss_1T, _ = losses(outputs_1TV, target_T[None], target)
+            return (loss_1T[0] * weight_T)[:, None]
 
-        return jax.lax.map(one, (x_BTD, place_BT, batch.targets, batch.weights))
+        return energy(through, x_TD)
 
-    checked(of, batch.inputs)
-    return np.asarray(run(restored.params, batch))
+    return jax.lax.map(one, (x_BTD, place_BT, batch.targets, batch.weights))
 
 
 def by_distance(

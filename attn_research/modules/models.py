@@ -7,6 +7,7 @@ A model is built from `config.Model` and the sizes of its task:
 """
 
 from collections.abc import Callable
+from functools import lru_cache
 
 import jax
 import jax.numpy as jnp
@@ -42,6 +43,7 @@ def constructor(
     return lambda rngs: cls(model, sizes, rngs=rngs)
 
 
+@lru_cache(maxsize=256)  # cells of a study differ in what is no part of the model
 def cost(model: Model, sizes: Sizes) -> Cost:
     """The cost of one sequence of the model's length; allocates nothing."""
     build_module = constructor(model, sizes)

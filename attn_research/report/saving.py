@@ -19,6 +19,8 @@ def save(folder: Path, figure: Figure) -> None:
         content = io.BytesIO()
         still = {"Date": None} if kind == "svg" else {}
         figure.drawing.savefig(content, format=kind, dpi=160, metadata=still)
+        # Laid out for the first, and alike for the second.
+        figure.drawing.set_layout_engine("none")
         atomic_write(folder / f"{figure.name}.{kind}", content.getvalue())
     text = io.StringIO()
     writer = csv.DictWriter(text, list(figure.table[0]), lineterminator="\n")

@@ -1,6 +1,7 @@
 """Gradients by distance of functions whose gradients are known."""
 
 import math
+from functools import partial
 
 import jax
 import jax.numpy as jnp
@@ -38,15 +39,17 @@ def test_the_energy_is_that_of_the_whole_jacobian():
         return jnp.tanh(jnp.cumsum(x_SD, axis=0) @ kernel_DF) * x_SD[:1, :1]
 
     x_SD = np.random.default_rng(1).normal(size=(6, 3)).astype(np.float32)
-    jacobian_TFSD = jax.jacrev(function)(x_SD)
-    want_TS = jnp.sum(jacobian_TFSD**2, axis=(1, 3))
-    np.testing.assert_allclose(energy(function, x_SD), want_TS, rtol=1e-5, atol=1e-7)
+    jacobian_TFSD = np.asarray(jax.jit(jax.jacrev(function))(x_SD))
+    want_TS = np.sum(jacobian_TFSD**2, axis=(1, 3))
+    found_TS = jax.jit(partial(energy, function))(x_SD)
+    np.testing.assert_allclose(found_TS, want_TS, rtol=1e-5, atol=1e-7)
 
 
 def test_probes_estimate_the_energy_without_bias():
     """Of 400 probes the mean is within five of its standard deviations."""
     matrix_DF = np.random.default_rng(0).normal(size=(4, 4)).astype(np.float32)
-    found_TS = energy(lambda x_SD: x_SD @ matrix_DF, jnp.ones((2, 4)), probes=400)
+    found = jax.jit(partial(energy, lambda x_SD: x_SD @ matrix_DF, probes=400))
+    found_TS = np.asarray(found(np.ones((2, 4), np.float32)))
     gram_FF = matrix_DF.T @ matrix_DF
     want = np.trace(gram_FF)
     variance = 2 * (np.sum(gram_FF**2) - np.sum(np.diag(gram_FF) ** 2))
@@ -56,9 +59,10 @@ def test_probes_estimate_the_energy_without_bias():
 
 def test_a_recurrence_forgets_at_the_rate_of_its_decay():
     """h_t = a h_{t-1} + x_t: the gradient at distance k is a^k, from every output."""
+    ones_TD = np.ones((12, 3), np.float32)
     for decay in (0.9, 0.5, 1.0):
-        energy_BTS = np.asarray(energy(remembering(decay), jnp.ones((12, 3))))[None]
-        energy_BK = analysis.by_distance(energy_BTS)
+        found_TS = jax.jit(partial(energy, remembering(decay)))(ones_TD)
+        energy_BK = analysis.by_distance(np.asarray(found_TS)[None])
         norm_K = np.sqrt(energy_BK[0])
         np.testing.assert_allclose(
             norm_K, math.sqrt(3) * decay ** np.arange(12), rtol=1e-5
@@ -147,7 +151,6 @@ def test_the_loss_moves_with_what_decides_it():
     assert not found_BTS[:, 5, 6:].any() and not found_BTS[:, 5, 0].any()
     trunk = opened(of).trunk
     head = opened(of).module.head
-    x_TD = trunk.embedded(TWO[:1])[0]
 
     def loss(x_TD):
         x_1TD = x_TD[None]
@@ -156,7 +159,8 @@ def test_the_loss_moves_with_what_decides_it():
         logits_1TV = head(trunk.norm(x_1TD), trunk.frontend.table.get_value())
         return -2 * jax.nn.log_softmax(logits_1TV)[0, 5, TWO[0, 6]]
 
-    want_S = jnp.sum(jax.grad(loss)(x_TD) ** 2, axis=1)
+    slope = jax.jit(lambda: jax.grad(loss)(trunk.embedded(TWO[:1])[0]))
+    want_S = np.sum(np.asarray(slope()) ** 2, axis=1)
     np.testing.assert_allclose(found_BTS[0, 5], want_S, rtol=2e-4, atol=1e-6)
     alone = batch._replace(weights=weights_BT[:, 5])
     with pytest.raises(BadInput, match="one answer per sequence"):

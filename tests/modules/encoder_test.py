@@ -13,6 +13,7 @@ from attn_research.config import Model
 from attn_research.modules.models import Sizes, build, cost
 from attn_research.modules.shortening import Shortening, every
 from attn_research.options import BadInput
+from tests.parameters import drawn
 
 T, F, D = 21, 2, 8
 SMALL = Model(pattern="conv(width=2)", layers=1, width=D, positions="learned")
@@ -32,41 +33,48 @@ FORMS = [
 @functools.cache
 def built(form: tuple, sizes: Sizes = POOLED):
     model = build(replace(SMALL, **dict(form)), sizes)
-    return model._replace(apply=jax.jit(model.apply)), model.init(jax.random.key(0))
+    return model._replace(apply=jax.jit(model.apply)), drawn(model)
+
+
+def slope(form: tuple) -> np.ndarray:
+    """How the sum of the squares of all outputs moves with each input."""
+    model, params = built(form)
+    grad = jax.grad(lambda x_BTF: jnp.sum(model.apply(params, x_BTF, REAL) ** 2))
+    return np.asarray(jax.jit(grad)(NOISE))
 
 
 @pytest.mark.parametrize("form", FORMS, ids=str)
 def test_padding_changes_nothing_and_every_real_position_may(form):
     model, params = built(tuple(form.items()))
-    out = model.apply(params, NOISE, REAL)
+    out = np.asarray(model.apply(params, NOISE, REAL))
     assert out.shape == (3, 3)
     other = np.where(REAL[..., None] > 0, NOISE, 100.0)
     np.testing.assert_array_equal(model.apply(params, other, REAL), out)
     assert cost(replace(SMALL, **form), POOLED).params == sum(
         leaf.size for leaf in jax.tree.leaves(params)
     )
-    slope = jax.grad(lambda x: jnp.sum(model.apply(params, x, REAL) ** 2))(NOISE)
-    seen = np.abs(slope).sum(-1) > 0
+    seen = np.abs(slope(tuple(form.items()))).sum(-1) > 0
     assert not seen[REAL == 0].any()
     if form.get("pool") != "last":
         assert seen[REAL > 0].all()
 
 
 def test_the_last_position_is_the_last_real_one():
-    model, params = built((("pool", "last"),))
-    slope = jax.grad(lambda x: jnp.sum(model.apply(params, x, REAL) ** 2))(NOISE)
-    seen = np.abs(slope).sum(-1) > 0
+    seen = np.abs(slope((("pool", "last"),))).sum(-1) > 0
     for row, end in enumerate((T, 13, 4)):
         assert seen[row].nonzero()[0].tolist() == [end - 2, end - 1]
 
 
+def moved(module: Shortening, segments) -> np.ndarray:
+    """seen_ST: how much each input moves each shortened position."""
+    jacobian = jax.jacobian(lambda x_BTF: module(x_BTF, segments).sum(-1))
+    return np.abs(np.asarray(jax.jit(jacobian)(NOISE[:1]))[0]).sum(axis=(1, 3))
+
+
 def test_a_shortened_position_reads_its_stride_and_the_one_before():
     module = Shortening(F, D, (2, 3), rngs=nnx.Rngs(0))
-    x_BTF = jnp.asarray(NOISE[:1])
-    assert module(x_BTF, None).shape == (1, 4, D)
-    seen_ST = np.abs(jax.jacobian(lambda x: module(x, None).sum(-1))(x_BTF)[0]).sum(
-        axis=(1, 3)
-    )
+    seen_ST = moved(module, None)
+    assert len(seen_ST) == 4
     for position, row in enumerate(seen_ST > 0):
         wanted = range(max(0, 6 * (position - 1) - 2), min(T, 6 * (position + 1)))
         assert row.nonzero()[0].tolist() == list(wanted)
@@ -74,23 +82,21 @@ def test_a_shortened_position_reads_its_stride_and_the_one_before():
 
 def test_a_shortened_segment_reads_none_of_another():
     module = Shortening(F, D, (2, 3), rngs=nnx.Rngs(0))
-    segments = jnp.array([[1] * 8 + [2] * 10 + [0] * 3])
+    segments = np.array([[1] * 8 + [2] * 10 + [0] * 3])
     assert every(segments, 6).tolist() == [[1, 1, 2, 0]]
-    seen_ST = np.abs(
-        jax.jacobian(lambda x: module(x, segments).sum(-1))(jnp.asarray(NOISE[:1]))[0]
-    ).sum(axis=(1, 3))
+    seen_ST = moved(module, segments)
     for own, row in zip(({1}, {1}, {2}, set()), seen_ST > 0, strict=True):
-        assert set(np.asarray(segments[0])[row].tolist()) == own
+        assert set(segments[0][row].tolist()) == own
 
 
 def test_rescaled_values_come_back_in_their_scale():
     sizes = Sizes("values", 1, 5, T, causal=False, per_sequence=True)
     model, params = built((("rescale", True),), sizes)
     x_BT1 = NOISE[..., :1]
-    out = model.apply(params, x_BT1, REAL)
-    moved = model.apply(params, x_BT1 * 30 - 7, REAL)
-    np.testing.assert_allclose(moved, out * 30 - 7, rtol=1e-4, atol=1e-3)
+    out = np.asarray(model.apply(params, x_BT1, REAL))
+    wider = model.apply(params, x_BT1 * 30 - 7, REAL)
+    np.testing.assert_allclose(wider, out * 30 - 7, rtol=1e-4, atol=1e-3)
     still = model.apply(params, np.full((3, T, 1), 2.5, np.float32), REAL)
     np.testing.assert_allclose(still, 2.5, atol=1e-3)
     with pytest.raises(BadInput, match="of one channel"):
-        build(replace(SMALL, rescale=True), POOLED).init(jax.random.key(0))
+        build(replace(SMALL, rescale=True), POOLED)

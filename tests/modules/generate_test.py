@@ -5,15 +5,22 @@ import itertools
 from dataclasses import replace
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 import pytest
+from scipy.special import log_softmax
 
 from attn_research.config import Model
 from attn_research.modules import BOTH_WAYS_ONLY, MIXERS
-from attn_research.modules.generate import Sampling, beam_search, generate, sample
+from attn_research.modules.generate import (
+    NEVER,
+    Sampling,
+    beam_search,
+    generate,
+    sample,
+)
 from attn_research.modules.models import Sizes, build
 from attn_research.options import BadInput
+from tests.parameters import drawn
 
 V, T = 11, 14
 SIZES = Sizes("tokens", V, V, T, causal=True)
@@ -26,12 +33,8 @@ QUICK = {"dense", "window", "lstm"}
 @functools.cache
 def built(model: Model = SMALL):
     made = build(model, SIZES)
-    params = jax.jit(made.init)(jax.random.key(0))
-    noise = np.random.default_rng(1)
-    moved = jax.tree.map(
-        lambda leaf: leaf + 0.3 * noise.standard_normal(leaf.shape, np.float32), params
-    )
-    return made, moved
+    made = made._replace(apply=jax.jit(made.apply))
+    return made, jax.device_put(drawn(made, deviation=0.5))
 
 
 def mixers():
@@ -62,10 +65,14 @@ def test_greedy_tokens_are_those_of_the_whole_prefix(mixer):
 
 def test_after_the_end_a_row_repeats_it():
     model, params = built()
-    module = model.bind(params)
-    free_BT = np.asarray(generate(module, PROMPTS, LENGTHS, length=T))
+
+    @jax.jit
+    def run(params, end):
+        return generate(model.bind(params), PROMPTS, LENGTHS, length=T, end=end)
+
+    free_BT = np.asarray(run(params, NEVER))
     end = int(free_BT[1, 3])
-    ended_BT = np.asarray(generate(module, PROMPTS, LENGTHS, length=T, end=end))
+    ended_BT = np.asarray(run(params, end))
     for row, length in enumerate(LENGTHS):
         found = np.flatnonzero(free_BT[row, length:] == end)
         stop = T if not len(found) else length + found[0] + 1
@@ -75,11 +82,12 @@ def test_after_the_end_a_row_repeats_it():
 
 def test_samples_follow_the_distribution_cut_to_what_is_kept():
     logits_V = np.log([0.5, 0.2, 0.15, 0.1, 0.05]).astype(np.float32)
-    logits_BV = jnp.asarray(np.tile(logits_V, (40_000, 1)))
+    logits_BV = np.tile(logits_V, (40_000, 1))
+    draw = jax.jit(sample, static_argnums=2)
 
     def shares(**options):
         options = {"temperature": 1.0, **options}
-        token_B = sample(logits_BV, jax.random.key(0), Sampling(**options))
+        token_B = draw(logits_BV, jax.random.key(0), Sampling(**options))
         return np.bincount(np.asarray(token_B), minlength=5) / len(token_B)
 
     np.testing.assert_allclose(shares(), [0.5, 0.2, 0.15, 0.1, 0.05], atol=0.01)
@@ -94,11 +102,11 @@ def test_samples_follow_the_distribution_cut_to_what_is_kept():
 
 def log_probability(model, params, tokens_BT, lengths_B):
     """Of what follows the prompt, by the whole sequence."""
-    logits_BTV = model.apply(params, tokens_BT)
-    log_BTV = jax.nn.log_softmax(logits_BTV[:, :-1])
-    each_BT = jnp.take_along_axis(log_BTV, tokens_BT[:, 1:, None], 2)[..., 0]
+    logits_BTV = np.asarray(model.apply(params, tokens_BT))
+    log_BTV = log_softmax(logits_BTV[:, :-1], axis=-1)
+    each_BT = np.take_along_axis(log_BTV, tokens_BT[:, 1:, None], 2)[..., 0]
     told_BT = np.arange(1, tokens_BT.shape[1])[None] < lengths_B[:, None]
-    return jnp.where(told_BT, 0, each_BT).sum(axis=1)
+    return np.where(told_BT, 0, each_BT).sum(axis=1)
 
 
 @pytest.mark.parametrize(
@@ -107,9 +115,9 @@ def log_probability(model, params, tokens_BT, lengths_B):
 def test_enough_beams_find_the_likeliest_sequence(mixer):
     model, params = built(replace(SMALL, pattern=mixer))
     prompts, lengths = PROMPTS[:2, :3], np.array([3, 2], np.int32)
-    found = jax.jit(
+    found = jax.device_get(jax.jit(
         lambda p: beam_search(model.bind(p), prompts, lengths, length=5, beams=V * V)
-    )(params)
+    )(params))  # fmt: skip
     for row, length in enumerate(lengths):
         rest = list(itertools.product(range(V), repeat=5 - length))
         told = np.tile(prompts[row, :length], (len(rest), 1))
@@ -123,11 +131,15 @@ def test_enough_beams_find_the_likeliest_sequence(mixer):
 
 def test_one_beam_is_greedy_and_scores_are_of_the_tokens():
     model, params = built()
-    module = model.bind(params)
-    greedy_BT = generate(module, PROMPTS, LENGTHS, length=T)
-    one = beam_search(module, PROMPTS, LENGTHS, length=T, beams=1)
+
+    @jax.jit
+    def run(params):
+        given = model.bind(params), PROMPTS, LENGTHS
+        beams = [beam_search(*given, length=T, beams=count) for count in (1, 3)]
+        return generate(*given, length=T), *beams
+
+    greedy_BT, one, three = jax.device_get(run(params))
     np.testing.assert_array_equal(one.tokens_BKT[:, 0], greedy_BT)
-    three = beam_search(module, PROMPTS, LENGTHS, length=T, beams=3)
     for k in range(3):
         scores_B = log_probability(model, params, three.tokens_BKT[:, k], LENGTHS)
         np.testing.assert_allclose(three.score_BK[:, k], scores_B, atol=1e-4)
@@ -136,17 +148,17 @@ def test_one_beam_is_greedy_and_scores_are_of_the_tokens():
 
 def test_the_penalty_ranks_by_length():
     model, params = built()
-    module = model.bind(params)
-    end = int(generate(module, PROMPTS, LENGTHS, length=T)[1, 3])
-    plain, long = (
-        jax.tree.map(
-            np.asarray,
-            beam_search(
-                module, PROMPTS, LENGTHS, length=T, beams=4, end=end, penalty=penalty
-            ),
-        )
-        for penalty in (0.0, 1.0)
-    )
+
+    @jax.jit
+    def run(params, end, penalty):
+        return beam_search(
+            model.bind(params), PROMPTS, LENGTHS,
+            length=T, beams=4, end=end, penalty=penalty,
+        )  # fmt: skip
+
+    # What the best of all ends with is said by others before.
+    end = int(np.asarray(run(params, NEVER, 0.0).tokens_BKT)[1, 0, 3])
+    plain, long = (jax.device_get(run(params, end, penalty)) for penalty in (0.0, 1.0))
     for row, length in enumerate(LENGTHS):
         for k in range(4):
             tokens_T = np.asarray(long.tokens_BKT[row, k, length:])

@@ -129,18 +129,19 @@ def test_step_by_step_is_the_recurrence(kind):
 
 def test_a_key_written_with_beta_one_is_read_back():
     """The last value of a key replaces the earlier ones: no sum of both."""
-    k = jnp.tile(jnp.eye(2), (3, 1))[None, :, None]
-    v = jnp.arange(6.0)[None, :, None, None]
-    out = delta_rule(k, k, v, jnp.ones((1, 6, 1)), chunk=4)
+    k = np.tile(np.eye(2, dtype=np.float32), (3, 1))[None, :, None]
+    v = np.arange(6, dtype=np.float32)[None, :, None, None]
+    run = jax.jit(functools.partial(delta_rule, chunk=4))
+    out = run(k, k, v, np.ones((1, 6, 1), np.float32))
     np.testing.assert_allclose(out, v, atol=1e-6)
 
 
 def test_beta_two_turns_the_sign_of_what_is_held():
     """The parity of a word of ones: a state with eigenvalue -1 counts for ever."""
     T = 1001
-    k = jnp.ones((1, T, 1, 1))
-    v = jnp.zeros((1, T, 1, 1)).at[:, 0].set(0.5)
-    out = delta_rule(k, k, v, jnp.full((1, T, 1), 2.0))[0, :, 0, 0]
+    k, v = np.ones((1, T, 1, 1), np.float32), np.zeros((1, T, 1, 1), np.float32)
+    v[:, 0] = 0.5
+    out = np.asarray(jax.jit(delta_rule)(k, k, v, 2 * k[..., 0]))[0, :, 0, 0]
     np.testing.assert_allclose(out, (-1.0) ** np.arange(T), atol=1e-6)
 
 

@@ -1,5 +1,7 @@
 """Dropout: its rate, its independence, and that a key fixes it."""
 
+from functools import partial
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -12,8 +14,13 @@ SHAPE = (64, 64, 64)
 COUNT = np.prod(SHAPE)
 
 
+@partial(jax.jit, static_argnums=1)
+def left(key, rate: float) -> jax.Array:
+    return dropout(jnp.ones(SHAPE), rate, key)
+
+
 def dropped(key, rate: float = 0.5) -> np.ndarray:
-    return np.asarray(dropout(jnp.ones(SHAPE), rate, key) == 0)
+    return np.asarray(left(key, rate)) == 0
 
 
 def within(share, chance: float, count: int) -> None:
@@ -25,7 +32,7 @@ def within(share, chance: float, count: int) -> None:
 @pytest.mark.parametrize("rate", [0.01, 0.1, 0.5, 0.9])
 def test_the_rate_is_kept_and_the_mean_too(rate):
     within(dropped(KEY, rate).mean(), rate, COUNT)
-    kept = dropout(jnp.ones(SHAPE), rate, KEY)
+    kept = np.asarray(left(KEY, rate))
     np.testing.assert_allclose(kept[kept != 0], 1 / (1 - rate), rtol=1e-6)
 
 
@@ -33,7 +40,7 @@ def test_every_row_column_and_bit_is_fair():
     mask = dropped(KEY)
     for axis in range(3):
         within(mask.mean(axis=axis), 0.5, SHAPE[axis])
-    bits = np.asarray(hashed(KEY, SHAPE)).reshape(-1)
+    bits = np.asarray(jax.jit(hashed, static_argnums=1)(KEY, SHAPE)).reshape(-1)
     for bit in range(32):
         within(((bits >> bit) & 1).mean(), 0.5, COUNT)
     counts = np.bincount(bits >> 24, minlength=256)
@@ -61,9 +68,9 @@ def test_keys_are_independent():
 def test_a_key_fixes_the_mask_in_every_context():
     keys = jax.random.split(KEY, 3)
     x = jnp.ones((5, 7))
-    alone = jnp.stack([dropout(x, 0.3, key) for key in keys])
+    alone = np.stack([dropout(x, 0.3, key) for key in keys])
     together = jax.jit(jax.vmap(lambda key: dropout(x, 0.3, key)))(keys)
-    mapped = jax.lax.map(lambda key: dropout(x, 0.3, key), keys)
+    mapped = jax.jit(partial(jax.lax.map, lambda key: dropout(x, 0.3, key)))(keys)
     np.testing.assert_array_equal(alone, together)
     np.testing.assert_array_equal(alone, mapped)
     raw = dropout(x, 0.3, jax.random.key_data(keys[0]))
@@ -72,9 +79,17 @@ def test_a_key_fixes_the_mask_in_every_context():
 
 def test_the_gradient_is_the_mask():
     x = jnp.full((5, 7), 2.0)
-    gradient = jax.grad(lambda x: dropout(x, 0.3, KEY).sum())(x)
-    np.testing.assert_array_equal(gradient * 2, dropout(x, 0.3, KEY))
-    assert dropout(x.astype(jnp.bfloat16), 0.3, KEY).dtype == jnp.bfloat16
+
+    @jax.jit
+    def pulled(x):
+        y, back = jax.vjp(lambda x: dropout(x, 0.3, KEY), x)
+        return y, back(jnp.ones_like(y))[0]
+
+    y, gradient = map(np.asarray, pulled(x))
+    np.testing.assert_array_equal(gradient * 2, y)
+    narrow = jax.ShapeDtypeStruct(x.shape, jnp.bfloat16)
+    found = jax.eval_shape(lambda x: dropout(x, 0.3, KEY), narrow)
+    assert found.dtype == jnp.bfloat16
 
 
 def test_without_key_or_rate_nothing_is_touched():

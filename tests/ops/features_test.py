@@ -1,7 +1,8 @@
 """Feature maps: each against the kernel that its features are meant to multiply to."""
 
+from functools import partial
+
 import jax
-import jax.numpy as jnp
 import numpy as np
 import pytest
 
@@ -24,7 +25,8 @@ def normal(*shape: int, seed: int = 0) -> np.ndarray:
 def test_taylor_features_multiply_to_the_polynomial(K):
     q, k = np.float64(normal(2, 50, K))
     s = (q * k).sum(-1) / np.sqrt(K)
-    got = taylor(jnp.float32(q)) * taylor(jnp.float32(k))
+    phi = jax.jit(taylor)
+    got = np.asarray(phi(np.float32(q))) * np.asarray(phi(np.float32(k)))
     assert got.shape == (50, 1 + K + K * (K + 1) // 2)
     np.testing.assert_allclose(got.sum(-1), 1 + s + s**2 / 2, rtol=2e-5, atol=2e-6)
 
@@ -36,8 +38,11 @@ def test_random_features_multiply_to_the_softmax_kernel_on_average():
     w_MK = orthogonal_directions(0, 16_384, K)
     # A query's largest feature is divided out; put back, it is the plain kernel.
     largest = np.exp((q * K**-0.25 @ w_MK.T).max(-1) - (q**2).sum(-1) / K**0.5 / 2)
-    got = random_positive(jnp.float32(q), w_MK, query=True) * largest[:, None]
-    got = (got * random_positive(jnp.float32(k), w_MK, query=False)).sum(-1)
+    of_query, of_key = (
+        np.asarray(jax.jit(partial(random_positive, query=query))(np.float32(x), w_MK))
+        for x, query in ((q, True), (k, False))
+    )
+    got = (of_query * largest[:, None] * of_key).sum(-1)
     # Relative variance (e^(|q + k|^2 / sqrt K) - 1) / M of independent directions.
     spread = np.sqrt(np.expm1(((q + k) ** 2).sum(-1) / K**0.5) / len(w_MK))
     assert (np.abs(got / want - 1) < 4 * spread + 1e-4).all()
@@ -58,11 +63,16 @@ def test_directions_are_orthogonal_in_blocks_normal_and_a_function_of_the_seed()
 
 def test_random_features_of_huge_inputs_are_finite_and_never_all_zero():
     w_MK = orthogonal_directions(0, 16, 8)
-    for scale in (0.0, 1e4, 1e15):
-        for query in (True, False):
-            x = jnp.float32(normal(30, 8) * scale)
-            out, back = jax.vjp(lambda x, q=query: random_positive(x, w_MK, query=q), x)
-            assert np.isfinite(out).all() and np.isfinite(back(out)[0]).all()
+    for query in (True, False):
+
+        @jax.jit
+        def pulled(x, query=query):
+            out, back = jax.vjp(lambda x: random_positive(x, w_MK, query=query), x)
+            return out, back(out)[0]
+
+        for scale in (0.0, 1e4, 1e15):
+            out, slope = map(np.asarray, pulled(np.float32(normal(30, 8) * scale)))
+            assert np.isfinite(out).all() and np.isfinite(slope).all()
             assert (out > 0).all()
 
 
@@ -73,24 +83,27 @@ def test_hedgehog_is_the_softmax_of_both_signs():
     want = np.concatenate(
         [rise / rise.sum(-1, keepdims=True), fall / fall.sum(-1, keepdims=True)], -1
     )
-    np.testing.assert_allclose(hedgehog(x, kernel), want, rtol=1e-5)
+    np.testing.assert_allclose(jax.jit(hedgehog)(x, kernel), want, rtol=1e-5)
 
 
 def test_squared_relu_is_zero_below_and_smooth_at_zero():
-    x = jnp.asarray([-2.0, 0.0, 3.0])
-    np.testing.assert_array_equal(squared_relu(x), [0, 0, 9])
-    np.testing.assert_array_equal(jax.vmap(jax.grad(squared_relu))(x), [0, 0, 6])
+    x = np.array([-2, 0, 3], np.float32)
+    found, slope = jax.jit(jax.vmap(jax.value_and_grad(squared_relu)))(x)
+    np.testing.assert_array_equal(found, [0, 0, 9])
+    np.testing.assert_array_equal(slope, [0, 0, 6])
 
 
 def test_unit_vectors_have_length_one_and_zero_stays():
-    x = jnp.asarray([[3.0, 4.0], [0.0, 0.0], [3e4, 4e4]])
-    np.testing.assert_allclose(unit(x), [[0.6, 0.8], [0, 0], [0.6, 0.8]], rtol=1e-6)
-    slope = jax.jacrev(unit)(x[1])
+    x = np.array([[3, 4], [0, 0], [3e4, 4e4]], np.float32)
+    found = jax.jit(unit)(x)
+    np.testing.assert_allclose(found, [[0.6, 0.8], [0, 0], [0.6, 0.8]], rtol=1e-6)
+    slope = jax.jit(jax.jacrev(unit))(x[1])
     np.testing.assert_allclose(slope, np.eye(2) * 1e3, rtol=1e-5)
 
 
 def test_positive_features_are_positive():
-    x = jnp.asarray(normal(100, 4) * 3)
+    x = normal(100, 4) * 3
     for phi in (features.elu_plus_one, taylor):
-        weights = (phi(x)[:, None] * phi(x)[None]).sum(-1)
+        feature = np.asarray(jax.jit(phi)(x))
+        weights = (feature[:, None] * feature[None]).sum(-1)
         assert (weights > 0).all()

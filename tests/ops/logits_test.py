@@ -51,7 +51,13 @@ def loops(q, k, v, bias_HD, sink_H, cap, admit_BTS):
 def test_naive_is_the_definition(T, S):
     with jax.enable_x64(True):
         q, k, v, bias_HD, sink_H, _ = arrays(np.float64, T, S)
-        got = dense.naive(q, k, v, CAUSAL, None, None, Logits(2.0, bias_HD, sink_H))
+
+        @jax.jit
+        def naive(q, k, v, bias_HD, sink_H):
+            logits = Logits(2.0, bias_HD, sink_H)
+            return dense.naive(q, k, v, CAUSAL, None, None, logits)
+
+        got = np.asarray(naive(q, k, v, bias_HD, sink_H))
     admit_BTS = np.broadcast_to(CAUSAL.dense(T, S), (2, T, S))
     want = loops(q, k, v, bias_HD, sink_H, 2.0, admit_BTS)
     np.testing.assert_allclose(got, want, rtol=1e-12, atol=1e-14)
@@ -117,7 +123,7 @@ def test_buckets_are_those_of_t5(causal):
         # T5 counts key - query, and takes the keys ahead for the second half.
         torch.tensor(-distance_D), not causal, 32, 128
     )  # fmt: skip
-    got = bucket(jnp.asarray(distance_D), 32, 128, causal)
+    got = jax.jit(bucket, static_argnums=(1, 2, 3))(distance_D, 32, 128, causal)
     np.testing.assert_array_equal(got, want.numpy())
 
 

@@ -37,7 +37,8 @@ def chosen(rule, q_K, k_SK, t: int, seen: list[int]) -> list[int]:
 def test_naive_is_the_definition(rule, causal):
     with jax.enable_x64(True):
         q, k, v, _ = arrays(np.float64)
-        got = attend(q, k, v, rule=rule, causal=causal, implementation="naive")
+        naive = functools.partial(attend, rule=rule, implementation="naive")
+        got = np.asarray(jax.jit(functools.partial(naive, causal=causal))(q, k, v))
     want = np.zeros(got.shape)
     for b, t, h in np.ndindex(2, 23, 4):
         k_SK, q_K = k[b, :, h // 2], q[b, t, h]
@@ -75,12 +76,17 @@ def test_chunks_give_what_the_naive_form_gives_in_float64(rule, causal):
 def test_a_packed_sequence_selects_what_it_selects_alone(rule):
     q, k, v, _ = arrays()
     select = jax.jit(functools.partial(attend, rule=rule, causal=True, chunk=6))
-    got = select(q, k, v, segments_BT=ROWS)
+    got = np.asarray(select(q, k, v, segments_BT=ROWS))
     for row, low, high in ((0, 0, 5), (0, 5, 7), (0, 7, 21), (1, 3, 23)):
-        part = (slice(row, row + 1), slice(low, high))
-        alone = select(q[part], k[part], v[part])
-        np.testing.assert_allclose(got[part], alone, rtol=1e-5, atol=1e-6)
-    assert not np.asarray(got)[ROWS == 0].any()
+        # From the first place on, with padding behind: one program for all.
+        moved = [np.roll(x[[row, row]], -low, axis=1) for x in (q, k, v)]
+        only_BT = np.tile(np.arange(23) < high - low, (2, 1)).astype(np.int32)
+        alone = np.asarray(select(*moved, segments_BT=only_BT))[0, : high - low]
+        np.testing.assert_allclose(got[row, low:high], alone, rtol=1e-5, atol=1e-6)
+    # And without any segments.
+    last = select(*(x[1:, 3:] for x in (q, k, v)))
+    np.testing.assert_allclose(got[1:, 3:], last, rtol=1e-5, atol=1e-6)
+    assert not got[ROWS == 0].any()
 
 
 def test_memory_is_linear_in_the_length():
@@ -99,10 +105,10 @@ def test_memory_is_linear_in_the_length():
 def test_the_nth_highest_is_that_of_a_sort():
     x = np.random.default_rng(0).standard_normal((3, 5, 40)).astype(np.float32)
     x[0, 0, :30], x[1, 1], x[2, 2] = -np.inf, -abs(x[1, 1]), 1.5
+    highest = jax.jit(_nth_highest, static_argnums=1)
     for count in (1, 7, 40):
         want = np.sort(x, axis=-1)[..., -count, None]
-        np.testing.assert_array_equal(_nth_highest(jnp.asarray(x), count), want)
+        np.testing.assert_array_equal(highest(x, count), want)
         with jax.enable_x64(True):
-            wide = _nth_highest(jnp.asarray(x, jnp.float64) * np.pi, count)
-            wide = np.asarray(wide)
+            wide = np.asarray(highest(x.astype(np.float64) * np.pi, count))
         np.testing.assert_array_equal(wide, want.astype(np.float64) * np.pi)

@@ -60,11 +60,11 @@ def test_every_form_is_the_loop(form, chunk):
 
 
 def test_steps_are_the_scan():
-    u, step, rate, write, read = (jnp.asarray(a) for a in inputs(np.float32))
-    h_BND = jnp.zeros((B, N, D))
+    u, step, rate, write, read = inputs(np.float32)
+    h_BND = np.zeros((B, N, D), np.float32)
     for t in range(T):
         now = u[:, t], step[:, t], rate, write[:, t], read[:, t]
-        y_BD, h_BND = selective_step(*now, h_BND)
+        y_BD, h_BND = jax.jit(selective_step)(*now, h_BND)
     want = looped(*inputs(), np.ones_like(SEGMENTS))[:, -1]
     assert error(y_BD, want) < 2e-6
 

@@ -87,7 +87,8 @@ def test_every_row_is_what_its_oracle_reads(spec):
 @pytest.mark.parametrize("spec", LAST)
 def test_the_last_position_alone_answers(spec):
     every = next(c for c in CASES if c.startswith(spec.partition(",answers")[0]))
-    assert_solved(drawn(spec), lambda tokens: CASES[every](tokens)[-1:])
+    some = jax.tree.map(lambda a: a[:400], drawn(spec))
+    assert_solved(some, lambda tokens: CASES[every](tokens)[-1:])
     task = tasks.make(spec)
     assert task.spec.labels == 1
 

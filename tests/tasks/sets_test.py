@@ -2,6 +2,7 @@
 
 import itertools
 from dataclasses import replace
+from functools import cache
 
 import jax
 import jax.numpy as jnp
@@ -13,19 +14,43 @@ from attn_research.options import BadInput
 from attn_research.tasks import SPLITS, sets
 from attn_research.tasks.contract import Draws
 from attn_research.tasks.data import packed
+from tests.command import ROOT
 from tests.tasks.mocks import COUNTS, SERIES
 
 pytestmark = pytest.mark.usefixtures("data_sets")
 
 
+@cache
+def read(spec):
+    """The task, the sizes of its splits, and all of its examples from one program."""
+    task = tasks.make(spec)
+    arrays = task.arrays()
+    counts = [int(task.count(split, arrays)) for split in SPLITS]
+
+    @jax.jit
+    def examples(arrays):
+        def of(split):
+            # Of a shorter split, the last one over and over.
+            index = jnp.minimum(jnp.arange(max(counts)), jnp.array(counts)[split] - 1)
+            return task.examples(index, split, arrays)
+
+        return jax.lax.map(of, jnp.arange(len(SPLITS)))
+
+    return task, counts, jax.tree.map(np.asarray, examples(arrays))
+
+
 def whole(spec, split):
     """The task, its columns of a split, and all of its examples in one batch."""
-    task = tasks.make(spec)
-    arrays = jax.tree.map(jnp.asarray, task.arrays())
-    count = int(task.count(split, arrays))
-    batch = task.examples(jnp.arange(count), split, arrays)
-    columns = packed.load(task.data)[split]
-    return task, columns, jax.tree.map(np.asarray, batch)
+    task, counts, batches = read(spec)
+    place = SPLITS.index(split)
+    batch = jax.tree.map(lambda leaf: leaf[place, : counts[place]], batches)
+    return task, packed.load(task.data)[split], batch
+
+
+def drawn(task, key, split, rows):
+    """A batch as numpy, from one program."""
+    draw = jax.jit(lambda arrays: task.batch(key, split, rows, arrays))
+    return jax.tree.map(np.asarray, draw(task.arrays()))
 
 
 def padded(text, length):
@@ -204,13 +229,16 @@ def test_a_recording_as_a_wave():
 
 def test_a_string_joins_whole_recordings_of_its_split():
     task = tasks.make("spoken_strings(form=wave,samples=960,words=4)")
-    arrays = jax.tree.map(jnp.asarray, task.arrays())
     columns = packed.load("fsdd")["test"]
     key = jax.random.key(5)
-    batch = jax.tree.map(np.asarray, task.batch(key, "test", 64, arrays))
-    draws = Draws(key, "test", 64, 5)
-    counts = 1 + np.asarray(draws.integers(1, 4))[:, 0]
-    index = np.asarray(draws.integers(4, COUNTS["test"]))
+    batch = drawn(task, key, "test", 64)
+
+    @jax.jit
+    def choices():
+        draws = Draws(key, "test", 64, 5)
+        return 1 + draws.integers(1, 4)[:, 0], draws.integers(4, COUNTS["test"])
+
+    counts, index = map(np.asarray, choices())
     full = 0
     for row in range(64):
         said = []
@@ -246,10 +274,8 @@ def test_every_window_of_a_series_is_an_example(split):
 
 
 def test_hidden_bytes_are_asked_for():
-    task = tasks.make("masked_text(length=64)")
-    arrays = jax.tree.map(jnp.asarray, task.arrays())
-    key = jax.random.key(0)
-    batch = jax.tree.map(np.asarray, task.batch(key, "train", 512, arrays))
+    task = tasks.make(f"masked_text(length=64,path={ROOT / 'attn_research'})")
+    batch = drawn(task, jax.random.key(0), "train", 512)
     asked = batch.weights > 0
     assert np.all(asked.sum(axis=1) == round(0.15 * 64))
     np.testing.assert_array_equal(batch.inputs[~asked], batch.targets[~asked])

@@ -3,6 +3,7 @@
 import math
 import subprocess
 import sys
+from functools import cache
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -93,7 +94,8 @@ def test_a_text_in_subwords_is_its_bytes(home, tmp_path):
     tokens_L, edges = arrays["text"]
     for number, split in enumerate(SPLITS):
         assert back(pieces, tokens_L[edges[number] : edges[number + 1]]) == parts[split]
-    batch = jax.tree.map(np.asarray, task.batch(jax.random.key(0), "train", 16, arrays))
+    draw = jax.jit(lambda arrays: task.batch(jax.random.key(0), "train", 16, arrays))
+    batch = jax.tree.map(np.asarray, draw(arrays))
     for row in range(16):
         text = back(pieces, [*batch.inputs[row], batch.targets[row, -1]])
         assert text in parts["train"]
@@ -104,12 +106,15 @@ def test_a_text_in_subwords_is_its_bytes(home, tmp_path):
     assert batch.bytes.max() > 1
 
 
+@cache
 def read(spec, split):
     """The task, its subwords, and every example of a split."""
     task = tasks.make(spec)
-    arrays = jax.tree.map(jnp.asarray, task.arrays())
+    arrays = task.arrays()
     count = int(task.count(split, arrays))
-    batch = task.examples(jnp.arange(count), split, arrays)
+    batch = jax.jit(lambda arrays: task.examples(jnp.arange(count), split, arrays))(
+        arrays
+    )
     return task, sets.spelled(arrays), jax.tree.map(np.asarray, batch)
 
 

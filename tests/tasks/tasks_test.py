@@ -1,113 +1,62 @@
-"""The task contract, for every entry of `TASKS`."""
+"""The task contract, for every entry of `TASKS`; and that generators never drift."""
 
-from functools import lru_cache
+import hashlib
+from functools import lru_cache, partial
 from typing import Any
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 import pytest
 
 from attn_research import tasks
 from attn_research.options import BadInput
 from attn_research.tasks import SPLITS, TASKS, Batch
-from tests.command import ROOT
+from tests.tasks.specs import ALL, HASHES, READ, SMALL
 
 pytestmark = pytest.mark.usefixtures("data_sets")
-# Little text: the standard library takes seconds to read.
-SOURCE = ROOT / "attn_research"
-SMALL = {
-    "recall": "recall(length=32,pairs=4)",
-    "mqar": "mqar(length=32,pairs=4,vocabulary=64)",
-    "noisy_recall": "noisy_recall(length=32,pairs=4)",
-    "fuzzy_recall": "fuzzy_recall(length=32,pairs=2)",
-    "multi_hop_recall": "multi_hop_recall(length=32,chains=3)",
-    "mad_recall": "mad_recall(length=16)",
-    "mad_noisy_recall": "mad_noisy_recall(length=16)",
-    "mad_fuzzy_recall": "mad_fuzzy_recall(length=24)",
-    "mad_selective_copying": "mad_selective_copying(length=24,count=4)",
-    "mad_compression": "mad_compression(length=8)",
-    "mad_memorization": "mad_memorization(length=16)",
-    "copying": "copying(lag=9,count=4)",
-    "selective_copying": "selective_copying(length=32,count=4)",
-    "adding": "adding(length=16)",
-    "temporal_order": "temporal_order(length=20)",
-    "induction": "induction(length=24,triggers=3)",
-    "ngram": "ngram(length=16)",
-    "in_context_ngram": "in_context_ngram(length=16)",
-    "text": f"text(length=32,path={SOURCE})",
-    "masked_text": f"masked_text(length=32,path={SOURCE})",
-    "classification": "classification(length=40)",
-    "question_answering": "question_answering(length=90,language=all)",
-    "translation": "translation(source_length=40,length=30)",
-    "summarisation": "summarisation(source_length=200,length=50)",
-    "captioning": "captioning(frames=6,side=36)",
-    "image_classification": "image_classification(form=patches)",
-    "image_generation": "image_generation",
-    "audio_classification": "audio_classification(samples=320)",
-    "spoken_strings": "spoken_strings(samples=960,words=3)",
-    "forecasting": "forecasting(context=24,horizon=8)",
-    "parity": "parity(length=6,test_length=20)",
-    "cycle_navigation": "cycle_navigation(length=6,test_length=20)",
-    "group_word": "group_word(length=6,test_length=20,group=A4)",
-    "modular_arithmetic": "modular_arithmetic(length=7,test_length=20)",
-    "flip_flop": "flip_flop(length=8,test_length=20,ignore=0.4)",
-    "dyck": "dyck(length=6,test_length=20)",
-    "reverse": "reverse(length=6,test_length=20)",
-    "bucket_sort": "bucket_sort(length=6,test_length=20)",
-    "stack_manipulation": "stack_manipulation(length=6,test_length=20)",
-    "listops": "listops(length=30,shortest=4,depth=4,examples=90,held_out=9)",
-    "pathfinder": "pathfinder(dashes=5,distractors=1,examples=90,held_out=30)",
-    "needle": "needle(length=160,filler=noise)",
-    "variable_tracking": "variable_tracking(length=140)",
-    "coreference": "coreference(length=38)",
-}
-MORE = [
-    "adding(length=16,causal=false)",
-    "recall(length=32,pairs=3,gap=2..9)",
-    "audio_classification(samples=800,form=frames)",
-    "temporal_order(length=20,causal=false)",
-    "parity(length=6,test_length=20,answers=last)",
-    "modular_arithmetic(length=7,test_length=20,brackets=true)",
-    "pathfinder(dashes=5,distractors=1,examples=90,held_out=30,inputs=tokens)",
-    "needle(length=200,distractors=1,depth=0.5)",
-    "coreference(length=38,cue=property,between=2)",
-]
-ROWS = 8
-
-
-@lru_cache
-def drawn(spec: str, seed: int) -> tuple[Any, Batch]:
-    """The task and its batches of all splits (leading axis)."""
-    task, draw = compiled(spec)
-    found = [jax.device_get(draw(seed, split)) for split in range(len(SPLITS))]
-    return task, jax.tree.map(lambda *leaves: np.stack(leaves), *found)
+ROWS, KEYS = 4, 2
 
 
 @lru_cache
 def compiled(spec: str) -> tuple[Any, Any]:
     """The task and a compiled function of a seed and a split, both traced."""
     task = tasks.make(spec)
-    arrays = jax.tree.map(jnp.asarray, task.arrays())
+    arrays = jax.device_put(task.arrays())
 
     @jax.jit
-    def draw(seed, split):
+    def draw(seed, split, arrays):
         return task.batch(jax.random.key(seed), split, ROWS, arrays)
 
-    return task, draw
+    return task, partial(draw, arrays=arrays)
+
+
+@lru_cache
+def drawn(spec: str) -> tuple[Any, Batch]:
+    """The task and its batches of all keys and splits, the two leading axes."""
+    task, draw = compiled(spec)
+    found = [
+        jax.device_get([draw(seed, split) for split in range(len(SPLITS))])
+        for seed in range(KEYS)
+    ]
+    batches = [batch for each in found for batch in each]
+    return task, jax.tree.map(
+        lambda *leaves: np.reshape(leaves, (KEYS, len(SPLITS), *leaves[0].shape)),
+        *batches,
+    )
 
 
 def test_every_task_is_tested():
-    assert SMALL.keys() == TASKS.keys()
+    assert SMALL.keys() == TASKS.keys() == {spec.partition("(")[0] for spec in ALL}
+    assert {spec.partition("(")[0] for spec in HASHES} == TASKS.keys() - READ
 
 
-@pytest.mark.parametrize("spec", [*SMALL.values(), *MORE])
+@pytest.mark.parametrize("spec", ALL)
 def test_a_batch_is_what_its_spec_says(spec):
-    task, batches = drawn(spec, 0)
+    task, batches = drawn(spec)
     want = task.spec
-    # Rows of all splits together.
-    batch = jax.tree.map(lambda leaf: leaf.reshape(-1, *leaf.shape[2:]), batches)
-    rows = len(SPLITS) * ROWS
+    # Rows of all keys and splits together.
+    batch = jax.tree.map(lambda leaf: leaf.reshape(-1, *leaf.shape[3:]), batches)
+    rows = KEYS * len(SPLITS) * ROWS
     one = want.per_sequence or want.target in ("span", "string")
     per = (rows,) if one else (rows, want.length)
     assert batch.segments.shape == (rows, want.length)
@@ -141,31 +90,58 @@ def test_a_batch_is_what_its_spec_says(spec):
     assert batch.gap.min() >= -1 and batch.gap.max() < want.length
 
 
-@pytest.mark.parametrize("spec", [*SMALL.values(), *MORE])
+@pytest.mark.parametrize("spec", ALL)
 def test_batches_are_a_function_of_key_and_split(spec):
-    _, batches = drawn(spec, 0)
+    _, batches = drawn(spec)
     _, draw = compiled(spec)
-    np.testing.assert_array_equal(draw(0, 0).inputs, batches.inputs[0])
-    different = [*batches.inputs, draw(1, 0).inputs]
+    np.testing.assert_array_equal(draw(0, 0).inputs, batches.inputs[0, 0])
+    different = batches.inputs.reshape(-1, *batches.inputs.shape[2:])
     for i, one in enumerate(different):
         for other in different[:i]:
             assert not np.array_equal(one, other)
 
 
-@pytest.mark.parametrize("spec", [SMALL["recall"], SMALL["text"]])
+@pytest.mark.parametrize("spec", HASHES)
+def test_batches_are_those_of_earlier_results(spec):
+    """A result names its task and its seed: nothing else says what examples it saw."""
+    found = digest(drawn(spec)[1])
+    assert found == HASHES[spec], (
+        f"{spec} gives other batches than the results made so far saw. Where that is "
+        "not meant, restore the order and number of its draws. Where it is, results of "
+        f'this task made before are void: write "{spec}": "{found}" into HASHES.'
+    )
+
+
+def digest(batches):
+    """16 hexadecimal digits of batches, key by key and split by split."""
+    found = hashlib.blake2b(digest_size=8)
+    for at in np.ndindex(KEYS, len(SPLITS)):
+        for name, leaf in zip(batches._fields, batches, strict=True):
+            if leaf is None:
+                continue
+            value = leaf[at]
+            kind = value.dtype.newbyteorder("<")
+            found.update(f"{name} {kind.str} {value.shape} ".encode())
+            found.update(value.astype(kind).tobytes())
+    return found.hexdigest()
+
+
+@pytest.mark.parametrize("spec", ["recall", SMALL["text"]])
 def test_a_split_is_known_by_its_name_too(spec):
-    task, batches = drawn(spec, 0)
-    arrays = jax.tree.map(jnp.asarray, task.arrays())
-    draw = jax.jit(task.batch, static_argnums=(1, 2))
-    for one, split in zip(batches.inputs, SPLITS, strict=True):
-        named = draw(jax.random.key(0), split, ROWS, arrays)
-        np.testing.assert_array_equal(named.inputs, one)
+    task, batches = drawn(spec)
+
+    @jax.jit
+    def named(key, arrays):
+        return [task.batch(key, split, ROWS, arrays).inputs for split in SPLITS]
+
+    found = named(jax.random.key(0), task.arrays())
+    np.testing.assert_array_equal(found, batches.inputs[0])
 
 
 @pytest.mark.parametrize("spec", SMALL.values())
 def test_training_may_be_shorter_by_the_name_of_its_split(spec):
     task, key = tasks.make(spec), jax.random.key(0)
-    arrays = jax.tree.map(jnp.asarray, task.arrays())
+    arrays = jax.device_put(task.arrays())
     train = jax.eval_shape(lambda: task.batch(key, "train", ROWS, arrays))
     assert train.segments.shape[0] == ROWS
     assert 1 <= train.segments.shape[1] <= task.spec.length

@@ -6,7 +6,7 @@ import pytest
 
 from attn_research import flags, hypers, layout, population, program, tasks, train
 from attn_research.config import Config, Model, Population, Train
-from tests.tasks.tasks_test import SMALL
+from tests.tasks.specs import SMALL
 
 pytestmark = pytest.mark.usefixtures("data_sets")
 ONE = Population()
