@@ -216,7 +216,7 @@ def judged(
     if what == "answer":
         metrics, notes = text_metrics.metrics(columns["text"], columns["reference"])
     elif what == "string":
-        found_B = edits(jnp.asarray(rows.text_BT), jnp.asarray(rows.wanted_BT))
+        found_B = np.asarray(jax.jit(edits)(rows.text_BT, rows.wanted_BT))
         metrics = {
             "exact_match": text_metrics.exact(columns["text"], columns["reference"]),
             "error_rate": int(found_B.sum()) / int((rows.wanted_BT != BLANK).sum()),
