@@ -35,18 +35,23 @@ class Ramp:
 
 
 def test_an_image_is_drawn_from_the_first_byte_to_the_last():
-    key = jax.random.key(0)
-    found = pictures.drawn(Ramp(), 2, 6, key)
+    @jax.jit
+    def drawn(key):
+        top = pictures.drawn(Ramp(always=256), 1, 6, key)
+        return pictures.drawn(Ramp(), 2, 6, key), top
+
+    found, top = map(np.asarray, drawn(jax.random.key(0)))
     np.testing.assert_array_equal(found, [[7, 8, 9, 10, 11, 12]] * 2)
-    assert pictures.drawn(Ramp(always=256), 1, 6, key).max() == 255
+    assert top.max() == 255
 
 
 def test_packed_images_are_the_same_again():
     told = pictures.packed(NOISE.reshape(5, -1), (2, 3, 3))
     np.testing.assert_array_equal(pictures.unpacked(told), NOISE)
     every = np.arange(256).reshape(1, 128, 2)
-    scaled = jnp.asarray(every, jnp.float32) * (2 / 255) - 1
-    np.testing.assert_array_equal(pictures.pixels(scaled), every.reshape(1, -1))
+    scaled = every.astype(np.float32) * np.float32(2 / 255) - 1
+    found = jax.jit(pictures.pixels)(scaled)
+    np.testing.assert_array_equal(found, every.reshape(1, -1))
 
 
 def test_only_misread_images_are_kept():
@@ -111,9 +116,15 @@ def test_a_model_draws_beside_the_images_there_are(data_sets):
 def test_a_model_of_classes_shows_what_it_misreads(data_sets):
     spec = "image_classification(data=clothing32,form=rows)"
     made, params, arrays, found = told(spec, Model("conv", layers=1, width=8), 7)
-    whole = made.task.examples(jnp.arange(7), "test", arrays)
-    said = np.argmax(made.model.apply(params, whole.inputs, whole.segments), axis=-1)
-    wrong = np.flatnonzero(said != np.asarray(whole.targets))
+
+    @jax.jit
+    def answers(params, arrays):
+        whole = made.task.examples(jnp.arange(7), "test", arrays)
+        logits_BV = made.model.apply(params, whole.inputs, whole.segments)
+        return jnp.argmax(logits_BV, axis=-1), whole.targets
+
+    said, wanted = map(np.asarray, answers(params, arrays))
+    wrong = np.flatnonzero(said != wanted)
     assert found["examples"] == 7 and found["misread"]["count"] == len(wrong) > 0
     columns = packed.load("clothing32")["test"]
     shown = pictures.unpacked(found["misread"])

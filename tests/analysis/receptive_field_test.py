@@ -50,7 +50,7 @@ def test_shares_and_radii_of_known_energies():
 def test_an_untrained_model_is_what_its_seed_draws():
     of = restored("conv")._replace(hypers={"seed": 3}, step=9)
     before = analysis.untrained(of)
-    want = of.model.init(jax.random.fold_in(jax.random.key(3), INIT))
+    want = jax.jit(of.model.init)(jax.random.fold_in(jax.random.key(3), INIT))
     jax.tree.map(
         lambda one, two: np.testing.assert_allclose(one, two, rtol=1e-6, atol=1e-7),
         before.params,
