@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from attn_research.analysis.ablation import ablations, without
+    from attn_research.analysis.capacity import recalled
     from attn_research.analysis.context import loss_by_context, loss_by_mask, nearby
     from attn_research.analysis.gradients import (
         by_distance,
@@ -47,6 +48,7 @@ _PUBLIC = {
     "planted": "probes",
     "radius": "receptive_field",
     "reachable": "receptive_field",
+    "recalled": "capacity",
     "repeated": "heads",
     "shares": "heads",
     "streams": "representations",
@@ -73,6 +75,7 @@ __all__ = [
     "planted",
     "radius",
     "reachable",
+    "recalled",
     "repeated",
     "shares",
     "streams",

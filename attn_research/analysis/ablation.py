@@ -121,13 +121,24 @@ def ablations(
 
 def sequence_losses(restored: Restored, spec: Spec, batch: Batch) -> jax.Array:
     """loss_B: the mean loss over the answers of each row, NaN where it has none."""
+    return sequence_scores(restored, spec, batch)[0]
+
+
+def sequence_scores(
+    restored: Restored, spec: Spec, batch: Batch
+) -> tuple[jax.Array, list[jax.Array]]:
+    """loss_B, and each of the `losses.SCORES` of the target, as `sequence_losses`."""
     outputs, asked, _ = predict(spec, restored.model, restored.params, batch, None)
-    loss, _ = losses(outputs, asked.targets, spec.target, batch.segments)
+    loss, scores = losses(outputs, asked.targets, spec.target, batch.segments)
     rows = len(loss)
     weight_BL = asked.weights.reshape(rows, -1)
     count_B = jnp.sum(weight_BL, axis=1)
-    total_B = jnp.sum(loss.reshape(rows, -1) * weight_BL, axis=1)
-    return jnp.where(count_B > 0, total_B / jnp.maximum(count_B, 1e-9), jnp.nan)
+
+    def mean(value: jax.Array) -> jax.Array:
+        total_B = jnp.sum(value.reshape(rows, -1) * weight_BL, axis=1)
+        return jnp.where(count_B > 0, total_B / jnp.maximum(count_B, 1e-9), jnp.nan)
+
+    return mean(loss), [mean(score) for score in scores]
 
 
 def _heads(named: Named, trunk: Any, length: int) -> int:

@@ -1,7 +1,7 @@
 """The gates of a mixer, between 0 and 1, and how many of them are shut or wide open.
 
-A gate that is saturated passes no gradient to what it is computed from (van der
-Westhuizen & Lasenby, 2018, arXiv:1804.04849).
+A gate that is saturated passes no gradient to what it is computed from (Gu et al.,
+2019, arXiv:1910.09890).
 """
 
 from collections.abc import Callable

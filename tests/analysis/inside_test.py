@@ -62,8 +62,8 @@ def test_everything_there_is_to_see_of_a_run(seen):
     names = {path.stem for path in folder.glob("*.svg")}
     assert names == {
         "mixing_0_0", "mixing_1_0", "heads", "receptive_field", "gradients", "ablation",
-        "ablation_heads", "context", "memory", "stream_norm", "effective_rank", "cka",
-        "eigenvalues", "gates",
+        "ablation_heads", "context", "memory", "capacity", "stream_norm",
+        "effective_rank", "cka", "eigenvalues", "gates",
     }  # fmt: skip
     for name in names:
         assert f'id="{name}"' in page and f'href="{name}.csv"' in page

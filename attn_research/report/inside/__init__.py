@@ -5,7 +5,12 @@ that does not exist for a model raises `BadInput`, in a sentence.
 """
 
 from attn_research.report.inside.contract import Analysis, Shown
-from attn_research.report.inside.inner import dynamics, memory, representations
+from attn_research.report.inside.inner import (
+    capacity,
+    dynamics,
+    memory,
+    representations,
+)
 from attn_research.report.inside.mixing import mixing
 from attn_research.report.inside.parts import ablation, context, heads
 from attn_research.report.inside.reach import gradients, receptive_field
@@ -30,6 +35,7 @@ ANALYSES: dict[str, Analysis] = {
         "What the loss is where only so many tokens back can be seen.", context
     ),
     "memory": Analysis("How long a planted fact is kept, in bits.", memory),
+    "capacity": Analysis("How many pairs are recalled with what state.", capacity),
     "representations": Analysis(
         "How large, how rich and how alike the representations of the layers are.",
         representations,

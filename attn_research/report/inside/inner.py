@@ -4,6 +4,7 @@ from typing import Any
 
 import numpy as np
 
+from attn_research.analysis import capacity as recalling
 from attn_research.analysis import gates as gating
 from attn_research.analysis import probes, spectra
 from attn_research.analysis import representations as inner
@@ -12,13 +13,14 @@ from attn_research.analysis.opened import given, opened, untrained
 from attn_research.analysis.statistics import Interval
 from attn_research.analysis.subject import Subject
 from attn_research.checkpoint import Restored
+from attn_research.modules import pattern
 from attn_research.options import BadInput
 from attn_research.report import figures, matrices
 from attn_research.report.figures import Series
 from attn_research.report.inside.contract import Line, Shown
 from attn_research.report.words import between
 
-SYMBOLS, ROWS = 8, 320  # of a planted fact, and the sequences it is planted in
+SYMBOLS, ROWS = 8, 512  # of a planted fact, and the sequences it is planted in
 QUANTILES = 21
 
 
@@ -65,6 +67,34 @@ def memory(subject: Subject) -> list[Shown]:
         panels,
         "distance",
         "bits of the fact",
+    )
+    return [Shown(figure, summary)]
+
+
+def capacity(subject: Subject) -> list[Shown]:
+    """The pairs recalled by the pairs there are, beside the bytes of the state."""
+    restored = subject.restored
+    pairs = recalling.fitting(restored)
+    found = recalling.recalled(restored, pairs)
+    label = pattern.brief(restored.config.model.pattern)
+    series: Series = {label: [(float(told.pairs), told.recalled) for told in found]}
+    summary: list[Line] = [
+        {
+            "pairs": told.pairs,
+            "recalled": told.recalled.mean,
+            "95 %": between(told.recalled),
+            "state (bytes)": told.state_bytes,
+        }
+        for told in found
+    ]
+    figure = figures.draw(
+        "capacity",
+        "Pairs recalled",
+        "How many pairs are recalled of those that sequences of the length of the task "
+        "hold, beyond what guessing gives; mean over test sequences.",
+        {"": series},
+        "pairs in a sequence",
+        "pairs recalled",
     )
     return [Shown(figure, summary)]
 
@@ -119,7 +149,10 @@ def representations(subject: Subject) -> list[Shown]:
         "many others: 1 where they are the same but for rotation and scale.",
         alike,
     )
+    layers = range(len(told["trained"]))
     for axis in figure.drawing.axes[: len(alike)]:
+        axis.set_xticks(layers)
+        axis.set_yticks(layers)
         axis.set_xlabel("layers", fontsize=9)
         axis.set_ylabel("layers", fontsize=9)
     return [*shown, Shown(figure, [])]
