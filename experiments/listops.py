@@ -8,6 +8,11 @@ which is the answer of 0.11 of the test split.
     python scripts/sweep.py --experiment=listops --out=runs/listops --workers=2
     python scripts/report.py runs/listops
 
+Quick size, about 13 minutes of one core in all, accuracy on the test split, mean of
+3 seeds with its interval: conv,dense 0.371 (0.366 to 0.378), dense 0.364 (0.354 to
+0.377), gru 0.330, conv 0.304, linear 0.293. All beat the most common value by 0.18 or
+more; what is nested deeper is left to a guess.
+
 The full size has the published setting of 500 to 2,000 tokens, which are generated
 (Tay et al., 2020, arXiv:2011.04006).
 """
