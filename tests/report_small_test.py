@@ -34,6 +34,12 @@ def test_what_is_measured_so_far_decides_nothing(tmp_path):
     assert "(A. Nyone, 1999, arXiv:9901.00001)" in shown.text
     assert "Parameters are equal." in shown.text and "<b>Data</b> too." in shown.text
     assert "#confounds" in shown.values("href")
+    assert "this was expected instead" not in shown.text
+    moved = dataclasses.replace(certain, low=0.95)
+    moved = dataclasses.replace(study, expectations=(moved,))
+    planted.written(tmp_path, moved, lambda cell, result: None)
+    again = Page(report.write(tmp_path, moved).path)
+    assert "this was expected instead: Sure: at least 0.5." in again.text
     for cell in cells(study):
         planted.failed(tmp_path, cell, "It needs 9 GB")
     written = report.write(tmp_path, study)

@@ -1,9 +1,10 @@
 """Numbers and intervals as a person reads them."""
 
 import math
+from collections.abc import Mapping, Sequence
 from typing import Any
 
-from attn_research.study import Finding, Interval
+from attn_research.study import Finding, Interval, Study, predictions
 
 
 def number(value: Any) -> str:
@@ -38,7 +39,11 @@ def measured(found: Finding) -> str:
 
 def expected(found: Finding) -> str:
     """The bounds within which an expectation holds, in words."""
-    low, high = found.expectation.low, found.expectation.high
+    return bounded(found.expectation.low, found.expectation.high)
+
+
+def bounded(low: float, high: float) -> str:
+    """`at least 0.9`, `at most 0.5`, `0.5 to 0.9`."""
     if math.isinf(low) and math.isinf(high):
         return "a number"
     if math.isinf(high):
@@ -46,6 +51,20 @@ def expected(found: Finding) -> str:
     if math.isinf(low):
         return f"at most {number(high)}"
     return f"{number(low)} to {number(high)}"
+
+
+def changed(before: Sequence[Mapping[str, Any]], study: Study) -> list[str]:
+    """What was expected when a study was begun and is not any more, a sentence each."""
+    now = predictions(study)
+    return [
+        f"{one['claim']}: "
+        + bounded(
+            -math.inf if one["low"] is None else one["low"],
+            math.inf if one["high"] is None else one["high"],
+        )
+        for one in before
+        if one not in now
+    ]
 
 
 def decided(found: Finding) -> str:
