@@ -90,7 +90,7 @@ def test_the_page_counts_and_measures(written):
     assert 0.4 < low < mean < high < 0.6
     assert "0 members, 0 of 4 cells done" in written.text
     assert "Nothing has finished yet." in written.text
-    moved = "this was expected instead: Attention is ahead: 0 to 0.9."
+    moved = "when the study was begun, and not now: Attention is ahead, 0 to 0.9."
     assert written.text.count(moved) == 1
     assert SCRIPT in written.text
     assert SCRIPT not in (written.folder / "index.html").read_text()

@@ -183,7 +183,7 @@ def _markdown(entries: Sequence[Entry]) -> str:
         "# Ledger",
         "",
         f"{words.counted(len(entries), 'claim')}: {_counts(entries)}. In brackets "
-        "95 % intervals; a verdict follows from what was expected before anything ran.",
+        "95 % intervals; a verdict follows from them and from what is expected.",
         "",
         "| claim | verdict | numbers | cost | command | commit |",
         "|---|---|---|---|---|---|",
@@ -196,8 +196,7 @@ def _markdown(entries: Sequence[Entry]) -> str:
             for f in entry.findings
         ]
         members = words.counted(entry.members, "member")
-        if entry.changed:
-            numbers.append(f"expected at first: {'; '.join(entry.changed)}")
+        numbers += entry.changed
         cells = (
             html.escape(claim, quote=False),
             entry.verdict,

@@ -54,17 +54,22 @@ def bounded(low: float, high: float) -> str:
 
 
 def changed(before: Sequence[Mapping[str, Any]], study: Study) -> list[str]:
-    """What was expected when a study was begun and is not any more, a sentence each."""
+    """A sentence on all that was not expected, or was otherwise, at a study's start."""
     now = predictions(study)
+    if now and not before:
+        return ["What is expected was not written down when the study was begun."]
+    then = "Expected when the study was begun, and not now: "
+    later = "Expected now, and not when the study was begun: "
     return [
-        f"{one['claim']}: "
-        + bounded(
-            -math.inf if one["low"] is None else one["low"],
-            math.inf if one["high"] is None else one["high"],
-        )
-        for one in before
-        if one not in now
+        *(f"{then}{_prediction(one)}." for one in before if one not in now),
+        *(f"{later}{_prediction(one)}." for one in now if one not in before),
     ]
+
+
+def _prediction(one: Mapping[str, Any]) -> str:
+    low = -math.inf if one["low"] is None else one["low"]
+    high = math.inf if one["high"] is None else one["high"]
+    return f"{one['claim']}, {bounded(low, high)}"
 
 
 def decided(found: Finding) -> str:
