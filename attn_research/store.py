@@ -26,7 +26,7 @@ from attn_research.durable import (
 from attn_research.lock import Lock, owner
 from attn_research.options import BadInput
 from attn_research.results import Rows, as_csv, fields, member_rows, varying
-from attn_research.study import Cell, Study
+from attn_research.study import Cell, Study, predictions
 
 STUDY, CELLS = "study.json", "cells"
 State = Literal["done", "running", "failed", "waiting", "stopped", "damaged"]
@@ -80,6 +80,7 @@ def open_study(
         known: dict[str, Any] = {}
         wanted: list[str] = []
         commands = [command] if command else []
+        predicted = predictions(study)
         if (directory / STUDY).exists():
             found = read_study(directory)
             if (found["name"], found["question"]) != (study.name, study.question):
@@ -90,6 +91,7 @@ def open_study(
             known = {cell["id"]: cell for cell in found["cells"]}
             wanted = found["asked"]
             commands = [*found["commands"], *commands]
+            predicted = found["expected"]  # what was, before anything ran
         for cell in cells:
             parts = {
                 "config": to_dict(cell.config),
@@ -106,6 +108,7 @@ def open_study(
             "claim": study.claim,
             "source": study.source,
             "confounds": list(study.confounds),
+            "expected": predicted,
             "base": to_dict(study.base),
             "axes": {name: list(values) for name, values in study.axes.items()},
             "population": to_dict(study.population),
@@ -134,9 +137,9 @@ def read_study(directory: str | os.PathLike[str]) -> dict[str, Any]:
         if not isinstance(cell, dict) or "id" not in cell:
             raise Damaged(f"{path} is damaged (a cell has no 'id')")
         place(directory, str(cell["id"]))
-    later = {"claim": "", "source": "", "confounds": [], "commands": []}
+    later = {"claim": "", "source": "", "confounds": [], "expected": [], "commands": []}
     found = {**later, "asked": [cell["id"] for cell in found["cells"]], **found}
-    for name in ("confounds", "commands", "asked"):
+    for name in ("confounds", "expected", "commands", "asked"):
         if not isinstance(found[name], list):
             raise Damaged(f"{path} is damaged (its {name!r} is no list)")
     return found

@@ -97,6 +97,19 @@ def change(
     )
 
 
+def predictions(study: Study) -> list[dict[str, Any]]:
+    """What a study expects, as JSON: the claims, their bounds (None: none), units."""
+    return [
+        {
+            "claim": one.claim,
+            "low": one.low if math.isfinite(one.low) else None,
+            "high": one.high if math.isfinite(one.high) else None,
+            "unit": one.unit,
+        }
+        for one in study.expectations
+    ]
+
+
 class Finding(NamedTuple):
     """An expectation, what was measured, and whether it holds (None: undecided).
 

@@ -66,6 +66,7 @@ def written(tmp_path_factory) -> Page:
         given.append((root / word, one))
     begun = study("supported")
     planted.written(root / "begun", begun, lambda cell, result: None)
+    begun = dataclasses.replace(begun, expectations=EXPECTED["mixed"])
     (root / "refuted" / "report").mkdir()
     (root / "refuted" / "report" / "index.html").write_text("The report.")
     entries = ledger.gather([*given, (root / "begun", begun)])
@@ -89,6 +90,8 @@ def test_the_page_counts_and_measures(written):
     assert 0.4 < low < mean < high < 0.6
     assert "0 members, 0 of 4 cells done" in written.text
     assert "Nothing has finished yet." in written.text
+    moved = "when the study was begun, and not now: Attention is ahead, 0 to 0.9."
+    assert written.text.count(moved) == 1
     assert SCRIPT in written.text
     assert SCRIPT not in (written.folder / "index.html").read_text()
 

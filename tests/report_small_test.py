@@ -2,7 +2,8 @@
 
 import dataclasses
 
-from attn_research import report
+from attn_research import report, store
+from attn_research.durable import write_json
 from attn_research.report import figures, saving
 from attn_research.study import Expectation, Interval, cells
 from tests import planted
@@ -34,11 +35,28 @@ def test_what_is_measured_so_far_decides_nothing(tmp_path):
     assert "(A. Nyone, 1999, arXiv:9901.00001)" in shown.text
     assert "Parameters are equal." in shown.text and "<b>Data</b> too." in shown.text
     assert "#confounds" in shown.values("href")
+    assert "when the study was begun" not in shown.text
+    moved = dataclasses.replace(certain, low=0.95)
+    moved = dataclasses.replace(study, expectations=(moved,))
+    planted.written(tmp_path, moved, lambda cell, result: None)
+    again = Page(report.write(tmp_path, moved).path)
+    told = "Expected when the study was begun, and not now: Sure, at least 0.5."
+    assert f"{told} Expected now, and not when the study was begun: Sure" in again.text
     for cell in cells(study):
         planted.failed(tmp_path, cell, "It needs 9 GB")
     written = report.write(tmp_path, study)
     assert [found.holds for found in written.findings] == [True]
     assert "have not ended" not in Page(written.path).text
+
+
+def test_what_a_study_never_wrote_down_is_not_said_to_be_predicted(tmp_path):
+    study = planted.study(Expectation("Sure", lambda rows: 1.0), lengths=(32,))
+    planted.written(tmp_path, study, lambda cell, result: None)
+    found = store.read_study(tmp_path)
+    del found["expected"]
+    write_json(tmp_path / store.STUDY, found)
+    shown = Page(report.write(tmp_path, study).path)
+    assert "What is expected was not written down" in shown.text
 
 
 def test_a_cell_with_one_member_and_one_whose_members_all_diverged(tmp_path):

@@ -155,6 +155,8 @@ def test_every_figure_is_there_as_png_svg_and_csv(written):
         "length_step_seconds",
         "length_peak_bytes",
         "length_state_bytes",
+        "length_flops",
+        "length_compile_seconds",
     } == set(names)
     for name in names:
         png = (written.folder / f"{name}.png").read_bytes()

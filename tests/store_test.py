@@ -1,6 +1,7 @@
 """The directory of a study: one study, cells by content, results rebuilt from files."""
 
 import csv
+import dataclasses
 import json
 import shutil
 
@@ -13,7 +14,7 @@ from attn_research.layout import members
 from attn_research.lock import Lock
 from attn_research.options import BadInput
 from attn_research.results import as_csv, safe, varying
-from attn_research.study import Study, cells
+from attn_research.study import Expectation, Study, cells
 
 BASE = Config(task="recall(length=32)", train=Train(steps=4))
 STUDY = Study(
@@ -82,15 +83,35 @@ def test_another_study_is_refused_and_more_cells_extend(opened):
 
 def test_a_study_of_an_earlier_version_is_read(opened):
     """It told of no source and no commands, and asked for the cells it has."""
-    later = ("source", "confounds", "commands", "asked")
+    later = ("source", "confounds", "expected", "commands", "asked")
     found = store.read_study(opened.directory)
     old = {name: value for name, value in found.items() if name not in later}
     write_json(opened.directory / store.STUDY, old)
     again = store.read_study(opened.directory)
-    assert (again["source"], again["confounds"], again["commands"]) == ("", [], [])
+    assert again["source"] == ""
+    assert again["confounds"] == again["expected"] == again["commands"] == []
     assert again["asked"] == opened.ids
     rows = store.status(opened.directory)
     assert store.missing(opened.directory, rows) == opened.ids
+
+
+def test_what_was_expected_first_is_kept(tmp_path):
+    """And that of a study begun before it was written down stays unknown."""
+
+    def expecting(low):
+        return dataclasses.replace(
+            STUDY, expectations=(Expectation("So", lambda rows: 1.0, low, unit="s"),)
+        )
+
+    for low in (0.5, 0.7):
+        store.open_study(tmp_path, expecting(low), [])
+    found = store.read_study(tmp_path)
+    first = {"claim": "So", "low": 0.5, "high": None, "unit": "s"}
+    assert found["expected"] == [first]
+    del found["expected"]
+    write_json(tmp_path / store.STUDY, found)
+    store.open_study(tmp_path, expecting(0.7), [])
+    assert store.read_study(tmp_path)["expected"] == []
 
 
 def test_a_share_of_the_cells_leaves_the_others_missing(tmp_path):

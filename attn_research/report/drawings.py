@@ -16,7 +16,9 @@ TITLES = {
     "flops": "forward FLOPs",
     "step_seconds": "time of a step",
     "peak_bytes": "peak memory",
+    "compile_seconds": "time of compiling",
 }
+LENGTH_COSTS = ("step_seconds", "flops", "peak_bytes", "state_bytes", "compile_seconds")
 
 
 def prepared(rows: Sequence[Row]) -> list[Line]:
@@ -115,11 +117,11 @@ def plans(rows: Sequence[Row]) -> list[Plan]:
             )
         )
     if "task.length" in numeric:
-        for cost in ("step_seconds", "peak_bytes", "state_bytes"):
+        for cost in LENGTH_COSTS:
             made.append(
                 Plan(
                     f"length_{cost}",
-                    f"{TITLES[cost].capitalize()} against length",
+                    f"{_sentence(TITLES[cost])} against length",
                     f"{_sentence(figures.unit(cost))} and the exponent of its growth.",
                     {"": series.cost_along(rows, "task.length", cost)},
                     "task.length",

@@ -25,6 +25,7 @@ UNITS = {
     "state_bytes": "decoding state of one sequence (bytes)",
     "flops": "forward FLOPs of one sequence",
     "step_seconds": "time of one training step (s)",
+    "compile_seconds": "time of compiling (s)",
     "peak_bytes": "predicted peak memory of the cell (bytes)",
     "parameters": "parameters",
     "gap": "distance to the information (tokens)",

@@ -34,6 +34,7 @@ class Entry(NamedTuple):
     source: str
     verdict: str
     findings: list[Finding]
+    changed: list[str]
     metric: str
     plan: Plan | None
     cells: str
@@ -110,6 +111,7 @@ def _entry(directory: Path, study: Study | None, taken: set[str]) -> Entry:
         source=study.source if study else described["source"],
         verdict=verdict(found),
         findings=found,
+        changed=words.changed(described["expected"], study) if study else [],
         metric=" and ".join(sorted({row["metric"] for row in rows})),
         plan=_small(name, rows, study.figure if study else ""),
         cells=f"{done} of {words.counted(total, 'cell')}",
@@ -181,7 +183,7 @@ def _markdown(entries: Sequence[Entry]) -> str:
         "# Ledger",
         "",
         f"{words.counted(len(entries), 'claim')}: {_counts(entries)}. In brackets "
-        "95 % intervals; a verdict follows from what was expected before anything ran.",
+        "95 % intervals; a verdict follows from them and from what is expected.",
         "",
         "| claim | verdict | numbers | cost | command | commit |",
         "|---|---|---|---|---|---|",
@@ -194,6 +196,7 @@ def _markdown(entries: Sequence[Entry]) -> str:
             for f in entry.findings
         ]
         members = words.counted(entry.members, "member")
+        numbers += entry.changed
         cells = (
             html.escape(claim, quote=False),
             entry.verdict,

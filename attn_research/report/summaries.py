@@ -99,8 +99,7 @@ def _exponents(curves: dict[str, tuple[list[float], list[float]]]) -> list[Line]
 def _crossings(curves: dict[str, tuple[list[float], list[float]]]) -> list[Line]:
     """Where one mixer becomes cheaper than another whose cost grows faster.
 
-    Of the pairs whose exponents differ for certain, where that is not far from the
-    lengths that are measured.
+    Of the pairs whose crossing is certain to be not far from the lengths measured.
     """
     lines = []
     for one, other in itertools.combinations(curves, 2):
@@ -109,7 +108,7 @@ def _crossings(curves: dict[str, tuple[list[float], list[float]]]) -> list[Line]
             continue
         found = stats.crossing(x, y, x_other, y_other)
         first, last = min(x + x_other), max(x + x_other)
-        if not (0 < found.low and first / FAR <= found.mean <= last * FAR):
+        if not first / FAR <= found.low <= found.high <= last * FAR:
             continue
         slow, fast = one, other
         if stats.exponent(x, y).mean < stats.exponent(x_other, y_other).mean:

@@ -1,9 +1,10 @@
 """Numbers and intervals as a person reads them."""
 
 import math
+from collections.abc import Mapping, Sequence
 from typing import Any
 
-from attn_research.study import Finding, Interval
+from attn_research.study import Finding, Interval, Study, predictions
 
 
 def number(value: Any) -> str:
@@ -38,7 +39,11 @@ def measured(found: Finding) -> str:
 
 def expected(found: Finding) -> str:
     """The bounds within which an expectation holds, in words."""
-    low, high = found.expectation.low, found.expectation.high
+    return bounded(found.expectation.low, found.expectation.high)
+
+
+def bounded(low: float, high: float) -> str:
+    """`at least 0.9`, `at most 0.5`, `0.5 to 0.9`."""
     if math.isinf(low) and math.isinf(high):
         return "a number"
     if math.isinf(high):
@@ -46,6 +51,25 @@ def expected(found: Finding) -> str:
     if math.isinf(low):
         return f"at most {number(high)}"
     return f"{number(low)} to {number(high)}"
+
+
+def changed(before: Sequence[Mapping[str, Any]], study: Study) -> list[str]:
+    """A sentence on all that was not expected, or was otherwise, at a study's start."""
+    now = predictions(study)
+    if now and not before:
+        return ["What is expected was not written down when the study was begun."]
+    then = "Expected when the study was begun, and not now: "
+    later = "Expected now, and not when the study was begun: "
+    return [
+        *(f"{then}{_prediction(one)}." for one in before if one not in now),
+        *(f"{later}{_prediction(one)}." for one in now if one not in before),
+    ]
+
+
+def _prediction(one: Mapping[str, Any]) -> str:
+    low = -math.inf if one["low"] is None else one["low"]
+    high = math.inf if one["high"] is None else one["high"]
+    return f"{one['claim']}, {bounded(low, high)}"
 
 
 def decided(found: Finding) -> str:

@@ -81,9 +81,10 @@ QUICK = Study(
         ),
     ),
     confounds=(
-        "State bytes are the same for both mixers of one number of heads, and so are "
-        "the width, the convolution below, data, steps and learning rates.",
-        "The delta rule has one more projection to a number per head.",
+        "The state matrices of both mixers are of one size for one number of heads; "
+        "linear attention also keeps the sum of its keys.",
+        "Width, the convolution below, data, steps and learning rates are equal; the "
+        "delta rule has one more projection, to a number per head.",
     ),
 )
 FULL = replace(
