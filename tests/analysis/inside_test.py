@@ -9,12 +9,15 @@ import numpy as np
 import pytest
 
 from attn_research import layout
+from attn_research.analysis import subject
 from attn_research.checkpoint import Writer
 from attn_research.config import Config, Population, replace
 from attn_research.flags import DONE
 from attn_research.modules.models import Sizes, build
-from attn_research.report import matrices
-from attn_research.report.inside import ANALYSES
+from attn_research.options import BadInput
+from attn_research.report import inside_page, matrices
+from attn_research.report.inside import ANALYSES, Analysis, Shown
+from tests.analysis.made import restored
 from tests.browser import assert_reads_well, needs_chromium
 from tests.checkpoints import population_of
 from tests.command import assert_one_sentence, command
@@ -124,14 +127,30 @@ def test_the_list_names_every_analysis_and_needs_no_run():
         assert f"{name} " in told.out and analysis.sentence in told.out
 
 
-def test_what_there_is_not_for_a_model_is_told_beside_what_there_is(tmp_path):
-    run = run_of(tmp_path, "text(path=/nowhere,length=16)", "dense", 256, 16)
-    ended = command("analyze", str(run), "--what=dynamics,mixing", "--text=ab")
-    assert ended.code == DONE, ended.err
-    page = (run / "analysis" / "index.html").read_text()
-    assert "have no gates, and their states grow" in page and 'id="mixing_0_0"' in page
-    alone = command("analyze", str(run), "--what=dynamics", "--text=ab")
-    assert_one_sentence(alone, "have no gates, and their states grow")
+def test_what_there_is_not_for_a_model_is_told_beside_what_there_is(
+    tmp_path, monkeypatch
+):
+    def nothing(seen):
+        raise BadInput("conv has nothing of the kind")
+
+    def one(seen):
+        figure = matrices.draw("one", "One", "One matrix.", {"": np.eye(2)})
+        return [Shown(figure, [])]
+
+    monkeypatch.setitem(ANALYSES, "nothing", Analysis("What is not there.", nothing))
+    monkeypatch.setitem(ANALYSES, "one", Analysis("What is there.", one))
+    seen = subject.of_text(restored("conv"), b"\x01\x02")
+    page = inside_page.write(tmp_path, seen, ["nothing", "one"], "Seen.").read_text()
+    assert "conv has nothing of the kind." in page and 'id="one"' in page
+    with pytest.raises(BadInput, match="conv has nothing of the kind"):
+        inside_page.write(tmp_path, seen, ["nothing"], "Seen.")
+
+
+@pytest.mark.slow
+def test_a_model_without_states_or_gates_has_no_dynamics():
+    seen = subject.of_text(restored("dense"), b"\x01\x02")
+    with pytest.raises(BadInput, match="mixers of dense have no gates, and their"):
+        ANALYSES["dynamics"].show(seen)
 
 
 @pytest.mark.parametrize(
