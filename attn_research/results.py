@@ -72,6 +72,7 @@ def member_rows(
         "metric": result.get("metric"),
         "goal": result.get("goal"),
         "chance": result.get("chance"),
+        "per_sequence": bool(result.get("per_sequence")),
         **{name: result.get(name) for name in COSTS},
         **{f"decoded.{name}": value for name, value in written.items()},
     }
@@ -111,8 +112,8 @@ def as_csv(found: Sequence[dict[str, Any]]) -> str:
         )
     )
     fixed = {"cell", "directory", "member", "status", "step", "solved_step"}
-    fixed |= {"train_loss"}
-    fixed |= {"metric", "goal", "chance", *HYPERS, *COSTS, *TABLES, *metrics}
+    fixed |= {"train_loss", "metric", "goal", "chance", "per_sequence"}
+    fixed |= {*HYPERS, *COSTS, *TABLES, *metrics}
     axes = varying(
         {name: value for name, value in row.items() if name not in fixed}
         for row in found

@@ -259,5 +259,6 @@ def _result(
         "metric": spec.metrics[0],
         "goal": spec.goal,
         "chance": spec.chance,
+        "per_sequence": spec.per_sequence,
         "members": rows,
     }

@@ -1,5 +1,7 @@
 """How figures mark mixers and values."""
 
+import pytest
+
 from attn_research.analysis import statistics as stats
 from attn_research.modules import MIXERS
 from attn_research.report import drawings, figures, series
@@ -78,3 +80,19 @@ def test_the_interval_of_a_single_point_is_drawn():
     bar, *others = drawn.drawing.axes[0].collections
     assert not others
     assert bar.get_segments()[0].tolist() == [[1.0, 0.5], [1.0, 0.8]]
+
+
+@pytest.mark.parametrize("per_sequence", [False, True])
+def test_where_the_answer_is_at_the_end_its_position_is_the_length(per_sequence):
+    table = {"low": [0, 64], "high": [63, 127], "count": [4, 4], "accuracy": [0.9, 0.5]}
+    row = {
+        "cell": "a", "mixer": "gru", "metric": "accuracy", "goal": "max", "lr": 1e-3,
+        "weight_decay": 0.0, "seed": 0, "status": "done", "task": "classification",
+        "validation.accuracy": 0.7, "test.accuracy": 0.7, "by_position": table,
+        "per_sequence": per_sequence,
+    }  # fmt: skip
+    plan = next(plan for plan in drawings.plans([row]) if plan.name == "by_position")
+    wanted = ("position", "Quality by position")
+    if per_sequence:
+        wanted = ("last position", "Quality by length")
+    assert (plan.x, plan.title) == wanted

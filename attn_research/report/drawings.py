@@ -79,9 +79,12 @@ def plans(rows: Sequence[Row]) -> list[Plan]:
                 levels=levels(name),
             )
         )
+    by_position = "position", "Quality by position"
+    if all(row.get("per_sequence") for row in rows):  # its answer is at its end
+        by_position = "last position", "Quality by length"
     for table, x, title in (
         ("by_gap", "gap", "Quality by distance"),
-        ("by_position", "position", "Quality by position"),
+        ("by_position", *by_position),
     ):
         panels = series.distance(rows, table, metric, panel)
         if any(len(points) > 1 for s in panels.values() for points in s.values()):

@@ -30,6 +30,7 @@ UNITS = {
     "parameters": "parameters",
     "gap": "distance to the information (tokens)",
     "position": "position in the sequence (tokens)",
+    "last position": "last position of the sequence (tokens)",
     "distance": "distance (tokens)",
     "gradient": "norm of the gradient",
     "share": "share of the energy within the distance",
@@ -182,12 +183,13 @@ def _scale(
     if log_x and at and at[0] > 0:
         axis.set_xscale("log")
         axis.minorticks_off()
-        if x in ("gap", "position"):  # the middles of bins are no round numbers
+        # The middles of bins are no round numbers.
+        if x in ("gap", "position", "last position"):
             first, last = (math.log2(value) for value in (at[0], at[-1]))
             at = [2.0**n for n in range(math.floor(first), math.ceil(last) + 1)]
     shown = ticks(at, log_x)
     # The first bin of positions holds position 0 alone, drawn where a log scale can.
-    first = "0" if x == "position" and shown[:1] == [0.5] else None
+    first = "0" if x.endswith("position") and shown[:1] == [0.5] else None
     labels = [short(value) for value in shown]
     axis.set_xticks(shown, [first or labels[0], *labels[1:]] if labels else [])
     if log_y:
