@@ -88,5 +88,8 @@ def test_a_table_holds_no_formula(tmp_path):
         def savefig(self, content, **_):
             content.write(b"")
 
+        def set_layout_engine(self, layout):
+            pass
+
     saving.save(tmp_path, drawn._replace(drawing=Blank()))
     assert (tmp_path / "f.csv").read_text() == "series,x\n'=1+1,-1.5\n"

@@ -23,6 +23,7 @@ from tests.checkpoints import population_of
 from tests.command import assert_one_sentence, command
 
 POPULATION = Population(seed=(0, 1))
+SLOW = pytest.mark.slow
 
 
 def run_of(directory, task: str, pattern: str, vocabulary: int, length: int):
@@ -44,13 +45,39 @@ def recall(tmp_path_factory):
     return run_of(tmp_path_factory.mktemp("recall"), task, "dense,lstm", 16, 16)
 
 
-@pytest.fixture(scope="module")
-def seen(recall):
-    """The folder of the analysis of all there is to see."""
-    ended = command("analyze", str(recall), "--sequences=2", "--length=12")
+FEW = {"mixing", "heads", "receptive_field"}
+FIGURES = {"mixing_0_0", "mixing_1_0", "heads", "receptive_field"}
+WORDS = (
+    "Layer 0: dense", "Layer 1: lstm", "norm of the Jacobian", "what followed it",
+    "theoretical, after layer 1", "effective, untrained",
+)  # fmt: skip
+ALL_FIGURES = {
+    *FIGURES, "gradients", "ablation", "ablation_heads", "context", "memory",
+    "capacity", "stream_norm", "effective_rank", "cka", "eigenvalues", "gates",
+}  # fmt: skip
+ALL_WORDS = (
+    *WORDS, "whole model", "layer 1 (lstm)", "loss", "dense, head 3",
+    "mask of attention", "state 1 lstm", "below 0.05", "largest modulus",
+)  # fmt: skip
+
+
+@pytest.fixture(
+    scope="module",
+    params=[
+        pytest.param((FEW, FIGURES, WORDS), id="few"),
+        pytest.param((ANALYSES, ALL_FIGURES, ALL_WORDS), id="all", marks=SLOW),
+    ],
+)
+def seen(request, recall):
+    """The folder of the analysis of a few things, or of all that there is to see."""
+    what, figures, words = request.param
+    ended = command(
+        "analyze", str(recall), "--sequences=2", "--length=12",
+        f"--what={','.join(what)}",
+    )  # fmt: skip
     assert ended.code == DONE, ended.err
     assert str(recall / "analysis" / "index.html") in ended.out
-    return recall / "analysis"
+    return recall / "analysis", figures, words
 
 
 @pytest.fixture(scope="module")
@@ -59,26 +86,16 @@ def language(tmp_path_factory):
     return run_of(tmp_path_factory.mktemp("text"), task, "linear", 256, 16)
 
 
-def test_everything_there_is_to_see_of_a_run(seen):
-    folder, page = seen, (seen / "index.html").read_text()
+def test_what_there_is_to_see_of_a_run(seen):
+    folder, names, words = seen
+    page = (folder / "index.html").read_text()
     assert "2 sequences of the test split" in page and "12 positions" in page
-    names = {path.stem for path in folder.glob("*.svg")}
-    assert names == {
-        "mixing_0_0", "mixing_1_0", "heads", "receptive_field", "gradients", "ablation",
-        "ablation_heads", "context", "memory", "capacity", "stream_norm",
-        "effective_rank", "cka", "eigenvalues", "gates",
-    }  # fmt: skip
+    assert {path.stem for path in folder.glob("*.svg")} == names
     for name in names:
         assert f'id="{name}"' in page and f'href="{name}.csv"' in page
         assert (folder / f"{name}.png").read_bytes().startswith(b"\x89PNG")
         assert xml.parse(folder / f"{name}.svg").getroot().tag.endswith("svg")
-    for words in (
-        "Layer 0: dense", "Layer 1: lstm", "norm of the Jacobian", "whole model",
-        "layer 1 (lstm)", "loss", "theoretical, after layer 1", "effective, untrained",
-        "dense, head 3", "mask of attention", "state 1 lstm", "what followed it",
-        "below 0.05", "largest modulus",
-    ):  # fmt: skip
-        assert words in page, words
+    assert [word for word in words if word not in page] == []
     ids = re.findall(r'\bid="([^"]+)"', page)
     assert len(set(ids)) == len(ids)
     assert set(re.findall(r'href="#([^"]+)"', page)) <= set(ids)
@@ -88,13 +105,13 @@ def test_everything_there_is_to_see_of_a_run(seen):
         f"head {h}" for h in range(4)
     }
     for row in rows:
-        seen = [float(row[f"s{s}"]) for s in range(int(row["t"]) + 1)]
-        assert sum(seen) == pytest.approx(1, abs=1e-5)
+        weights = [float(row[f"s{s}"]) for s in range(int(row["t"]) + 1)]
+        assert sum(weights) == pytest.approx(1, abs=1e-5)
 
 
 @needs_chromium
 def test_on_a_phone_and_on_a_desk(seen, tmp_path):
-    assert_reads_well(seen / "index.html", tmp_path)
+    assert_reads_well(seen[0] / "index.html", tmp_path)
 
 
 def test_the_claim_on_gradients_measures_the_checkpoints_of_its_rows(recall):
