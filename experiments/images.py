@@ -9,9 +9,11 @@ test. A linear model of the pixels reaches 0.93.
     python scripts/sweep.py --experiment=images --out=runs/images --workers=2
     python scripts/report.py runs/images
 
-Quick size, about 15 minutes of one core in all, accuracy on the test split in reading
-order, mean of three seeds: conv 0.937, gru 0.932, dense 0.913, linear 0.871. The best
-reaches a linear model; conv,dense and the permuted order are not measured.
+Quick size, about 20 minutes of one core in all, accuracy on the test split, mean of
+three seeds, in reading order and permuted: conv 0.937 and 0.888, gru 0.932 and 0.887,
+dense 0.913 and 0.872, linear 0.871 and 0.792, conv,dense - and 0.881. The best reaches
+a linear model; the order is worth 0.05 to all of them, 0.01 more to the convolution
+than to dense attention.
 """
 
 from collections.abc import Sequence

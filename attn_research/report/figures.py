@@ -123,8 +123,8 @@ def draw(
         if key in levels:
             axis.axhline(levels[key], color="#767676", linewidth=0.8, dashes=(4, 3))
             axis.annotate(
-                "chance", (0.99, levels[key]), xycoords=("axes fraction", "data"),
-                ha="right", va="bottom", fontsize=size.text - 1, color="#595959",
+                "chance", (0.01, levels[key]), xycoords=("axes fraction", "data"),
+                ha="left", va="bottom", fontsize=size.text - 1, color="#595959",
             )  # fmt: skip
         _scale(axis, x, y, at, log_x, log_y, size.text)
         axis.set_title(key, fontsize=size.text + 1)
