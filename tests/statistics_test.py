@@ -155,3 +155,17 @@ def test_too_few_points_have_no_exponent_or_no_interval():
     assert math.isnan(stats.exponent([1.0], [1.0]).mean)
     two = stats.exponent([1.0, 10.0], [1.0, 100.0])
     assert two.mean == pytest.approx(2.0) and math.isnan(two.low)
+
+
+def test_costs_grow_and_cross_as_they_were_made():
+    laws = {"dense": (1e-6, 2.0), "linear": (1e-3, 1.0)}  # equal at 1,000
+    rows = [
+        {"mixer": m, "task.length": str(length), "step_seconds": a * length**power}
+        for m, (a, power) in laws.items()
+        for length in (256, 1024, 4096)
+    ]
+    rows.append({"mixer": "dense", "task.length": "8192", "step_seconds": None})
+    assert stats.growth(rows, "dense", "step_seconds").mean == pytest.approx(2)
+    assert stats.growth(rows, "linear", "step_seconds").mean == pytest.approx(1)
+    found = stats.overtaken(rows, "dense", "linear", "step_seconds")
+    assert found.mean == pytest.approx(1000)

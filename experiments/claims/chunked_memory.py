@@ -10,22 +10,14 @@ Quick size, at most 10 minutes of one core (one cell at a time, or cells slow ea
 other); not measured yet.
 """
 
-from collections.abc import Sequence
 from dataclasses import replace
 
-from attn_research.analysis.statistics import Interval, exponent
+from attn_research.analysis.statistics import growth
 from attn_research.config import Config, Model, Population, Train
-from attn_research.study import Expectation, Row, Study
+from attn_research.study import Expectation, Study
 
 NAIVE = "dense(implementation=naive,heads=1)"
 CHUNKED = "dense(implementation=chunked,heads=1)"
-
-
-def growth(rows: Sequence[Row], mixer: str, cost: str) -> Interval:
-    """The exponent of the growth of a cost with the length."""
-    own = [row for row in rows if row["mixer"] == mixer and row[cost]]
-    lengths = [float(row["task.length"]) for row in own]
-    return exponent(lengths, [float(row[cost]) for row in own])
 
 
 QUICK = Study(

@@ -10,28 +10,14 @@ Quick size, at most 10 minutes of one core (one cell at a time, or cells slow ea
 other); not measured yet.
 """
 
-from collections.abc import Sequence
 from dataclasses import replace
 
-from attn_research.analysis.statistics import Interval, crossing, exponent
+from attn_research.analysis.statistics import growth, overtaken
 from attn_research.config import Config, Model, Population, Train
-from attn_research.study import Expectation, Row, Study
+from attn_research.study import Expectation, Study
 
 NAIVE = "dense(implementation=naive,heads=1)"
 WINDOW, LINEAR = "window(heads=1)", "linear(heads=1)"
-
-
-def curve(
-    rows: Sequence[Row], mixer: str, cost: str
-) -> tuple[list[float], list[float]]:
-    """The lengths and the costs of a mixer."""
-    own = [row for row in rows if row["mixer"] == mixer and row[cost]]
-    return [float(row["task.length"]) for row in own], [float(r[cost]) for r in own]
-
-
-def growth(rows: Sequence[Row], mixer: str, cost: str) -> Interval:
-    """The exponent of the growth of a cost with the length."""
-    return exponent(*curve(rows, mixer, cost))
 
 
 QUICK = Study(
@@ -75,10 +61,7 @@ QUICK = Study(
         ),
         Expectation(
             "Linear attention overtakes attention within the lengths measured",
-            lambda rows: crossing(
-                *curve(rows, NAIVE, "step_seconds"),
-                *curve(rows, LINEAR, "step_seconds"),
-            ),
+            lambda rows: overtaken(rows, NAIVE, LINEAR, "step_seconds"),
             high=8192.0,
             unit="tokens",
         ),

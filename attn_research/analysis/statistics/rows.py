@@ -5,6 +5,7 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 
+from attn_research.analysis.statistics.powers import crossing, exponent
 from attn_research.analysis.statistics.samples import bootstrap, paired
 from attn_research.study import Interval, Row
 
@@ -127,3 +128,21 @@ def lead(
         for name in (first, second)
     )
     return paired(one, other)
+
+
+def cost_curve(
+    rows: Sequence[Row], mixer: str, cost: str
+) -> tuple[list[float], list[float]]:
+    """The lengths and the costs of a mixer, where there is one."""
+    own = [row for row in rows if row["mixer"] == mixer and row[cost]]
+    return [float(row["task.length"]) for row in own], [float(r[cost]) for r in own]
+
+
+def growth(rows: Sequence[Row], mixer: str, cost: str) -> Interval:
+    """The exponent of the growth of a cost with the length."""
+    return exponent(*cost_curve(rows, mixer, cost))
+
+
+def overtaken(rows: Sequence[Row], slow: str, fast: str, cost: str) -> Interval:
+    """The length from which one mixer costs less than another, by the fitted powers."""
+    return crossing(*cost_curve(rows, slow, cost), *cost_curve(rows, fast, cost))
