@@ -9,7 +9,8 @@ predicts it and as the process reaches it. Every subject runs in a process of it
 from the shortest length up, until a length takes longer than it may; ours and the peers
 have huge pages, without which every fresh array of 16 MB is 4,096 page faults.
 Exponents are fitted from 1,024 tokens on. Without PyTorch its peers are left out. An
-existing file keeps what is not measured anew.
+existing file keeps what is not measured anew, each subject with the commit it was
+measured at.
 """
 
 import importlib.util
@@ -29,7 +30,7 @@ from attn_research.flags import FLAGS, main
 LENGTHS = (256, 1024, 4096, 16384)
 QUICK = {
     "ops": ("dense chunked", "jax.nn.dot_product_attention", "linear chunked"),
-    "mixers": ("dense", "window", "linear", "lstm", "conv"),
+    "mixers": ("window", "lstm"),
     "peers": ("torch SDPA", "torch linear chunked"),
 }
 KINDS = tuple(QUICK)
@@ -75,6 +76,8 @@ FAMILIES = {
         "mamba",
         "diagonal recurrence",
         "torch recurrence loop",
+        "selective scan",
+        "torch selective loop",
     ),
     "convolutional": ("conv", "dilated", "baseconv", "hyena"),
 }
@@ -85,6 +88,7 @@ flags.DEFINE_list("only", None, "Names of subjects; by default all.")
 flags.DEFINE_list("dtypes", ["float32"], "float32, bfloat16.")
 flags.DEFINE_list("lengths", None, "Lengths; by default 256 to 16384.")
 flags.DEFINE_float("longest", 30.0, "CPU seconds a call may take before a next length.")
+flags.DEFINE_float("seconds", 5.0, "CPU seconds that a call is repeated for.")
 flags.DEFINE_string("subject", None, "kind/name measured in this process (internal).")
 
 
@@ -107,7 +111,7 @@ def timed(call: Any) -> float:
         start = time.process_time()
         call()
         best = min(best, time.process_time() - start)
-        if time.process_time() - began > 5:
+        if time.process_time() - began > FLAGS.seconds:
             break
     return best
 
@@ -121,6 +125,7 @@ def measure(kind: str, name: str, lengths: list[int], dtype: str) -> list[dict]:
         row["both"] = timed(subject.both) if subject.both else None
         row["forward_bytes"] = subject.forward_bytes
         row["both_bytes"] = subject.both_bytes
+        row["both_temporary_bytes"] = subject.both_temporary_bytes
         used = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
         row["process_peak_bytes"] = used * 1024
         rows.append(row)
@@ -140,6 +145,7 @@ def child(kind: str, name: str, lengths: list[int], dtype: str) -> list[dict]:
             f"--lengths={','.join(map(str, lengths))}",
             f"--dtypes={dtype}",
             f"--longest={FLAGS.longest}",
+            f"--seconds={FLAGS.seconds}",
         ],
         capture_output=True,
         text=True,
@@ -239,10 +245,12 @@ def run() -> int:
 
     if FLAGS.quick:
         lengths = [1024, 4096]
+        FLAGS.seconds = 0.5
     path = Path(FLAGS.out) if FLAGS.out else None
     found: dict[str, Any] = {"subjects": []}
     if path and path.exists():
         found = json.loads(path.read_text())
+    facts = environment.facts()
     kinds = KINDS if importlib.util.find_spec("torch") else KINDS[:2]
     for kind in kinds:
         names = QUICK[kind] if FLAGS.quick else makers(kind)
@@ -252,8 +260,9 @@ def run() -> int:
             for dtype in FLAGS.dtypes:
                 rows = child(kind, name, lengths, dtype)
                 own = {"kind": kind, "name": name, "dtype": dtype, "rows": rows}
+                own["commit"] = facts["commit"]
                 keep(found, {**own, "exponents": exponents(rows)})
-                found["environment"] = environment.facts()
+                found["environment"] = facts
                 if path:
                     path.write_text(json.dumps(found, indent=1) + "\n")
                 shown = [

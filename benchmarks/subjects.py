@@ -10,18 +10,21 @@ from typing import Any, NamedTuple
 
 HEADS, SIZE = 4, 64
 WIDTH = HEADS * SIZE
+STATES = 16
 
 
 class Subject(NamedTuple):
     """Two calls and, where a compiler tells, their predicted peak memory in bytes.
 
-    `both` is None where there is no backward.
+    `both` is None where there is no backward. Of its memory `both_temporary_bytes` are
+    neither arguments, which include the cotangent, nor results.
     """
 
     forward: Callable[[], Any]
     both: Callable[[], Any] | None
     forward_bytes: int | None = None
     both_bytes: int | None = None
+    both_temporary_bytes: int | None = None
 
 
 def ops() -> dict[str, Callable[[int, str], Subject]]:
@@ -33,6 +36,7 @@ def ops() -> dict[str, Callable[[int, str], Subject]]:
     from attn_research.ops.linear import linear_attention
     from attn_research.ops.masks import CAUSAL, window
     from attn_research.ops.recurrence import diagonal_recurrence
+    from attn_research.ops.selective import selective_scan
 
     def chunked(q, k, v):
         return dense.attend(q, k, v, mask=CAUSAL, implementation="chunked")
@@ -51,12 +55,20 @@ def ops() -> dict[str, Callable[[int, str], Subject]]:
         a, b = (x.reshape(*x.shape[:2], -1) for x in (a, b))
         return diagonal_recurrence(jax.nn.sigmoid(a), b)
 
+    def selective(u, step, both):
+        u, step = (x.reshape(*x.shape[:2], -1) for x in (u, step))
+        write, read = (both[:, :, head, :STATES] for head in (0, 1))
+        rate = jnp.arange(1, STATES + 1, dtype=u.dtype)
+        rate = jnp.broadcast_to(rate, (WIDTH, STATES))
+        return selective_scan(u, jax.nn.softplus(step), rate, write, read)
+
     return {
         "dense chunked": _op(chunked),
         "jax.nn.dot_product_attention": _op(library),
         "window 256": _op(windowed),
         "linear chunked": _op(linear),
         "diagonal recurrence": _op(recurrence),
+        "selective scan": _op(selective),
     }
 
 
@@ -117,4 +129,5 @@ def _subject(call: Callable[..., Any], arguments: tuple[Any, ...]) -> Subject:
         lambda: jax.block_until_ready(both(cotangent, *arguments)),
         memory.predict(forward),
         memory.predict(both),
+        both.memory_analysis().temp_size_in_bytes,
     )

@@ -4,10 +4,9 @@ from collections.abc import Callable
 from typing import Any
 
 import torch
-from subjects import HEADS, SIZE, Subject
+from subjects import HEADS, SIZE, STATES, WIDTH, Subject
 from torch.nn import functional as fn
 
-WIDTH = HEADS * SIZE
 CHUNK = 64
 
 
@@ -21,6 +20,7 @@ def peers() -> dict[str, Callable[[int, str], Subject]]:
         "torch FlexAttention 256": _flex,
         "torch linear chunked": _heads(linear),
         "torch recurrence loop": _flat(loop),
+        "torch selective loop": _flat(selective_loop, 3),
         "torch LSTM": _cells(torch.nn.LSTM),
         "torch GRU": _cells(torch.nn.GRU),
     }
@@ -45,6 +45,20 @@ def loop(a, b):
     for t in range(b.shape[1]):
         h = a[:, t] * h + b[:, t]
         history.append(h)
+    return torch.stack(history, 1)
+
+
+def selective_loop(u, step, both):
+    """The selective scan of Mamba, a step at a time, with rates of 1 to N."""
+    step = fn.softplus(step)
+    written = step * u
+    rate = torch.arange(1, STATES + 1, dtype=u.dtype)
+    write, read = both[..., :STATES], both[..., SIZE : SIZE + STATES]
+    h, history = torch.zeros(u.shape[0], WIDTH, STATES, dtype=u.dtype), []
+    for t in range(u.shape[1]):
+        kept = torch.exp(-step[:, t, :, None] * rate)
+        h = kept * h + written[:, t, :, None] * write[:, t, None]
+        history.append((h * read[:, t, None]).sum(-1))
     return torch.stack(history, 1)
 
 
@@ -75,8 +89,10 @@ def _heads(call: Callable[..., Any]) -> Callable[[int, str], Subject]:
     )
 
 
-def _flat(call: Callable[..., Any]) -> Callable[[int, str], Subject]:
-    return lambda length, dtype: _subject(call, _drawn((1, length, WIDTH), dtype, 2))
+def _flat(call: Callable[..., Any], count: int = 2) -> Callable[[int, str], Subject]:
+    return lambda length, dtype: _subject(
+        call, _drawn((1, length, WIDTH), dtype, count)
+    )
 
 
 def _flex(length: int, dtype: str) -> Subject:
