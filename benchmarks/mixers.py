@@ -83,7 +83,7 @@ FAMILIES = {
 }
 
 flags.DEFINE_string("out", None, "JSON written; a figure is written beside it.")
-flags.DEFINE_bool("quick", False, "A few subjects, two lengths: about two minutes.")
+flags.DEFINE_bool("quick", False, "A few subjects, two lengths: under two minutes.")
 flags.DEFINE_list("only", None, "Names of subjects; by default all.")
 flags.DEFINE_list("dtypes", ["float32"], "float32, bfloat16.")
 flags.DEFINE_list("lengths", None, "Lengths; by default 256 to 16384.")

@@ -84,7 +84,7 @@ def naive(length: int, seconds: float) -> dict[str, float]:
     members = jax.jit(jax.vmap(start))(hypers_P)
     advance = jax.jit(jax.vmap(step))
     began, done = time.perf_counter(), -1
-    spent = 0.0
+    spent = compiling = 0.0
     while done < 0 or spent < seconds:
         keys = jax.random.split(jax.random.key(done + 1), 16)
         members = advance(*members, hypers_P, keys)

@@ -123,7 +123,7 @@ def _subject(call: Callable[..., Any], arguments: tuple[Any, ...]) -> Subject:
     forward = jax.jit(call).lower(*arguments).compile()
     like = jax.eval_shape(call, *arguments)
     cotangent = jax.random.normal(jax.random.key(2), like.shape, like.dtype)
-    both = jax.jit(pulled).lower(cotangent, *arguments).compile()
+    both: Any = jax.jit(pulled).lower(cotangent, *arguments).compile()
     return Subject(
         lambda: jax.block_until_ready(forward(*arguments)),
         lambda: jax.block_until_ready(both(cotangent, *arguments)),
