@@ -11,7 +11,7 @@ from flax import nnx
 from attn_research.functional import functional
 from attn_research.modules import MIXERS
 from attn_research.modules.diagonal import minlstm
-from attn_research.ops import features
+from attn_research.ops import cells, features
 from attn_research.ops.features import random_positive
 from attn_research.ops.linear import linear_attention
 from attn_research.ops.linformer import linformer
@@ -184,3 +184,63 @@ def test_lru():
     leaves = [x, layer.nu_log, layer.theta_log, layer.gamma_log]
     arrays = [leaf.detach().numpy() for leaf in leaves]
     same(ours, arrays, layer(x), leaves)
+
+
+def test_s5():
+    """Also in its steps and what they write, from other eigenvalues than our start."""
+    peers = peer("s5")
+    import torch
+
+    N = 6
+    torch.manual_seed(0)
+    layer = peers.S5(D, N).seq
+    with torch.no_grad():
+        layer.D.zero_()
+    x = torch.tensor(drawn((B, T, D))[0], requires_grad=True)
+    s5 = MIXERS["s5"]
+
+    def build(rngs):
+        mixer = s5(s5.Options(state=N), width=D, causal=True, length=T, rngs=rngs)
+        mixer.out = Bare()
+        return mixer
+
+    model = functional(build)
+    shape = jax.eval_shape(model.init, jax.random.key(0))
+    pole, read = layer.Lambda.detach().numpy(), layer.C.detach().numpy()
+    rate_N, frequency_N = jnp.log(-pole.real), jnp.asarray(pole.imag)
+    read = {"kernel": jnp.concatenate([read.real.T, -read.imag.T], axis=0)}
+
+    def ours(x_BTD, log_step_N, written_ND2):
+        decay = {"log_rate": rate_N, "frequency": frequency_N, "log_step": log_step_N}
+        kernel = jnp.concatenate([written_ND2[..., 0].T, written_ND2[..., 1].T], axis=1)
+        params = {"decay": decay, "write": {"kernel": kernel}, "read": read}
+        assert jax.tree.structure(params) == jax.tree.structure(shape)
+        return model.apply(params, x_BTD)
+
+    leaves = [x, layer.log_step, layer.B]
+    arrays = [leaf.detach().numpy() for leaf in leaves]
+    same(ours, arrays, torch.stack([layer(row) for row in x]), leaves)
+
+
+def test_slstm():
+    peers = peer("xlstm.blocks.slstm.src.vanilla")
+    import torch
+
+    z, kernel, bias = drawn((T, B, 4 * D), (H, 4 * K, K), (4 * D,))
+    leaves = [torch.tensor(a, requires_grad=True) for a in (z, kernel, bias)]
+    gates = peers.slstm_pointwise_function_registry["slstm"]
+    states, _, _ = peers.slstm_forward(
+        leaves[0], torch.zeros(4, B, D), leaves[1], leaves[2], gates
+    )
+
+    def ours(z_TBZ, kernel_HZK, bias_Z):
+        # Theirs has the heads of a gate side by side, ours the gates of a head.
+        z_TB4HK = (z_TBZ + bias_Z[None, None]).reshape(T, B, 4, H, K)
+        z_BTZ = z_TB4HK.transpose(1, 0, 3, 2, 4).reshape(B, T, 4 * D)
+        nothing_BD = jnp.zeros((B, D))
+        start = *[nothing_BD] * 3, nothing_BD - jnp.inf
+        return cells.scan_cell(
+            cells.slstm_cell, z_BTZ, start, kernel_HZK.swapaxes(1, 2)
+        )
+
+    same(ours, (z, kernel, bias), states[0, 1:].transpose(0, 1), leaves)
