@@ -10,7 +10,8 @@ from the shortest length up, until a length takes longer than it may; ours and t
 have huge pages, without which every fresh array of 16 MB is 4,096 page faults.
 Exponents are fitted from 1,024 tokens on. Without PyTorch its peers are left out. An
 existing file keeps what is not measured anew, each subject with the commit it was
-measured at.
+measured at. On a machine that others share, `--rounds=3` measures all subjects in turn
+three times and keeps the least.
 """
 
 import importlib.util
@@ -89,6 +90,7 @@ flags.DEFINE_list("dtypes", ["float32"], "float32, bfloat16.")
 flags.DEFINE_list("lengths", None, "Lengths; by default 256 to 16384.")
 flags.DEFINE_float("longest", 30.0, "CPU seconds a call may take before a next length.")
 flags.DEFINE_float("seconds", 5.0, "CPU seconds that a call is repeated for.")
+flags.DEFINE_integer("rounds", 1, "Times that every subject is measured, in turn.")
 flags.DEFINE_string("subject", None, "kind/name measured in this process (internal).")
 
 
@@ -171,17 +173,23 @@ def exponents(rows: list[dict]) -> dict[str, float]:
     return found
 
 
-def keep(found: dict[str, Any], subject: dict[str, Any]) -> None:
-    """Puts a subject among those found, in place of an earlier measurement of it."""
+def keep(found: dict[str, Any], subject: dict[str, Any], *, again: bool) -> None:
+    """Puts a subject among those found, in place of an earlier measurement of it.
+
+    Measured `again` in one run, the less time of each length stays.
+    """
 
     def same(other: dict[str, Any]) -> bool:
         return all(other[part] == subject[part] for part in ("kind", "name", "dtype"))
 
-    for at, other in enumerate(found["subjects"]):
-        if same(other):
-            found["subjects"][at] = subject
-            return
-    found["subjects"].append(subject)
+    others = [other for other in found["subjects"] if not same(other)]
+    for before in filter(same, found["subjects"] if again else ()):
+        for row, old in zip(subject["rows"], before["rows"], strict=False):
+            for time_of in ("forward", "both"):
+                if old[time_of]:
+                    row[time_of] = min(row[time_of], old[time_of])
+    subject["exponents"] = exponents(subject["rows"])
+    found["subjects"] = [*others, subject]
 
 
 def draw(found: dict[str, Any], path: Path) -> None:
@@ -252,25 +260,28 @@ def run() -> int:
         found = json.loads(path.read_text())
     facts = environment.facts()
     kinds = KINDS if importlib.util.find_spec("torch") else KINDS[:2]
-    for kind in kinds:
-        names = QUICK[kind] if FLAGS.quick else makers(kind)
-        for name in names:
-            if FLAGS.only and name not in FLAGS.only:
-                continue
-            for dtype in FLAGS.dtypes:
-                rows = child(kind, name, lengths, dtype)
-                own = {"kind": kind, "name": name, "dtype": dtype, "rows": rows}
-                own["commit"] = facts["commit"]
-                keep(found, {**own, "exponents": exponents(rows)})
-                found["environment"] = facts
-                if path:
-                    path.write_text(json.dumps(found, indent=1) + "\n")
-                shown = [
-                    f"{r['length']}: {r['forward'] * 1e3:.1f} / "
-                    + (f"{r['both'] * 1e3:.1f}" if r["both"] else "-")
-                    for r in rows
-                ]
-                print(f"{name} {dtype} (ms)  " + "  ".join(shown), flush=True)
+    subjects = [
+        (kind, name, dtype)
+        for kind in kinds
+        for name in (QUICK[kind] if FLAGS.quick else makers(kind))
+        if not FLAGS.only or name in FLAGS.only
+        for dtype in FLAGS.dtypes
+    ]
+    found["environment"] = facts
+    for at in range(FLAGS.rounds):
+        for kind, name, dtype in subjects:
+            own: dict[str, Any] = {"kind": kind, "name": name, "dtype": dtype}
+            own |= {"commit": facts["commit"]}
+            own["rows"] = rows = child(kind, name, lengths, dtype)
+            keep(found, own, again=at > 0)
+            if path:
+                path.write_text(json.dumps(found, indent=1) + "\n")
+            shown = [
+                f"{r['length']}: {r['forward'] * 1e3:.1f} / "
+                + (f"{r['both'] * 1e3:.1f}" if r["both"] else "-")
+                for r in rows
+            ]
+            print(f"{name} {dtype} (ms)  " + "  ".join(shown), flush=True)
     if path:
         draw(found, path.with_suffix(".svg"))
     return 0
