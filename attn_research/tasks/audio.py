@@ -13,6 +13,7 @@ from attn_research.options import option
 from attn_research.tasks import sets
 from attn_research.tasks.contract import SPLITS, Batch, Draws, Spec, Split, drawn
 from attn_research.tasks.data import waves
+from attn_research.tasks.translation import written
 
 WINDOW, HOP, BANDS = 200, 80, 40  # 25 ms and 10 ms at 8 kHz
 RATE = 8000
@@ -38,11 +39,12 @@ def _arrays(path: str, data: str, data_dir: str, label: str) -> dict[str, Any]:
         return _recorded(path)
     columns = sets.loaded(data, data_dir, "audio", label)
     audio = [wave for split in SPLITS for wave in columns[split]["audio"]]
-    labels = {s: np.asarray(columns[s][label].values) for s in SPLITS}
+    group, names = sets.groups(data, data_dir, label)
     return {
         "audio": sets.stretches(audio),
-        "label": sets.stacked(labels).astype(np.int32),
-        "edges": sets.edges(labels),
+        "label": sets.labels(columns, label),
+        "edges": sets.edges({split: columns[split][label] for split in SPLITS}),
+        **({"group": sets.labels(columns, group)} if names else {}),
     }
 
 
@@ -72,7 +74,7 @@ class AudioClassification:
     """The class of a recording, from its samples or from log-mel frames.
 
     Read by an encoder; `model.strides` shortens a wave. What is longer than `samples`
-    is cut at its end.
+    is cut at its end. Where it is known who speaks, the test tells the speakers apart.
     """
 
     data: str = option("fsdd", "Data set with audio at 8 kHz and a label.")
@@ -98,7 +100,11 @@ class AudioClassification:
             per_sequence=True,
             chance=1 / classes,
             finite=True,
+            groups=() if self.path else self._groups(),
         )
+
+    def _groups(self) -> tuple[str, ...]:
+        return sets.groups(self.data, self.data_dir, self.label)[1]
 
     def arrays(self) -> dict[str, Any]:
         return _arrays(self.path, self.data, self.data_dir, self.label)
@@ -129,6 +135,7 @@ class AudioClassification:
             weights=jnp.ones(index_B.shape),
             segments=segments_BT,
             gap=jnp.full(index_B.shape, -1),
+            group=arrays["group"][row_B] if "group" in arrays else None,
         )
 
 
@@ -139,7 +146,8 @@ class SpokenStrings:
     Each string joins 1 to `words` recordings of one split, drawn anew, as many as fit
     whole into `samples`. An encoder answers at every position with a word or nothing
     (Graves et al., 2006); the error rate is edits per word. Targets are labels plus
-    one.
+    one. Or a decoder, which reads the encoded recordings, writes the names of the words
+    letter by letter, a space between two (Chan et al., 2015, arXiv:1508.01211).
     """
 
     data: str = option("fsdd", "Data set with audio at 8 kHz and a label.")
@@ -148,12 +156,30 @@ class SpokenStrings:
     samples: int = option(24000, "Samples in a string.", low=HOP)
     path: str = _path_option()
     data_dir: str = sets.data_option()
+    writes: bool = option(False, "A decoder writes the words as text.")
 
     @property
     def spec(self) -> Spec:
         names = _names(self.path, self.data, self.data_dir, "label")
         wave = self.form == "wave"
-        length = self.samples if wave else self.samples // HOP
+        length = self._length()
+        if self.writes:
+            letters = self._letters(names)
+            return Spec(
+                inputs="tokens",
+                features=256,
+                target="token",
+                outputs=256,
+                length=letters,
+                causal=True,
+                labels=letters,
+                metrics=("bits_per_byte", "accuracy", "loss"),
+                chance=8.0,
+                source_inputs="values",
+                source_features=1 if wave else BANDS,
+                source_length=length,
+                names=names,
+            )
         return Spec(
             inputs="values",
             features=1 if wave else BANDS,
@@ -167,8 +193,24 @@ class SpokenStrings:
             names=names,
         )
 
+    def _letters(self, names: tuple[str, ...]) -> int:
+        """Bytes of the longest text and its end: none is cut."""
+        return self.words * (1 + max(len(name.encode()) for name in names))
+
+    def _length(self) -> int:
+        """Positions of what is heard."""
+        return self.samples if self.form == "wave" else self.samples // HOP
+
     def arrays(self) -> dict[str, Any]:
-        return _arrays(self.path, self.data, self.data_dir, "label")
+        found = _arrays(self.path, self.data, self.data_dir, "label")
+        if not self.writes:
+            return found
+        names = _names(self.path, self.data, self.data_dir, "label")
+        coded = [f"{name} ".encode() for name in names]
+        name_VL = np.zeros((len(names), max(map(len, coded))), np.int32)
+        for row, name in zip(name_VL, coded, strict=True):
+            row[: len(name)] = list(name)
+        return {**found, "name": name_VL}
 
     def batch(
         self, key: jax.Array, split: Split | jax.Array, size: int, arrays: Any = ()
@@ -200,8 +242,12 @@ class SpokenStrings:
         wave_BL = audio.values_L[jnp.where(real_BL, at_BL, 0)].astype(jnp.float32)
         wave_BL = jnp.where(real_BL, wave_BL / LOUDEST, 0)
         values_BTF, segments_BT = _heard(
-            wave_BL, real_BL.astype(jnp.int32), self.form, self.spec.length
+            wave_BL, real_BL.astype(jnp.int32), self.form, self._length()
         )
+        if self.writes:
+            name_BNL = arrays["name"][arrays["label"][row_BN]]
+            name_BNL = jnp.where(said_BN[:, :, None], name_BNL, 0)
+            return _written(name_BNL, values_BTF, segments_BT)
         label_BN = jnp.where(said_BN, 1 + arrays["label"][row_BN], 0)
         # A string counts as often as it has words: the mean is edits per word.
         return Batch(
@@ -211,3 +257,30 @@ class SpokenStrings:
             segments=segments_BT,
             gap=jnp.full((size,), -1),
         )
+
+
+def _written(
+    name_BNL: jax.Array, values_BTF: jax.Array, segments_BT: jax.Array
+) -> Batch:
+    """The batch that asks for the text of names, each with a space, 0 after it.
+
+    A row without a name asks for nothing.
+    """
+    size = name_BNL.shape[0]
+    name_BT = name_BNL.reshape(size, -1)
+    # Letters in their order, what is 0 behind them all.
+    order_BT = jnp.argsort(name_BT == 0, axis=1, stable=True)
+    letter_BT = jnp.take_along_axis(name_BT, order_BT, axis=1)
+    count_B1 = jnp.sum(letter_BT > 0, axis=1, keepdims=True) - 1
+    real_BT = (jnp.arange(letter_BT.shape[1])[None] < count_B1).astype(jnp.int32)
+    inputs_BT, targets_BT, counted_BT = written(letter_BT * real_BT, real_BT)
+    counted_BT = counted_BT * (count_B1 > 0)
+    return Batch(
+        inputs=inputs_BT,
+        targets=targets_BT,
+        weights=counted_BT.astype(jnp.float32),
+        segments=counted_BT,
+        gap=jnp.full(inputs_BT.shape, -1),
+        source=values_BTF,
+        source_segments=segments_BT,
+    )

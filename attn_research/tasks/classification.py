@@ -44,23 +44,25 @@ class Classification:
             per_sequence=True,
             chance=1 / classes,
             finite=True,
+            groups=sets.groups(self.data, self.data_dir)[1],
         )
 
     def arrays(self) -> dict[str, Any]:
         columns = sets.loaded(self.data, self.data_dir, "text", "label")
         texts = [text for split in SPLITS for text in _marked(columns[split])]
-        labels = {split: columns[split]["label"] for split in SPLITS}
-        stacked = {s: np.asarray(column.values) for s, column in labels.items()}
+        group, names = sets.groups(self.data, self.data_dir)
         return {
             "text": sets.stretches(texts),
-            "label": sets.stacked(stacked).astype(np.int32),
-            "edges": sets.edges(labels),
+            "label": sets.labels(columns),
+            "edges": sets.edges({split: columns[split]["text"] for split in SPLITS}),
+            **({"group": sets.labels(columns, group)} if names else {}),
         }
 
     def notes(self, arrays: Any) -> list[str]:
         """What is not read, and what is padding."""
         sizes = np.diff(arrays["text"].offsets_N)
-        return sets.told(sizes, self.length, "texts", "bytes")
+        told = sets.told(sizes, self.length, "texts", "bytes")
+        return [*told, *sets.divisions(self.data, self.data_dir)]
 
     def batch(
         self, key: jax.Array, split: Split | jax.Array, size: int, arrays: Any = ()
@@ -81,6 +83,7 @@ class Classification:
             weights=jnp.ones(index_B.shape),
             segments=segments_BT,
             gap=jnp.full(index_B.shape, -1),
+            group=arrays["group"][row_B] if "group" in arrays else None,
         )
 
 

@@ -100,7 +100,8 @@ class Translation:
 
     def notes(self, arrays: Any) -> list[str]:
         """What is not read, and not written."""
-        return _notes(arrays, self.source_length, self.length, "originals")
+        told = _notes(arrays, self.source_length, self.length, "originals")
+        return [*told, *sets.divisions(self.data, self.data_dir)]
 
     def batch(
         self, key: jax.Array, split: Split | jax.Array, size: int, arrays: Any = ()
