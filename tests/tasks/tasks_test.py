@@ -85,6 +85,11 @@ def test_a_batch_is_what_its_spec_says(spec):
     if want.target != "value":
         top = want.length if want.target == "span" else want.outputs
         assert 0 <= batch.targets.min() <= batch.targets.max() < top
+    if want.groups:
+        assert batch.group.shape == (rows,)
+        assert 0 <= batch.group.min() <= batch.group.max() < len(want.groups)
+    else:
+        assert batch.group is None
     counted = (batch.weights > 0).reshape(rows, -1).sum(axis=1)
     assert 1 <= counted.min() and counted.max() <= want.labels
     assert batch.gap.min() >= -1 and batch.gap.max() < want.length
