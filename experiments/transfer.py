@@ -23,8 +23,8 @@ language model of whole film reviews:
 
 `--set init.rate=1,0.5` lets lower layers learn slower, `--set init.trunk=all,frozen`
 puts the probe of what was pretrained beside that of a random trunk, and `--set
-task.path=FILE --set task.data=` takes a text of your own. To pretrain on the texts of
-the task itself is one flag of `scripts/train.py`: `--pretrain=masked`.
+"task=text(path=FILE)"` takes a text of your own. To pretrain on the texts of the task
+itself is one flag of `scripts/train.py`: `--pretrain=masked`.
 """
 
 from collections.abc import Sequence

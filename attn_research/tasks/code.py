@@ -58,7 +58,14 @@ class Code:
             metrics=("bits_per_byte", "loss", "accuracy"),
             chance=8.0,
             completes=True,
+            noted=True,
         )
+
+    def notes(self, arrays: Any) -> list[str]:
+        """How many names are asked for, and the notes of `text`."""
+        count = len(arrays["names"])
+        told = f"{count:,} names of the test split are asked for."
+        return [told, *self._text().notes(arrays)]
 
     def _text(self) -> Text:
         return Text(path=self.path, length=self.length)

@@ -57,7 +57,8 @@ class Spec:
     order, are the tokens that are asked for or the values, in [-1, 1], that are read.
     `groups` are the names of the kinds of examples that the test tells apart: who
     speaks, say. Where it `completes`, the test asks for stretches of text as a whole:
-    the task is a `Completing` one.
+    the task is a `Completing` one. Where it is `noted`, there is something to say of
+    its data: the task is a `Noted` one, as every finite one is.
     """
 
     inputs: Literal["tokens", "values"]
@@ -79,6 +80,7 @@ class Spec:
     picture: tuple[int, int, int] | None = None
     groups: tuple[str, ...] = ()
     completes: bool = False
+    noted: bool = False
 
     @property
     def goal(self) -> Literal["max", "min"]:
@@ -106,7 +108,15 @@ class Task(Protocol):
     ) -> Batch: ...
 
 
-class Finite(Task, Protocol):
+class Noted(Task, Protocol):
+    """A task that can say how it reads its data."""
+
+    def notes(self, arrays: Any) -> list[str]:
+        """A sentence each on what of the data is not read, and what is padding."""
+        ...
+
+
+class Finite(Noted, Protocol):
     """A task whose splits are sets: evaluation sees each example once."""
 
     def count(self, split: Split | jax.Array, arrays: Any) -> jax.Array:
@@ -117,10 +127,6 @@ class Finite(Task, Protocol):
         self, index_B: jax.Array, split: Split | jax.Array, arrays: Any
     ) -> Batch:
         """The examples of these numbers, from 0 to the count - 1."""
-        ...
-
-    def notes(self, arrays: Any) -> list[str]:
-        """A sentence each on what of the data is not read, and what is padding."""
         ...
 
 
@@ -138,6 +144,11 @@ class Completing(Task, Protocol):
 def completing(task: Task) -> TypeGuard[Completing]:
     """Whether the test of a task has prompts to complete."""
     return task.spec.completes
+
+
+def noted(task: Task) -> TypeGuard[Noted]:
+    """Whether there is something to say of a task's data."""
+    return task.spec.noted or task.spec.finite
 
 
 def finite(task: Task) -> TypeGuard[Finite]:

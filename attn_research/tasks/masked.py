@@ -53,7 +53,12 @@ class MaskedText:
             labels=self._count(),
             metrics=("accuracy", "bits_per_byte", "loss"),
             subwords=self.subwords > 0,
+            noted=True,
         )
+
+    def notes(self, arrays: Any) -> list[str]:
+        """Those of `text`."""
+        return self._text().notes(arrays)
 
     def _count(self) -> int:
         return max(1, round(self.hidden * self.length))

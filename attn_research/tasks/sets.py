@@ -239,6 +239,10 @@ def padding(
 def told(
     lengths: Sequence[int] | np.ndarray, length: int, what: str, unit: str
 ) -> list[str]:
-    """The sentences there are on what is cut, and on padding."""
+    """The sentences there are on what is cut, on padding, and on what is empty."""
     notes = cut(lengths, length, what), padding(lengths, length, what, unit)
-    return [note for note in notes if note]
+    empty = int((np.asarray(lengths) == 0).sum())
+    return [
+        *(note for note in notes if note),
+        *([f"{empty:,} {what} are empty: nothing is read of them."] if empty else []),
+    ]

@@ -2,6 +2,7 @@
 
 import hashlib
 import os
+import re
 import sysconfig
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
@@ -23,10 +24,12 @@ from attn_research.tasks.contract import (
     split_index,
 )
 from attn_research.tasks.data import subwords
+from attn_research.tasks.data.raw import decoded
 
 # Of twenty parts of the data: eighteen to train on, one each to choose and to test.
 PARTS = {"train": range(18), "validation": range(18, 19), "test": range(19, 20)}
 ENDS = 0  # The byte between files; text holds none of its own.
+STRANGE = re.compile("[\udc80-\udcff]")  # how `decoded` keeps what is no UTF-8
 
 
 @dataclass(frozen=True)
@@ -66,7 +69,20 @@ class Text:
             metrics=("bits_per_byte", "loss", "accuracy"),
             chance=None if self.subwords else 8.0,
             subwords=self.subwords > 0,
+            noted=True,
         )
+
+    def notes(self, arrays: Any) -> list[str]:
+        """What is no UTF-8, of bytes, and what stands for a split that there is not."""
+        told = sets.divisions(self.data, self.data_dir) if self.data else []
+        stream = np.asarray(arrays["text"].values_L)
+        if stream.dtype == np.uint8:
+            strange = len(STRANGE.findall(decoded(stream.tobytes())))
+            told += [
+                f"{strange:,} bytes of {self.data or self.path} are no UTF-8 and read "
+                "as they are."
+            ] * (strange > 0)
+        return told
 
     def arrays(self) -> dict[str, Any]:
         """The tokens of the splits one after another.
