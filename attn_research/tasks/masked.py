@@ -35,6 +35,7 @@ class MaskedText:
 
     def __post_init__(self) -> None:
         subwords.check(self.subwords, "masked_text.subwords")
+        self._text()
 
     @property
     def _tokens(self) -> int:

@@ -55,6 +55,11 @@ class Text:
 
     def __post_init__(self) -> None:
         subwords.check(self.subwords, "text.subwords")
+        if self.data and self.path != "stdlib":
+            raise BadInput(
+                f"There are a path, {self.path}, and a data set, {self.data}; give one "
+                "of both"
+            )
 
     @property
     def spec(self) -> Spec:

@@ -69,6 +69,22 @@ def test_a_text_and_its_class(split):
     np.testing.assert_array_equal(batch.targets, columns["label"].values)
 
 
+def test_stretches_of_bytes_are_hashed_alike_wherever_they_stand():
+    _, _, plain = whole("classification(length=40)", "test")
+    _, _, found = whole("classification(length=40,grams=3,buckets=1000)", "test")
+    seen: dict[bytes, set[int]] = {}
+    for bytes_T, token_T in zip(plain.inputs, found.inputs, strict=True):
+        before = [0, 0, *bytes_T.tolist()]
+        for place, token in enumerate(token_T.tolist()):
+            code = 2166136261
+            for byte in before[place : place + 3]:
+                code = (code ^ byte) * 16777619 % 2**32
+            assert token == (code ^ code >> 15) % 1000
+            seen.setdefault(bytes(before[place : place + 3]), set()).add(token)
+    assert all(len(tokens) == 1 for tokens in seen.values())
+    assert len(set.union(*seen.values())) > 0.75 * len(seen)
+
+
 def test_what_a_pronoun_may_mean_is_marked():
     _, columns, batch = whole("classification(data=gap,length=90)", "test")
     for row, text in enumerate(columns["text"]):
