@@ -101,7 +101,7 @@ def judged(
             return _words(row, spec.names)
         text = _text(_bytes(row, pieces))
         # A name ends before what is no part of it.
-        return NO_NAME.split(text, 1)[0] if what == "name" else text
+        return NO_NAME.split(text, maxsplit=1)[0] if what == "name" else text
 
     if rows.wanted_BT is not None:
         columns["reference"] = [say(row) for row in rows.wanted_BT]

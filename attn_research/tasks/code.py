@@ -63,7 +63,7 @@ class Code:
 
     def notes(self, arrays: Any) -> list[str]:
         """How many names are asked for, and the notes of `text`."""
-        count = len(arrays["names"])
+        count = int((np.asarray(arrays["names"])[:, 2] > 0).sum())
         told = f"{count:,} names of the test split are asked for."
         return [told, *self._text().notes(arrays)]
 
@@ -102,7 +102,8 @@ class Code:
                     origin[name] = at
                 last[name] = at
             begin += len(file) + 1
-        return np.array(found, np.int32).reshape(-1, 4)
+        # Where there is none, one of no letters, which does not count.
+        return np.array(found or [(0, 0, 0, 0)], np.int32)
 
     def batch(
         self, key: jax.Array, split: Split | jax.Array, size: int, arrays: Any = ()
