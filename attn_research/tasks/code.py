@@ -20,8 +20,11 @@ MOST = 512  # names that are asked for
 TABLES = ("encodings", "pydoc_data")  # of the standard library: data, not code
 NAME = rb"[A-Za-z_][A-Za-z0-9_]{%d,%d}" % (SHORTEST - 1, LONGEST - 1)
 GIVEN = re.compile(
-    rb"\b(?:def|class|import|as|for|with)[ \t]+(%s)\b|^[ \t]*(%s)[ \t]*=(?!=)"
-    % (NAME, NAME),
+    rb"\b(?:def|class)[ \t]+(NAME)[ \t]*[(:]"
+    rb"|^[ \t]*import[ \t]+(NAME)\b"
+    rb"|\bas[ \t]+(NAME)[ \t]*[:,)\n]"
+    rb"|\bfor[ \t]+(NAME)[ \t]+in\b"
+    rb"|^[ \t]*(NAME)[ \t]*=(?!=)".replace(b"NAME", NAME),
     re.MULTILINE,
 )
 USED = re.compile(rb"\b%s\b" % NAME)
@@ -34,8 +37,8 @@ class Code:
     A directory is split by package, which is a folder or a file at its top: no split
     sees a module whose siblings another one was trained on. Batches are those of
     `text`. A name that is asked for was given by its own file (by def, class, import,
-    as, for, with, or an equals sign) in the bytes that the model sees, and stood last
-    64 bytes before or earlier. The prompt ends before it; `gap` is the distance to
+    as, for, or an equals sign) in the bytes that the model sees, and stood last 64
+    bytes before or earlier. The prompt ends before it; `gap` is the distance to
     where it was given.
     """
 

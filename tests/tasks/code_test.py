@@ -57,5 +57,5 @@ def test_a_name_was_given_above_and_is_hidden(code):
         assert given in before
         line = prompt[:given].rpartition(b"\n")[2]
         after = prompt[given + len(name) :]
-        said = re.search(rb"(?:def|class|import|as|for|with)[ \t]+$", line)
+        said = re.search(rb"(?:def|class|import|as|for)[ \t]+$", line)
         assert said or (not line.strip() and re.match(rb"[ \t]*=[^=]", after))
