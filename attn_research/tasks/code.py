@@ -21,8 +21,9 @@ TABLES = ("encodings", "pydoc_data")  # of the standard library: data, not code
 NAME = rb"[A-Za-z_][A-Za-z0-9_]{%d,%d}" % (SHORTEST - 1, LONGEST - 1)
 GIVEN = re.compile(
     rb"\b(?:def|class)[ \t]+(NAME)[ \t]*[(:]"
+    rb"|\bimport[ \t]+[\w.]+[ \t]+as[ \t]+(NAME)\b"
     rb"|^[ \t]*import[ \t]+(NAME)\b"
-    rb"|\bas[ \t]+(NAME)[ \t]*[:,)\n]"
+    rb"|\bas[ \t]+(NAME)[ \t]*[:,)]"
     rb"|\bfor[ \t]+(NAME)[ \t]+in\b"
     rb"|^[ \t]*(NAME)[ \t]*=(?!=)".replace(b"NAME", NAME),
     re.MULTILINE,
