@@ -168,7 +168,7 @@ def _written(
     count_B1 = jnp.sum(letter_BT > 0, axis=1, keepdims=True) - 1
     real_BT = (jnp.arange(letter_BT.shape[1])[None] < count_B1).astype(jnp.int32)
     inputs_BT, targets_BT, counted_BT = written(letter_BT * real_BT, real_BT)
-    counted_BT = counted_BT * (count_B1 > 0)
+    counted_BT = jnp.where(count_B1 > 0, counted_BT, 0)
     return Batch(
         inputs=inputs_BT,
         targets=targets_BT,
