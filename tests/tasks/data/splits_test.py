@@ -85,7 +85,8 @@ def test_too_few_examples_to_divide(tmp_path):
     features = {"text": text("words"), "label": label(("neg", "pos"), "mood")}
     rows = [{"text": b"a", "label": 0}] * 5
     given = packed(tmp_path, "few", features, {"train": rows})
-    with pytest.raises(BadInput, match="too few examples for a validation split") as caught:
+    words = "too few examples for a validation split"
+    with pytest.raises(BadInput, match=words) as caught:
         tasks.make(f"classification({given})").arrays()
     assert "\n" not in str(caught.value)
 
