@@ -69,10 +69,10 @@ class Model:
         "shortens by their product.",
         low=1,
     )
-    pool: Literal["mean", "last", "all"] = option(
+    pool: Literal["mean", "max", "last", "all"] = option(
         "mean",
         "What a head with one answer per sequence reads: the mean over the positions, "
-        "the last one, or all of them side by side.",
+        "the largest of each channel, the last position, or all of them side by side.",
     )
     rescale: bool = option(
         False,

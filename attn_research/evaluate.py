@@ -19,21 +19,24 @@ class Sums(NamedTuple):
     """Weighted sums over predictions: in all, and in bins J of gap and position.
 
     The rows R are the weight, the loss, the `SCORES` of the target, and the bytes that
-    it stands for. `hits_3V` has the counts of `losses.hits` for each class.
+    it stands for. `hits_3V` has the counts of `losses.hits` for each class, `group_RG`
+    the sums of each group of examples.
     """
 
     total_R: jax.Array
     gap_RJ: jax.Array
     position_RJ: jax.Array
     hits_3V: jax.Array
+    group_RG: Any = None
 
 
-def nothing(length: int, target: Target, outputs: int) -> Sums:
+def nothing(length: int, target: Target, outputs: int, groups: int = 0) -> Sums:
     """The sums of no predictions."""
     rows = 3 + len(SCORES[target])
     zero_RJ = jnp.zeros((rows, bins(length)))
     zero_3V = jnp.zeros((3, outputs if target == "class" else 0))
-    return Sums(jnp.zeros(rows), zero_RJ, zero_RJ, zero_3V)
+    zero_RG = jnp.zeros((rows, groups))
+    return Sums(jnp.zeros(rows), zero_RJ, zero_RJ, zero_3V, zero_RG)
 
 
 def bins(length: int) -> int:
@@ -61,10 +64,13 @@ def sums(
     hits_3V: jax.Array,
     length: int,
     size: jax.Array | None = None,
+    group_B: jax.Array | None = None,
+    groups: int = 0,
 ) -> Sums:
     """The sums of one batch; `scores` has an axis more than the arrays beside it.
 
-    `size` is the bytes that each prediction stands for; None: one.
+    `size` is the bytes that each prediction stands for; None: one. `group_B` is which
+    of the `groups` each row belongs to.
     """
     bytes = weights if size is None else size * weights
     rows = [weights, loss * weights, *(score * weights for score in scores), bytes]
@@ -77,7 +83,13 @@ def sums(
         onto = jax.nn.one_hot(slot.reshape(-1), count, dtype=jnp.float32)
         return stacked_R @ onto
 
-    return Sums(jnp.sum(stacked_R, axis=1), binned(gap), binned(position), hits_3V)
+    group_RG = jnp.zeros((len(rows), groups))
+    if group_B is not None:
+        rows_B1 = group_B.reshape(group_B.shape + (1,) * (loss.ndim - 1))
+        each = jnp.broadcast_to(rows_B1, loss.shape).reshape(-1)
+        group_RG = stacked_R @ jax.nn.one_hot(each, groups, dtype=jnp.float32)
+    total_R = jnp.sum(stacked_R, axis=1)
+    return Sums(total_R, binned(gap), binned(position), hits_3V, group_RG)
 
 
 def metrics(found: Sums, names: tuple[str, ...], target: Target) -> dict[str, float]:
@@ -113,6 +125,25 @@ def means(total_R: Any, target: Target) -> dict[str, float]:
         # Of a token of many bytes, each byte takes its share of the bits.
         known["bits_per_byte"] = bits * (weight / bytes) if bytes else math.nan
     return known
+
+
+def by_group(
+    sums_RG: Any, names: tuple[str, ...], target: Target, groups: tuple[str, ...]
+) -> dict[str, list]:
+    """Metrics of each group of examples: `name`, `count` and each metric.
+
+    Only metrics that are means over predictions are told, of groups with any.
+    """
+    names = tuple(name for name in names if name != "macro_f1")
+    table: dict[str, list] = {name: [] for name in ("name", "count", *names)}
+    for group, sums_R in zip(groups, np.asarray(sums_RG).T, strict=True):
+        if sums_R[0] <= 0:
+            continue
+        known = means(sums_R, target)
+        row = {"name": group, "count": float(sums_R[0])}
+        for name, value in {**row, **{name: known[name] for name in names}}.items():
+            table[name].append(value)
+    return table
 
 
 def curve(

@@ -82,6 +82,9 @@ def records(
                 "test": evaluate.metrics(total, spec.metrics, spec.target),
                 "by_gap": by_distance(total.gap_RJ),
                 "by_position": by_distance(total.position_RJ),
+                "by_group": evaluate.by_group(
+                    total.group_RG, spec.metrics, spec.target, spec.groups
+                ),
             }
         )
     return rows

@@ -259,6 +259,8 @@ def make(config: Config, onto: Mesh) -> Program:
                 hits(outputs, labelled.targets, labelled.weights, spec.target),
                 spec.length,
                 labelled.bytes,
+                labelled.group,
+                len(spec.groups),
             )
             return jax.tree.map(jnp.add, total, more)
 
@@ -266,7 +268,9 @@ def make(config: Config, onto: Mesh) -> Program:
         if finite(task):
             whole = -(-task.count(split, arrays) // train.batch)
             count = jnp.where(testing, whole, jnp.minimum(whole, count))
-        nothing = evaluate.nothing(spec.length, spec.target, spec.outputs)
+        nothing = evaluate.nothing(
+            spec.length, spec.target, spec.outputs, len(spec.groups)
+        )
         return jax.lax.fori_loop(0, count, add, nothing)
 
     return Program(

@@ -2,9 +2,10 @@
 
 A row holds every field of the cell's config by its dotted name, the member's numbers
 and its metrics (`validation.accuracy`, `test.loss`), its training loss before the last
-evaluation, and the two tables `by_gap` and `by_position`. What the best member of the
-cell wrote gives each of its rows `decoded.exact_match` and the like, and `directory` is
-where its checkpoints are. The CSV holds the fields that vary, and no tables.
+evaluation, and the tables `by_gap`, `by_position` and `by_group`. What the best member
+of the cell wrote gives each of its rows `decoded.exact_match` and the like, and
+`directory` is where its checkpoints are. The CSV holds the fields that vary, and no
+tables.
 """
 
 import csv
@@ -29,7 +30,7 @@ COSTS = (
     "flops",
     "peak_bytes",
 )
-TABLES = ("by_gap", "by_position")
+TABLES = ("by_gap", "by_position", "by_group")
 _NUMERIC = re.compile(r"[-+]?(\d+\.?\d*|\.\d+)([eE][-+]?\d+)?|[-+]?(nan|inf)")
 
 

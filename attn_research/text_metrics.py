@@ -2,13 +2,18 @@
 
 BLEU (Papineni et al., 2002) and chrF (Popovic, 2015) of a corpus, 0 to 100, are those
 of sacrebleu (Post, 2018, arXiv:1804.08771). ROUGE-1, 2 and L (Lin, 2004), the mean F1
-from 0 to 1, are those of rouge-score, which knows Latin letters and digits alone.
+from 0 to 1, are those of rouge-score, which knows Latin letters and digits alone. Word
+error rates are those of jiwer. What answers a question is compared as SQuAD does.
 """
 
+import re
+import string
 from collections import Counter
 from collections.abc import Sequence
 
 ROUGE = ("rouge1", "rouge2", "rougeL")
+ORDERS = 4  # BLEU counts stretches of up to so many words
+ARTICLES = re.compile(r"\b(a|an|the)\b")
 
 
 def metrics(
@@ -37,13 +42,32 @@ def exact(texts: Sequence[str], references: Sequence[str]) -> float:
     return sum(equal) / len(equal)
 
 
-def words_f1(texts: Sequence[str], references: Sequence[str]) -> float:
-    """The mean F1 of the words of a text and its reference, in any order.
+def answers(texts: Sequence[str], references: Sequence[str]) -> dict[str, float]:
+    """Exact match of answers, and the mean F1 of their words in any order.
 
-    Rajpurkar et al. (2016, arXiv:1606.05250), but as they stand: nothing is put into
-    lower case, no article or punctuation is left out.
+    Without case, punctuation and English articles, as SQuAD scores them (Rajpurkar et
+    al., 2016, arXiv:1606.05250).
     """
-    return sum(map(_words_f1, texts, references)) / len(texts)
+    pair = [plain(text) for text in texts], [plain(text) for text in references]
+    f1 = sum(map(_words_f1, *pair)) / len(texts)
+    return {"exact_match": exact(*pair), "words_f1": f1}
+
+
+def plain(text: str) -> str:
+    """A text in lower case, without punctuation and articles, words a space apart."""
+    kept = "".join(sign for sign in text.lower() if sign not in string.punctuation)
+    return " ".join(ARTICLES.sub(" ", kept).split())
+
+
+def word_errors(
+    texts: Sequence[str], references: Sequence[str]
+) -> tuple[dict[str, float], list[str]]:
+    """The words wrong, missing and too many, by those of the references."""
+    try:
+        import jiwer
+    except ImportError:
+        return {}, ["There is no word error rate: jiwer (extra text) is missing."]
+    return {"error_rate": float(jiwer.wer(list(references), list(texts)))}, []
 
 
 def _words_f1(text: str, reference: str) -> float:
@@ -59,9 +83,13 @@ def _bleu(
     from sacrebleu.metrics.bleu import BLEU
     from sacrebleu.metrics.chrf import CHRF
 
-    # `force` accepts texts that look tokenized, which bad ones may.
+    # `force` accepts texts that look tokenized, which bad ones may. Of references of
+    # less than four words there is no stretch of four: BLEU is 0 whatever was written,
+    # unless only the orders count that there are ("eff:yes" in the signature).
+    short = all(len(text.split()) < ORDERS for text in references)
     found, told = {}, []
-    for name, metric in (("bleu", BLEU(force=True)), ("chrf", CHRF())):
+    bleu = BLEU(force=True, effective_order=short)
+    for name, metric in (("bleu", bleu), ("chrf", CHRF())):
         found[name] = metric.corpus_score(texts, [references]).score
         told.append(f"{name}: {metric.get_signature()}")
     return found, told

@@ -81,7 +81,7 @@ def run(
         task = tasks.make(config.task)
         _write_down(directory, config, members, program.sizes(task)._asdict())
         arrays = task.arrays()
-        notes = task.notes(arrays) if tasks.finite(task) else []
+        notes = task.notes(arrays) if tasks.noted(task) else []
         for note in notes:
             print(note, flush=True)
         compiled = prepare(config, count, arrays)

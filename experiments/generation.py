@@ -1,13 +1,13 @@
 """Which mixer writes Shakespeare best, byte by byte?
 
-A language model of each mixer over the bytes of FILE, one stream of plays of 1.1 MB
+A language model of each mixer over the bytes of one stream of plays of 1.1 MB
 (tinyshakespeare): nine tenths to learn, the last twentieth to test. xz packs all of it
 to 2.61 bits per byte; counts of what follows the last four bytes (interpolated,
 Witten-Bell), the best length for them, have 2.55 on the test split. The report shows
 how each mixer goes on from a prompt.
 
-    python scripts/sweep.py --experiment=generation --out=runs/generation \
-        --set task.path=FILE
+    python scripts/prepare_data.py tinyshakespeare --raw_dir=DIR
+    python scripts/sweep.py --experiment=generation --out=runs/generation
     python scripts/report.py runs/generation
 
 Quick size, 24 minutes of one core that did other work too, bits per byte on the test
@@ -32,7 +32,7 @@ QUICK = Study(
     question="Which mixer writes Shakespeare best, byte by byte?",
     claim="A small model of bytes soon predicts plays better than xz packs them.",
     base=Config(
-        task="text(path=input.txt,length=128)",
+        task="text(data=tinyshakespeare,length=128)",
         model=Model(width=64, stem="conv", mlp="swiglu", mlp_ratio=2.0, norm="rms"),
         train=Train(
             steps=600, batch=16, eval_every=200, eval_batches=8, test_batches=26

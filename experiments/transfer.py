@@ -1,21 +1,30 @@
 """What does pretraining on other data gain over training from scratch at equal steps?
 
-A small byte-level language model learns a text of which little is there: drawn anew,
-and from the trunk of one that was pretrained on much of something else. First the
-pretraining, on the standard library's source (or `--set task.path=FILE`); then, for the
-same steps, the text in FILE from scratch and from what was pretrained:
+A small byte-level language model learns a text of which little is there, plays of
+Shakespeare: drawn anew, and from the trunk of one that was pretrained on much of
+something else, a novel. First the pretraining; then, for the same steps, the plays from
+scratch and from what was pretrained:
 
+    python scripts/prepare_data.py moby_dick tinyshakespeare --raw_dir=DIR
     python scripts/sweep.py --experiment=transfer --size=pretraining \
         --out=runs/pretraining
     python scripts/sweep.py --experiment=transfer --out=runs/transfer \
-        --set task.path=FILE --set init.path=none,$(echo runs/pretraining/cells/*)
+        --set init.path=none,$(echo runs/pretraining/cells/*)
     python scripts/report.py runs/transfer
 
-`--set init.rate=1,0.5` lets lower layers learn slower. A task of another kind is
-reached by `--set task=...`, where an encoder may start from a language model:
-`--set task="classification(data=movie_reviews)"`, and then with
-`--set init.trunk=all,frozen`, the probe of what was pretrained beside one of a random
-trunk.
+Encoders: sentences, objective or subjective, of which 400 are there, after a masked
+language model of whole film reviews:
+
+    python scripts/prepare_data.py movie_reviews subjectivity --raw_dir=DIR
+    python scripts/sweep.py --experiment=transfer --size=reviews --out=runs/reviews
+    python scripts/sweep.py --experiment=transfer --size=sentences \
+        --out=runs/sentences --set init.path=none,$(echo runs/reviews/cells/*)
+    python scripts/report.py runs/sentences
+
+`--set init.rate=1,0.5` lets lower layers learn slower, `--set init.trunk=all,frozen`
+puts the probe of what was pretrained beside that of a random trunk, and `--set
+"task=text(path=FILE)"` takes a text of your own. To pretrain on the texts of the task
+itself is one flag of `scripts/train.py`: `--pretrain=masked`.
 """
 
 from collections.abc import Sequence
@@ -53,7 +62,7 @@ QUICK = Study(
     question="What does pretraining gain over training from scratch at equal steps?",
     claim="Where data is little, a pretrained trunk gains whatever it was trained on.",
     base=Config(
-        task="text(length=256)",
+        task="text(data=tinyshakespeare,length=256)",
         model=Model(
             pattern="conv,dense(positions=rope)",
             width=64,
@@ -97,15 +106,36 @@ FULL = replace(
     population=Population(seed=(0, 1, 2), lr=(3e-4, 1e-3, 3e-3)),
 )
 ALL = {"train.steps": 2000, "train.distinct_batches": 0, "train.eval_every": 500}
+LONG = {"train.steps": 20_000, "train.distinct_batches": 0, "train.eval_every": 1000}
 PRETRAINING = replace(
     QUICK,
-    base=change(QUICK.base, ALL),
+    base=change(QUICK.base, {**ALL, "task.data": "moby_dick"}),
     population=Population(seed=(0,), lr=(3e-3, 1e-2)),
 )
-LONG = {"train.steps": 20_000, "train.distinct_batches": 0, "train.eval_every": 1000}
+REVIEWS = replace(
+    PRETRAINING,
+    base=change(
+        PRETRAINING.base, {"task": "masked_text(data=movie_reviews,length=256)"}
+    ),
+)
+SENTENCES = replace(
+    QUICK,
+    base=change(
+        QUICK.base,
+        {
+            "task": "classification(data=subjectivity,length=160)",
+            "train.batch": 16,
+            "train.eval_batches": 63,
+        },
+    ),
+)
 STUDIES = {
     "quick": QUICK,
     "full": FULL,
     "pretraining": PRETRAINING,
-    "full_pretraining": replace(FULL, base=change(FULL.base, LONG)),
+    "full_pretraining": replace(
+        FULL, base=change(FULL.base, {**LONG, "task.data": "moby_dick"})
+    ),
+    "reviews": REVIEWS,
+    "sentences": SENTENCES,
 }

@@ -18,6 +18,7 @@ from attn_research import (
     population,
     program,
     train,
+    writing,
 )
 from attn_research.config import Model, Population, replace
 from attn_research.modules.models import Sizes, build
@@ -159,7 +160,7 @@ class Counter:
 def test_a_prompt_is_continued_from_where_its_file_begins():
     two_BT = tokens(["abcdefgh????????", "0123456789??????"], 16)
     two_BT[0, 3] = 0
-    text_BT, prompt_BS = jax.jit(partial(decoding.continuations, Counter()))(
+    text_BT, prompt_BS = jax.jit(partial(writing.continuations, Counter(), wanted=8))(
         two_BT, jax.random.key(0)
     )
     spec = dataclasses.replace(SPEC, source_features=0)
@@ -171,6 +172,43 @@ def test_a_prompt_is_continued_from_where_its_file_begins():
         {"prompt": "efgh", "text": "ijklmnopqrs"},
         {"prompt": "01234567", "text": "89:;<=>?"},
     ]
+
+
+def test_a_continuation_goes_on_beyond_the_window():
+    """As many as are wanted, each window but the first begun by half of the last."""
+    two_BT = tokens(["abcdefgh????????", "01234567????????"], 16)
+    two_BT[0, 3] = 0
+    text_BT, _ = jax.jit(partial(writing.continuations, Counter(), wanted=60))(
+        two_BT, jax.random.key(0)
+    )
+    for row, first in enumerate((ord("i"), ord("8"))):
+        written = [byte for byte in np.asarray(text_BT)[row].tolist() if byte]
+        assert 60 <= len(written) == 64 + 3 * (row == 0)
+        assert written == list(range(first, first + len(written)))
+
+
+def test_a_name_is_completed_up_to_its_end():
+    spec = dataclasses.replace(SPEC, source_features=0, completes=True)
+    prompts = tokens(["x = ab", "y = 12", "z"], 6)
+    batch = Batch(
+        inputs=prompts,
+        targets=tokens(["cdef", "345678", ""], 6),
+        weights=jnp.ones((3, 6)) * jnp.array([[1.0], [1.0], [0.0]]),
+        segments=(prompts > 0).astype(jnp.int32),
+        gap=jnp.full(3, 4),
+    )
+
+    class Known:
+        def bind(self, params):
+            return Counter()
+
+    rows = jax.device_get(writing.written(spec, Known(), {}, batch, jax.random.key(0)))
+    found = decoding.judged(spec, [rows], 8)
+    assert found["samples"] == [
+        {"prompt": "x = ab", "reference": "cdef", "text": "cdefgh"},
+        {"prompt": "y = 12", "reference": "345678", "text": "345678"},
+    ]
+    assert found["metrics"] == {"exact_match": 0.5}
 
 
 # --- strings -------------------------------------------------------------------------
@@ -259,6 +297,11 @@ def test_the_best_member_of_a_run_writes(data_sets, tmp_path):
             {"exact_match", "error_rate"},
             {"reference", "text"},
         ),
+        (
+            "spoken_strings(samples=960,words=2,writes=true)",
+            {"exact_match"},
+            {"reference", "text"},
+        ),
         ("image_classification(form=patches)", None, None),
     ],
 )
@@ -324,4 +367,5 @@ def test_a_span_is_shown_as_the_text_that_it_is():
         {"source": "who? one cat", "reference": "one", "text": "one cat"},
         {"source": "what? 2 dogs", "reference": "2 dogs", "text": " 2 dogs"},
     ]
-    assert found["metrics"] == {"exact_match": 0.0, "words_f1": (2 / 3 + 1) / 2}
+    # A space apart is the same answer.
+    assert found["metrics"] == {"exact_match": 0.5, "words_f1": (2 / 3 + 1) / 2}

@@ -137,6 +137,34 @@ def test_a_curve_lists_the_bins_with_data_without_the_unknown():
     }
 
 
+def test_sums_of_groups_are_those_of_their_rows():
+    logits, targets, weights, gap, position = drawn(4)
+    group_B = np.array([2, 0, 2])
+
+    @jax.jit
+    def grouped(logits):
+        loss, scores = losses(logits, targets, "token")
+        found = sums(
+            loss, scores, weights, gap, position, NO_CLASS, LENGTH, None, group_B, 4
+        )
+        return found.group_RG, loss, scores[0]
+
+    group_RG, *each = map(np.asarray, grouped(logits))
+    assert group_RG.shape == (4, 4)
+    for group in range(4):
+        own = group_B == group
+        for found, one in zip(group_RG[1:3, group], each, strict=True):
+            assert found == pytest.approx(np.sum((weights * one)[own]), rel=1e-5)
+    told = evaluate.by_group(
+        group_RG, ("accuracy", "macro_f1"), "token", ("a", "b", "c", "d")
+    )
+    assert told.keys() == {"name", "count", "accuracy"}
+    assert told["name"] == ["a", "c"]
+    assert told["count"] == [weights[1].sum(), weights[::2].sum()]
+    accuracy = np.average(each[1][::2], weights=weights[::2])
+    assert told["accuracy"][1] == pytest.approx(accuracy, rel=1e-5)
+
+
 def precision_and_recall(predicted, actual, weights) -> float:
     """The macro F1 by its definition, one class after another."""
     found = []
@@ -189,10 +217,13 @@ def test_macro_f1_of_a_known_table():
 
 
 def test_a_class_is_counted_once_for_each_example_of_a_split(data_sets):
-    """Nine texts in batches of four: what fills up the last one does not count."""
+    """Nine texts in batches of four: what fills up the last one does not count.
+
+    Nor does it in the group that it belongs to, the gender of a pronoun.
+    """
     config = program.resolve(
         Config(
-            "classification(length=40)",
+            "classification(data=gap,length=40)",
             Model("conv", layers=1, width=8),
             Train(batch=4),
         )
@@ -208,11 +239,14 @@ def test_a_class_is_counted_once_for_each_example_of_a_split(data_sets):
         whole = made.task.examples(jnp.arange(9), "test", arrays)
         apply = jax.vmap(made.model.apply, (0, None, None))
         said_PBV = apply(params_P, whole.inputs, whole.segments)
-        return said_PBV.argmax(-1), whole.targets
+        return said_PBV.argmax(-1), whole.targets, whole.group
 
-    said_P, true = map(np.asarray, answers(params_P, arrays))
+    said_P, true, group = map(np.asarray, answers(params_P, arrays))
+    right_P = [np.bincount(group, said == true, minlength=2) for said in said_P]
+    np.testing.assert_allclose(np.asarray(sums_P.group_RG)[:, 2], right_P)
+    np.testing.assert_array_equal(sums_P.group_RG[0, 0], np.bincount(group))
     for said, found in zip(said_P, np.asarray(sums_P.hits_3V), strict=True):
-        np.testing.assert_array_equal(found[1], np.bincount(said, minlength=2))
-        np.testing.assert_array_equal(found[2], np.bincount(true, minlength=2))
+        np.testing.assert_array_equal(found[1], np.bincount(said, minlength=3))
+        np.testing.assert_array_equal(found[2], np.bincount(true, minlength=3))
         wanted = precision_and_recall(said, true, np.ones(9))
         assert evaluate.macro_f1(found) == pytest.approx(wanted)

@@ -2,9 +2,12 @@
 
 import dataclasses
 
+import pytest
+
 from attn_research import report, store
 from attn_research.durable import write_json
-from attn_research.report import figures, saving
+from attn_research.report import drawings, figures, saving
+from attn_research.report.kinds import kinds
 from attn_research.study import Expectation, Interval, cells
 from tests import planted
 from tests.pages import STUDY, Page
@@ -47,6 +50,29 @@ def test_what_is_measured_so_far_decides_nothing(tmp_path):
     written = report.write(tmp_path, study)
     assert [found.holds for found in written.findings] == [True]
     assert "have not ended" not in Page(written.path).text
+
+
+def test_what_each_kind_of_example_scores(tmp_path):
+    """The mean over seeds at the rate that validation chose; of one cell nothing."""
+
+    def grouped(cell, result):
+        for member in result["members"] if cell.config.model.pattern != "lstm" else []:
+            late = 0.1 * member["seed"] - (member["lr"] > 2e-3)
+            member["by_group"] = {
+                "name": ["george", "lucas"],
+                "count": [9.0, 8.0],
+                "accuracy": [0.5 + late, 0.8 + late],
+            }
+        return result
+
+    study = planted.study(patterns=("lstm", "conv"), lengths=(32,))
+    planted.written(tmp_path, study, grouped)
+    shown = Page(report.write(tmp_path).path)
+    assert "By kind of example" in shown.text and "george" in shown.text
+    (row,) = kinds(drawings.prepared(store.rows(tmp_path)))
+    apart, told = row.pop("apart"), {n: row[n] for n in ("george", "lucas")}
+    assert row["mixer"] == "conv" and apart == pytest.approx(0.3)
+    assert told == pytest.approx({"george": 0.55, "lucas": 0.85})
 
 
 def test_what_a_study_never_wrote_down_is_not_said_to_be_predicted(tmp_path):

@@ -141,8 +141,9 @@ class Encoder(nnx.Module):
     ) -> jax.Array:
         """What the head reads of each row; padding (segment 0) is left out.
 
-        The mean over the positions in float32, x_BD; or the last position; or all of
-        them, x_B(TD), with zeros at padding.
+        The mean over the positions in float32, x_BD; or the largest of each channel
+        (Collobert & Weston, 2008); or the last position; or all of them, x_B(TD), with
+        zeros at padding.
         """
         x_BTD = self.trunk(inputs, segments_BT, key)
         real_BT = _real(x_BTD, self.trunk.positions(segments_BT))
@@ -152,6 +153,12 @@ class Encoder(nnx.Module):
                 x_BTD = x_BTD * real_BT[..., None]
                 x_BTD = jnp.pad(x_BTD, ((0, 0), (0, short), (0, 0)))
                 return x_BTD.reshape(x_BTD.shape[0], -1)
+            case "max":
+                # A row of padding alone has zeros.
+                real_BT1 = real_BT[..., None] > 0
+                lowest = jnp.finfo(x_BTD.dtype).min
+                top_BD = jnp.max(jnp.where(real_BT1, x_BTD, lowest), axis=1)
+                return jnp.where(jnp.any(real_BT1, axis=1), top_BD, 0)
             case "last":
                 place_1T = jnp.arange(x_BTD.shape[1])[None]
                 last_B = jnp.argmax(jnp.where(real_BT > 0, place_1T, -1), axis=1)

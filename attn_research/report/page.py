@@ -13,6 +13,7 @@ from attn_research import layout, store
 from attn_research.analysis import statistics as stats
 from attn_research.durable import atomic_write
 from attn_research.report.drawings import axes, drawings, prepared
+from attn_research.report.kinds import kinds
 from attn_research.report.ranking import ranking
 from attn_research.report.saving import inlined, save, template
 from attn_research.report.series import groups
@@ -63,6 +64,7 @@ def write(directory: str | os.PathLike[str], study: Study | None = None) -> Writ
         ranking=ranking(rows) if rows else [],
         cells=cells or [{"cell": s.id, "state": s.state} for s in states],
         columns=list(cells[0]) if cells else ["cell", "state"],
+        kinds=kinds(rows),
         failures=[_failure(directory, s) for s in states if s.state != "done"],
         diverged=[row for row in rows if row["status"] == "diverged"],
         texts=texts(finished, rows),

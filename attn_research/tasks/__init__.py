@@ -3,10 +3,19 @@
 from attn_research.options import choose, spell
 from attn_research.tasks.adding import Adding
 from attn_research.tasks.arithmetic import ModularArithmetic
-from attn_research.tasks.audio import AudioClassification, SpokenStrings
+from attn_research.tasks.audio import AudioClassification
 from attn_research.tasks.captioning import Captioning
 from attn_research.tasks.classification import Classification
-from attn_research.tasks.contract import SPLITS, Batch, Spec, Task, finite
+from attn_research.tasks.code import Code
+from attn_research.tasks.contract import (
+    SPLITS,
+    Batch,
+    Spec,
+    Task,
+    completing,
+    finite,
+    noted,
+)
 from attn_research.tasks.copying import Copying, SelectiveCopying
 from attn_research.tasks.coreference import Coreference
 from attn_research.tasks.dyck import Dyck
@@ -30,8 +39,10 @@ from attn_research.tasks.needle import Needle
 from attn_research.tasks.ngram import InContextNgram, Ngram
 from attn_research.tasks.noisy_recall import NoisyRecall
 from attn_research.tasks.pathfinder import Pathfinder
+from attn_research.tasks.pronouns import Pronouns
 from attn_research.tasks.questions import QuestionAnswering
 from attn_research.tasks.recall import Mqar, Recall
+from attn_research.tasks.spoken import SpokenStrings
 from attn_research.tasks.state_tracking import CycleNavigation, GroupWord, Parity
 from attn_research.tasks.temporal_order import TemporalOrder
 from attn_research.tasks.text import Text
@@ -60,8 +71,10 @@ TASKS: dict[str, type] = {
     "in_context_ngram": InContextNgram,
     "text": Text,
     "masked_text": MaskedText,
+    "code": Code,
     "classification": Classification,
     "question_answering": QuestionAnswering,
+    "pronouns": Pronouns,
     "translation": Translation,
     "summarisation": Summarisation,
     "captioning": Captioning,
@@ -86,7 +99,18 @@ TASKS: dict[str, type] = {
     "coreference": Coreference,
 }
 
-__all__ = ["SPLITS", "TASKS", "Batch", "Spec", "Task", "finite", "make", "resolve"]
+__all__ = [
+    "SPLITS",
+    "TASKS",
+    "Batch",
+    "Spec",
+    "Task",
+    "completing",
+    "finite",
+    "make",
+    "noted",
+    "resolve",
+]
 
 
 def make(spec: str) -> Task:

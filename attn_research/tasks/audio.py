@@ -1,4 +1,4 @@
-"""Spoken words as waves or log-mel frames: which one, and strings of them."""
+"""Recordings as waves or log-mel frames, and the class of each."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,7 +11,7 @@ import numpy as np
 from attn_research.ops.mel import mel_frames
 from attn_research.options import option
 from attn_research.tasks import sets
-from attn_research.tasks.contract import SPLITS, Batch, Draws, Spec, Split, drawn
+from attn_research.tasks.contract import SPLITS, Batch, Spec, Split, drawn
 from attn_research.tasks.data import waves
 
 WINDOW, HOP, BANDS = 200, 80, 40  # 25 ms and 10 ms at 8 kHz
@@ -19,7 +19,7 @@ RATE = 8000
 LOUDEST = 2.0**15
 
 
-def _heard(wave_BL: jax.Array, real_BL: jax.Array, form: str, length: int):
+def heard(wave_BL: jax.Array, real_BL: jax.Array, form: str, length: int):
     """Values and segments of positions: samples, or frames of them."""
     if form == "wave":
         # Speech is quiet: its samples deviate by about a tenth of the range.
@@ -29,20 +29,23 @@ def _heard(wave_BL: jax.Array, real_BL: jax.Array, form: str, length: int):
     return frames_BTF[:, :length], real_BT
 
 
-def _names(path: str, data: str, data_dir: str, label: str) -> tuple[str, ...]:
+def named(path: str, data: str, data_dir: str, label: str) -> tuple[str, ...]:
+    """The names of the classes of a user's recordings, or of a data set."""
     return waves.names(path) if path else sets.names(data, data_dir, label)
 
 
-def _arrays(path: str, data: str, data_dir: str, label: str) -> dict[str, Any]:
+def recordings(path: str, data: str, data_dir: str, label: str) -> dict[str, Any]:
+    """All samples, their classes, and where the splits begin."""
     if path:
         return _recorded(path)
     columns = sets.loaded(data, data_dir, "audio", label)
     audio = [wave for split in SPLITS for wave in columns[split]["audio"]]
-    labels = {s: np.asarray(columns[s][label].values) for s in SPLITS}
+    group, names = sets.groups(data, data_dir, label)
     return {
         "audio": sets.stretches(audio),
-        "label": sets.stacked(labels).astype(np.int32),
-        "edges": sets.edges(labels),
+        "label": sets.labels(columns, label),
+        "edges": sets.edges({split: columns[split][label] for split in SPLITS}),
+        **({"group": sets.labels(columns, group)} if names else {}),
     }
 
 
@@ -59,7 +62,8 @@ def _recorded(path: str) -> dict[str, Any]:
     }
 
 
-def _path_option() -> str:
+def path_option() -> str:
+    """The option that says where a user's own recordings lie."""
     return option(
         "",
         "Folder of your own recordings at 8 kHz: LABEL/NAME.wav, or any .wav and a "
@@ -72,19 +76,19 @@ class AudioClassification:
     """The class of a recording, from its samples or from log-mel frames.
 
     Read by an encoder; `model.strides` shortens a wave. What is longer than `samples`
-    is cut at its end.
+    is cut at its end. Where it is known who speaks, the test tells the speakers apart.
     """
 
     data: str = option("fsdd", "Data set with audio at 8 kHz and a label.")
     form: Literal["wave", "frames"] = option("wave", "Samples, or log-mel frames.")
     samples: int = option(8192, "Samples read of a recording.", low=HOP)
     label: str = option("label", "The feature that is predicted.")
-    path: str = _path_option()
+    path: str = path_option()
     data_dir: str = sets.data_option()
 
     @property
     def spec(self) -> Spec:
-        classes = len(_names(self.path, self.data, self.data_dir, self.label))
+        classes = len(named(self.path, self.data, self.data_dir, self.label))
         wave = self.form == "wave"
         return Spec(
             inputs="values",
@@ -98,10 +102,14 @@ class AudioClassification:
             per_sequence=True,
             chance=1 / classes,
             finite=True,
+            groups=() if self.path else self._groups(),
         )
 
+    def _groups(self) -> tuple[str, ...]:
+        return sets.groups(self.data, self.data_dir, self.label)[1]
+
     def arrays(self) -> dict[str, Any]:
-        return _arrays(self.path, self.data, self.data_dir, self.label)
+        return recordings(self.path, self.data, self.data_dir, self.label)
 
     def notes(self, arrays: Any) -> list[str]:
         """What is not read, and what is padding."""
@@ -122,92 +130,12 @@ class AudioClassification:
         row_B = sets.rows(arrays["edges"], split, index_B)
         wave_BL, real_BL = sets.window(arrays["audio"], row_B, self.samples)
         wave_BL = wave_BL.astype(jnp.float32) / LOUDEST
-        values_BTF, segments_BT = _heard(wave_BL, real_BL, self.form, self.spec.length)
+        values_BTF, segments_BT = heard(wave_BL, real_BL, self.form, self.spec.length)
         return Batch(
             inputs=values_BTF,
             targets=arrays["label"][row_B],
             weights=jnp.ones(index_B.shape),
             segments=segments_BT,
             gap=jnp.full(index_B.shape, -1),
-        )
-
-
-@dataclass(frozen=True)
-class SpokenStrings:
-    """Recordings of single words joined to strings, to be written down.
-
-    Each string joins 1 to `words` recordings of one split, drawn anew, as many as fit
-    whole into `samples`. An encoder answers at every position with a word or nothing
-    (Graves et al., 2006); the error rate is edits per word. Targets are labels plus
-    one.
-    """
-
-    data: str = option("fsdd", "Data set with audio at 8 kHz and a label.")
-    form: Literal["wave", "frames"] = option("frames", "Samples, or log-mel frames.")
-    words: int = option(5, "The most recordings in a string.", low=1)
-    samples: int = option(24000, "Samples in a string.", low=HOP)
-    path: str = _path_option()
-    data_dir: str = sets.data_option()
-
-    @property
-    def spec(self) -> Spec:
-        names = _names(self.path, self.data, self.data_dir, "label")
-        wave = self.form == "wave"
-        length = self.samples if wave else self.samples // HOP
-        return Spec(
-            inputs="values",
-            features=1 if wave else BANDS,
-            target="string",
-            outputs=len(names) + 1,
-            length=length,
-            causal=False,
-            labels=length,
-            metrics=("error_rate", "loss"),
-            chance=1.0,
-            names=names,
-        )
-
-    def arrays(self) -> dict[str, Any]:
-        return _arrays(self.path, self.data, self.data_dir, "label")
-
-    def batch(
-        self, key: jax.Array, split: Split | jax.Array, size: int, arrays: Any = ()
-    ) -> Batch:
-        draws = Draws(key, split, size, self.words + 1)
-        count_B1 = 1 + draws.integers(1, self.words)
-        index_BN = draws.integers(
-            self.words, sets.count(arrays["edges"], split).astype(jnp.uint32)
-        )
-        row_BN = sets.rows(arrays["edges"], split, index_BN)
-        audio = arrays["audio"]
-        start_BN = audio.offsets_N[row_BN]
-        size_BN = audio.offsets_N[row_BN + 1] - start_BN
-        end_BN = jnp.cumsum(size_BN, axis=1)
-        order_1N = jnp.arange(self.words)[None]
-        said_BN = (order_1N < count_B1) & (end_BN <= self.samples)
-        place_1L = jnp.arange(self.samples)[None]
-        # The recording that a sample belongs to: as many as have ended before it.
-        which_BL = jnp.sum(
-            (place_1L[..., None] >= end_BN[:, None]) & said_BN[:, None], axis=2
-        )
-        which_BL = jnp.minimum(which_BL, self.words - 1)
-
-        def of(array_BN: jax.Array) -> jax.Array:
-            return jnp.take_along_axis(array_BN, which_BL, axis=1)
-
-        real_BL = of(said_BN) & (place_1L < of(end_BN))
-        at_BL = of(start_BN) + place_1L - (of(end_BN) - of(size_BN))
-        wave_BL = audio.values_L[jnp.where(real_BL, at_BL, 0)].astype(jnp.float32)
-        wave_BL = jnp.where(real_BL, wave_BL / LOUDEST, 0)
-        values_BTF, segments_BT = _heard(
-            wave_BL, real_BL.astype(jnp.int32), self.form, self.spec.length
-        )
-        label_BN = jnp.where(said_BN, 1 + arrays["label"][row_BN], 0)
-        # A string counts as often as it has words: the mean is edits per word.
-        return Batch(
-            inputs=values_BTF,
-            targets=label_BN,
-            weights=jnp.sum(said_BN, axis=1).astype(jnp.float32),
-            segments=segments_BT,
-            gap=jnp.full((size,), -1),
+            group=arrays["group"][row_B] if "group" in arrays else None,
         )

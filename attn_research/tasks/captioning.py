@@ -9,7 +9,7 @@ import numpy as np
 
 from attn_research.options import BadInput, option
 from attn_research.tasks import images, sets
-from attn_research.tasks.contract import SPLITS, Batch, Draws, Spec, Split
+from attn_research.tasks.contract import Batch, Draws, Spec, Split
 from attn_research.tasks.translation import written
 
 # Down and to the right, in pixels, for each direction.
@@ -89,11 +89,10 @@ class Captioning:
         """Every image and its class, and the clauses that a sentence is made of."""
         columns = sets.loaded(self.data, self.data_dir, "image", self.label)
         pixels, edges = images.every_image(columns)
-        labels = {s: np.asarray(columns[s][self.label].values) for s in SPLITS}
         clauses = _clauses(self._names())
         return {
             "image": pixels,
-            "label": sets.stacked(labels).astype(np.int32),
+            "label": sets.labels(columns, self.label),
             "edges": edges,
             "first": _bytes(clauses),
             "later": _bytes(f"{THEN} {clause}" for clause in clauses),

@@ -22,11 +22,16 @@ class Classification:
     Of a set with a pronoun and two names that it may refer to, the three are put
     between control characters, and the class is the one it refers to (Webster et al.,
     2018, arXiv:1810.05201). A text longer than `length` is cut at its end, a shorter
-    one padded: a row has one text, for it has one class.
+    one padded: a row has one text, for it has one class. With `grams` above 1 a token
+    is no byte but a number that the byte and those before it hash to, so that a table
+    of tokens knows stretches of text from the start (Joulin et al., 2016,
+    arXiv:1607.01759, hash those of words).
     """
 
     data: str = option("movie_reviews", "Data set with a text and a label.")
     length: int = option(1024, "Bytes read of a text.", low=1)
+    grams: int = option(1, "Bytes that a token is made of.", low=1, high=8)
+    buckets: int = option(8192, "Tokens there are where `grams` is above 1.", low=2)
     data_dir: str = sets.data_option()
 
     @property
@@ -34,7 +39,7 @@ class Classification:
         classes = len(sets.names(self.data, self.data_dir))
         return Spec(
             inputs="tokens",
-            features=256,
+            features=256 if self.grams == 1 else self.buckets,
             target="class",
             outputs=classes,
             length=self.length,
@@ -44,23 +49,25 @@ class Classification:
             per_sequence=True,
             chance=1 / classes,
             finite=True,
+            groups=sets.groups(self.data, self.data_dir)[1],
         )
 
     def arrays(self) -> dict[str, Any]:
         columns = sets.loaded(self.data, self.data_dir, "text", "label")
         texts = [text for split in SPLITS for text in _marked(columns[split])]
-        labels = {split: columns[split]["label"] for split in SPLITS}
-        stacked = {s: np.asarray(column.values) for s, column in labels.items()}
+        group, names = sets.groups(self.data, self.data_dir)
         return {
             "text": sets.stretches(texts),
-            "label": sets.stacked(stacked).astype(np.int32),
-            "edges": sets.edges(labels),
+            "label": sets.labels(columns),
+            "edges": sets.edges({split: columns[split]["text"] for split in SPLITS}),
+            **({"group": sets.labels(columns, group)} if names else {}),
         }
 
     def notes(self, arrays: Any) -> list[str]:
         """What is not read, and what is padding."""
         sizes = np.diff(arrays["text"].offsets_N)
-        return sets.told(sizes, self.length, "texts", "bytes")
+        told = sets.told(sizes, self.length, "texts", "bytes")
+        return [*told, *sets.divisions(self.data, self.data_dir)]
 
     def batch(
         self, key: jax.Array, split: Split | jax.Array, size: int, arrays: Any = ()
@@ -75,13 +82,31 @@ class Classification:
     ) -> Batch:
         row_B = sets.rows(arrays["edges"], split, index_B)
         byte_BT, segments_BT = sets.window(arrays["text"], row_B, self.length)
+        token_BT = byte_BT.astype(jnp.int32)
+        if self.grams > 1:
+            token_BT = hashed(token_BT, self.grams, self.buckets)
         return Batch(
-            inputs=byte_BT.astype(jnp.int32),
+            inputs=token_BT,
             targets=arrays["label"][row_B],
             weights=jnp.ones(index_B.shape),
             segments=segments_BT,
             gap=jnp.full(index_B.shape, -1),
+            group=arrays["group"][row_B] if "group" in arrays else None,
         )
+
+
+def hashed(byte_BT: jax.Array, grams: int, buckets: int) -> jax.Array:
+    """token_BT below `buckets`: a hash of each byte and the `grams` - 1 before it.
+
+    Before the first byte stand zeros. FNV-1a (Fowler, Noll & Vo, 1991), its bits folded
+    so that the lowest depend on all.
+    """
+    code_BT = jnp.full(byte_BT.shape, 2166136261, jnp.uint32)
+    for back in reversed(range(grams)):
+        moved_BT = jnp.pad(byte_BT, ((0, 0), (back, 0)))[:, : byte_BT.shape[1]]
+        code_BT = (code_BT ^ moved_BT.astype(jnp.uint32)) * jnp.uint32(16777619)
+    code_BT = code_BT ^ (code_BT >> 15)
+    return (code_BT % jnp.uint32(buckets)).astype(jnp.int32)
 
 
 def _marked(columns: Any) -> list[np.ndarray]:

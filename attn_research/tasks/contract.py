@@ -23,7 +23,9 @@ class Batch(NamedTuple):
     targets count. `segments` is BT: 0 padding, 1, 2, ... packed sequences. `gap` is the
     distance in tokens from a target back to the information that decides it, -1 where
     unknown. A task of two sequences also has the one that is read, of another length.
-    `bytes` is how many bytes each target stands for, None where that is one.
+    `bytes` is how many bytes each target stands for, None where that is one. `group`, B
+    (int32), is which of the `groups` of its spec a row belongs to, None where it has
+    none.
     """
 
     inputs: jax.Array
@@ -34,6 +36,7 @@ class Batch(NamedTuple):
     source: jax.Array | None = None
     source_segments: jax.Array | None = None
     bytes: jax.Array | None = None
+    group: jax.Array | None = None
 
 
 @dataclass(frozen=True)
@@ -52,6 +55,10 @@ class Spec:
     of `data.subwords`: the column `pieces` of the arrays has the bytes of each.
     `picture` is the height, width and channels of an image whose bytes, in reading
     order, are the tokens that are asked for or the values, in [-1, 1], that are read.
+    `groups` are the names of the kinds of examples that the test tells apart: who
+    speaks, say. Where it `completes`, the test asks for stretches of text as a whole:
+    the task is a `Completing` one. Where it is `noted`, there is something to say of
+    its data: the task is a `Noted` one, as every finite one is.
     """
 
     inputs: Literal["tokens", "values"]
@@ -71,6 +78,9 @@ class Spec:
     names: tuple[str, ...] = ()
     subwords: bool = False
     picture: tuple[int, int, int] | None = None
+    groups: tuple[str, ...] = ()
+    completes: bool = False
+    noted: bool = False
 
     @property
     def goal(self) -> Literal["max", "min"]:
@@ -98,7 +108,15 @@ class Task(Protocol):
     ) -> Batch: ...
 
 
-class Finite(Task, Protocol):
+class Noted(Task, Protocol):
+    """A task that can say how it reads its data."""
+
+    def notes(self, arrays: Any) -> list[str]:
+        """A sentence each on what of the data is not read, and what is padding."""
+        ...
+
+
+class Finite(Noted, Protocol):
     """A task whose splits are sets: evaluation sees each example once."""
 
     def count(self, split: Split | jax.Array, arrays: Any) -> jax.Array:
@@ -111,9 +129,26 @@ class Finite(Task, Protocol):
         """The examples of these numbers, from 0 to the count - 1."""
         ...
 
-    def notes(self, arrays: Any) -> list[str]:
-        """A sentence each on what of the data is not read, and what is padding."""
+
+class Completing(Task, Protocol):
+    """A task of bytes whose test also has prompts that end before what is asked for."""
+
+    def completions(self, index_B: jax.Array, arrays: Any) -> Batch:
+        """The prompts of these numbers and what follows each: inputs and targets.
+
+        Zeros fill the rows; weights are 0 where there is no such prompt.
+        """
         ...
+
+
+def completing(task: Task) -> TypeGuard[Completing]:
+    """Whether the test of a task has prompts to complete."""
+    return task.spec.completes
+
+
+def noted(task: Task) -> TypeGuard[Noted]:
+    """Whether there is something to say of a task's data."""
+    return task.spec.noted or task.spec.finite
 
 
 def finite(task: Task) -> TypeGuard[Finite]:

@@ -8,7 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from attn_research.options import BadInput, option
-from attn_research.tasks import sets
+from attn_research.tasks import naive_forecasts, sets
 from attn_research.tasks.contract import (
     SPLITS,
     Batch,
@@ -26,7 +26,8 @@ class Forecasting:
     Every channel is a sequence of its own, read by one model (Nie et al., 2022,
     arXiv:2211.14730), in units of its deviation in the training split. Every window of
     a split is an example; the context of the first ones reaches back into the split
-    before, as in the literature (Zhou et al., 2021, arXiv:2012.07436).
+    before, as in the literature (Zhou et al., 2021, arXiv:2012.07436). The notes say
+    what the last value, the last day and a linear map err on the same windows.
     """
 
     data: str = option("etth1", "Data set with values per hour.")
@@ -76,8 +77,25 @@ class Forecasting:
         }
 
     def notes(self, arrays: Any) -> list[str]:
-        """Nothing: all is read."""
-        return []
+        """What forecasts without a model err on the test split; all is read."""
+        own = self.context, self.horizon
+        values_LF = np.asarray(arrays["values"], np.float64)
+        now, count = (int(arrays[name][-1]) for name in ("starts", "counts"))
+        # The first window of validation begins where train does not reach.
+        learned_LF = values_LF[: int(arrays["starts"][1])]
+        told = {"the last value": naive_forecasts.last_value(self.horizon)}
+        if self.context >= naive_forecasts.DAY:
+            told["the last day"] = naive_forecasts.last_day(self.horizon)
+        told["a linear map"] = naive_forecasts.linear(learned_LF, *own)
+        tested_LF = values_LF[now - self.context : now + count + self.horizon - 1]
+        notes = []
+        for name, forecast in told.items():
+            mse, mae = naive_forecasts.errors(forecast, tested_LF, *own)
+            notes.append(
+                f"On the test split of {self.data}, {self.horizon} values ahead, "
+                f"{name} errs by an MSE of {mse:.3f} and an MAE of {mae:.3f}."
+            )
+        return notes
 
     def batch(
         self, key: jax.Array, split: Split | jax.Array, size: int, arrays: Any = ()

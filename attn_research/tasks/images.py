@@ -80,13 +80,12 @@ class ImageClassification:
         images = images.reshape(len(images), length, features)
         if self.permute:
             images = images[:, np.random.default_rng(0).permutation(length)]
-        labels = {s: np.asarray(columns[s][self.label].values) for s in SPLITS}
-        label = sets.stacked(labels).astype(np.int32)
+        label = sets.labels(columns, self.label)
         return {"image": np.ascontiguousarray(images), "label": label, "edges": edges}
 
     def notes(self, arrays: Any) -> list[str]:
-        """Nothing: all is read."""
-        return []
+        """What stands for a split that there is not; all is read."""
+        return sets.divisions(self.data, self.data_dir)
 
     def batch(
         self, key: jax.Array, split: Split | jax.Array, size: int, arrays: Any = ()
@@ -145,8 +144,8 @@ class ImageGeneration:
         return {"image": images.reshape(len(images), -1), "edges": edges}
 
     def notes(self, arrays: Any) -> list[str]:
-        """Nothing: all is read."""
-        return []
+        """What stands for a split that there is not; all is read."""
+        return sets.divisions(self.data, self.data_dir)
 
     def batch(
         self, key: jax.Array, split: Split | jax.Array, size: int, arrays: Any = ()

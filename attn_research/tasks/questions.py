@@ -7,9 +7,10 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from attn_research.options import option, unknown
+from attn_research.options import BadInput, option, unknown
 from attn_research.tasks import sets
 from attn_research.tasks.contract import SPLITS, Batch, Spec, Split, drawn
+from attn_research.tasks.data.raw import decoded, encoded
 
 
 @dataclass(frozen=True)
@@ -18,7 +19,8 @@ class QuestionAnswering:
 
     An encoder reads the bytes of the question, a zero byte, and the paragraph
     (Rajpurkar et al., 2016, arXiv:1606.05250). The scores compare positions: `f1` is
-    the overlap of both stretches in bytes.
+    the overlap of both stretches in bytes. Of several answers the first counts; a
+    question without one is left out.
     """
 
     data: str = option("xquad", "Data set of questions, contexts and answers.")
@@ -41,22 +43,22 @@ class QuestionAnswering:
         )
 
     def arrays(self) -> dict[str, Any]:
-        columns = sets.loaded(
-            self.data, self.data_dir, "question", "context", "answer", "start"
-        )
-        chosen = {s: self._chosen(columns[s]) for s in SPLITS}
+        columns = sets.loaded(self.data, self.data_dir, "question", "context")
+        found = {s: _answers(columns[s], self.data) for s in SPLITS}
+        chosen = {
+            s: [i for i in self._chosen(columns[s]) if found[s][i] is not None]
+            for s in SPLITS
+        }
 
         def texts(name: str) -> list[np.ndarray]:
             return [columns[s][name][i] for s in SPLITS for i in chosen[s]]
 
-        answers = [len(text) for text in texts("answer")]
-        starts = {s: np.asarray(columns[s]["start"].values)[chosen[s]] for s in SPLITS}
-        first = sets.stacked(starts) + np.array([len(q) + 1 for q in texts("question")])
-        last = first + np.array(answers) - 1
+        span_N2 = np.array([found[s][i] for s in SPLITS for i in chosen[s]])
+        before_N1 = np.array([[len(q) + 1] for q in texts("question")])
         return {
             "question": sets.stretches(texts("question")),
             "context": sets.stretches(texts("context")),
-            "span": np.stack([first, last], axis=1).astype(np.int32),
+            "span": (span_N2 + before_N1).astype(np.int32),
             "edges": sets.edges(chosen),
         }
 
@@ -79,7 +81,7 @@ class QuestionAnswering:
         lost = int((arrays["span"][:, 1] >= self.length).sum())
         if lost:
             notes.append(f"{lost:,} answers lie in what is cut and cannot be found.")
-        return notes
+        return [*notes, *sets.divisions(self.data, self.data_dir)]
 
     def batch(
         self, key: jax.Array, split: Split | jax.Array, size: int, arrays: Any = ()
@@ -107,3 +109,30 @@ class QuestionAnswering:
             # From the end of the question to the answer.
             gap=jnp.minimum(span_B2[:, 0] - asked_B - 1, self.length - 1),
         )
+
+
+def _answers(columns: Any, data: str) -> list[tuple[int, int] | None]:
+    """The first and the last byte of each answer in its context, None for none.
+
+    TFDS keeps answers as a list, and where each begins in letters.
+    """
+    if {"answer", "start"} <= columns.keys():
+        starts = columns["start"].values.tolist()
+        sizes = map(len, columns["answer"])
+        return [(at, at + size - 1) for at, size in zip(starts, sizes, strict=True)]
+    if not {"answers.text", "answers.answer_start"} <= columns.keys():
+        told = ", ".join(columns)
+        raise BadInput(f"The data set {data} has no answer; it has {told}")
+    found: list[tuple[int, int] | None] = []
+    for context, texts, letters in zip(
+        columns["context"],
+        columns["answers.text"],
+        columns["answers.answer_start"],
+        strict=True,
+    ):
+        if not texts:
+            found.append(None)
+            continue
+        start = len(encoded(decoded(context.tobytes())[: int(letters[0])]))
+        found.append((start, start + len(texts[0]) - 1))
+    return found

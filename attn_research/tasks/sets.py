@@ -15,10 +15,12 @@ import numpy as np
 
 from attn_research.options import INT_MAX, BadInput, option
 from attn_research.tasks.contract import SPLITS, Split, split_index
-from attn_research.tasks.data import packed, subwords
+from attn_research.tasks.data import packed, splits, subwords
 
 END = 0  # The byte that ends or joins texts; none holds one of its own.
 FEW = 0.01  # A smaller share of padding is not told.
+# Who speaks; whether a stereotype helps; the gender of a pronoun.
+GROUPS = ("speaker", "stereotype", "gender")
 
 
 class Stretches(NamedTuple):
@@ -47,11 +49,11 @@ def subwords_option() -> int:
 
 
 def loaded(name: str, data_dir: str, *features: str) -> packed.Columns:
-    """The columns of each split, memory-mapped.
+    """The columns of each of `SPLITS`, memory-mapped.
 
     Raises `BadInput` where the set is not prepared, or lacks one of the features.
     """
-    columns = packed.load(name, data_dir or None)
+    columns = splits.completed(packed.load(name, data_dir or None), name)
     for feature in features:
         if feature not in columns["train"]:
             raise BadInput(
@@ -67,6 +69,40 @@ def names(data: str, data_dir: str, feature: str = "label") -> tuple[str, ...]:
     if features.get(feature, {}).get("kind") != "label":
         raise BadInput(f"The data set {data} has no {feature}; one with classes has")
     return tuple(features[feature]["names"])
+
+
+def labels(columns: packed.Columns, feature: str = "label") -> np.ndarray:
+    """The classes of all examples, split after split.
+
+    Raises `BadInput` where one is no class: TFDS writes -1 where nobody knows it.
+    """
+    found = stacked({s: columns[s][feature].values for s in SPLITS})
+    classes = len(columns["train"][feature].feature.names)
+    if found.size and not 0 <= found.min() <= found.max() < classes:
+        wrong = found.min() if found.min() < 0 else found.max()
+        raise BadInput(
+            f"An example has the {feature} {wrong}; 0 to {classes - 1} is allowed"
+        )
+    return found.astype(np.int32)
+
+
+def groups(name: str, data_dir: str, feature: str = "") -> tuple[str, tuple[str, ...]]:
+    """The feature by which the test tells examples apart, and the names of its groups.
+
+    The first of `GROUPS` that a data set has; empty where it has none, or where that is
+    the `feature` which is predicted.
+    """
+    told = packed.manifest(name, data_dir or None)["features"]
+    for group in GROUPS:
+        if group != feature and told.get(group, {}).get("kind") == "label":
+            return group, tuple(told[group]["names"])
+    return "", ()
+
+
+def divisions(name: str, data_dir: str) -> list[str]:
+    """A sentence on each split that a data set lacks, and what stands for it."""
+    told = packed.manifest(name, data_dir or None)["splits"]
+    return splits.told(tuple(told), name)
 
 
 def stretches(rows: Iterable[np.ndarray]) -> Stretches:
@@ -203,6 +239,10 @@ def padding(
 def told(
     lengths: Sequence[int] | np.ndarray, length: int, what: str, unit: str
 ) -> list[str]:
-    """The sentences there are on what is cut, and on padding."""
+    """The sentences there are on what is cut, on padding, and on what is empty."""
     notes = cut(lengths, length, what), padding(lengths, length, what, unit)
-    return [note for note in notes if note]
+    empty = int((np.asarray(lengths) == 0).sum())
+    return [
+        *(note for note in notes if note),
+        *([f"{empty:,} {what} are empty: nothing is read of them."] if empty else []),
+    ]

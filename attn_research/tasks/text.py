@@ -2,7 +2,9 @@
 
 import hashlib
 import os
+import re
 import sysconfig
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -22,18 +24,21 @@ from attn_research.tasks.contract import (
     split_index,
 )
 from attn_research.tasks.data import subwords
+from attn_research.tasks.data.raw import decoded
 
 # Of twenty parts of the data: eighteen to train on, one each to choose and to test.
 PARTS = {"train": range(18), "validation": range(18, 19), "test": range(19, 20)}
 ENDS = 0  # The byte between files; text holds none of its own.
+STRANGE = re.compile("[\udc80-\udcff]")  # how `decoded` keeps what is no UTF-8
 
 
 @dataclass(frozen=True)
 class Text:
-    """Bytes of a file or directory, or subwords of them, predicted one by one.
+    """Bytes of texts, or subwords of them, predicted one by one.
 
-    A directory is split by file (by the hash of its relative path), one file by
-    contiguous blocks. Files are joined by a zero byte, which ends a segment: no
+    The texts are those of a prepared data set, each once, or of a file or directory. A
+    directory is split by file (by the hash of its relative path), one file by
+    contiguous blocks. Texts are joined by a zero byte, which ends a segment: no
     document sees another. `gap` is the distance back to where the last four bytes, or
     the last two subwords, stood before in the same window, -1 if nowhere.
     """
@@ -44,9 +49,17 @@ class Text:
     length: int = option(256, "Bytes, or subwords, in a sequence.", low=1)
     suffix: str = option("", "Only files ending so are read; stdlib reads .py.")
     subwords: int = sets.subwords_option()
+    data: str = option("", "Data set that is read in place of `path`.")
+    feature: str = option("text", "The feature of it that is read.")
+    data_dir: str = sets.data_option()
 
     def __post_init__(self) -> None:
         subwords.check(self.subwords, "text.subwords")
+        if self.data and self.path != "stdlib":
+            raise BadInput(
+                f"There are a path, {self.path}, and a data set, {self.data}; give one "
+                "of both"
+            )
 
     @property
     def spec(self) -> Spec:
@@ -61,21 +74,43 @@ class Text:
             metrics=("bits_per_byte", "loss", "accuracy"),
             chance=None if self.subwords else 8.0,
             subwords=self.subwords > 0,
+            noted=True,
         )
+
+    def notes(self, arrays: Any) -> list[str]:
+        """What is no UTF-8, of bytes, and what stands for a split that there is not."""
+        told = sets.divisions(self.data, self.data_dir) if self.data else []
+        stream = np.asarray(arrays["text"].values_L)
+        if stream.dtype == np.uint8:
+            strange = len(STRANGE.findall(decoded(stream.tobytes())))
+            told += [
+                f"{strange:,} bytes of {self.data or self.path} are no UTF-8 and read "
+                "as they are."
+            ] * (strange > 0)
+        return told
 
     def arrays(self) -> dict[str, Any]:
         """The tokens of the splits one after another.
 
         Raises `BadInput` where a split has too few.
         """
-        parts = read(self.path, self.suffix)
+        if self.data:
+            parts = documents(self.data, self.data_dir, self.feature)
+        else:
+            parts = read(self.path, self.suffix)
         rows = [parts[split] for split in SPLITS]
-        arrays = sets.coded({"text": rows}, [parts["train"]], self.subwords)
+        return self.checked(
+            sets.coded({"text": rows}, [parts["train"]], self.subwords, self.data_dir)
+        )
+
+    def checked(self, arrays: dict[str, Any]) -> dict[str, Any]:
+        """The arrays; raises `BadInput` where a split has too few tokens."""
         kind = "subwords" if self.subwords else "bytes"
         for name, size in zip(SPLITS, np.diff(arrays["text"].offsets_N), strict=True):
             if size <= self.length + 1:
                 raise BadInput(
-                    f"{self.path} gives the {name} split {size} {kind}; more than "
+                    f"{self.data or self.path} gives the {name} split {size} {kind}; "
+                    "more than "
                     f"{self.length + 1} are needed for a length of {self.length}"
                 )
         return arrays
@@ -123,8 +158,29 @@ def repeat_distance(tokens_BT: jax.Array, order: int = 4) -> jax.Array:
     return jnp.zeros_like(found_BT).at[rows_B1, order_BT].set(found_BT)
 
 
-def read(path: str, suffix: str = "") -> dict[str, np.ndarray]:
-    """The bytes of each split of a file or directory, as uint8 arrays."""
+def documents(data: str, data_dir: str, feature: str) -> dict[str, np.ndarray]:
+    """The texts of each split of a data set, each once, as uint8 arrays.
+
+    Raises `BadInput` where the feature is no text.
+    """
+    columns = sets.loaded(data, data_dir, feature)
+    if columns["train"][feature].feature.kind != "text":
+        raise BadInput(f"The feature {feature} of {data} is no text; choose another")
+    # A paragraph may stand with each of its questions.
+    return {
+        split: _joined(dict.fromkeys(map(bytes, columns[split][feature])))
+        for split in SPLITS
+    }
+
+
+def read(
+    path: str, suffix: str = "", part: Callable[[Path], str] = Path.as_posix
+) -> dict[str, np.ndarray]:
+    """The bytes of each split of a file or directory, as uint8 arrays.
+
+    Of a directory, files whose `part` is the same are in one split, those where it is
+    empty in none.
+    """
     if path == "stdlib":
         root, suffix = Path(sysconfig.get_paths()["stdlib"]), suffix or ".py"
     else:
@@ -144,17 +200,19 @@ def read(path: str, suffix: str = "") -> dict[str, np.ndarray]:
         return _blocks(np.frombuffer(texts[0], np.uint8))
     parts: dict[str, list[bytes]] = {split: [] for split in SPLITS}
     for file, content in zip(files, texts, strict=True):
-        parts[_part(file.relative_to(root).as_posix())].append(content)
+        if name := part(file.relative_to(root)):
+            parts[_part(name)].append(content)
     for split, contents in parts.items():
         if not contents:
             raise BadInput(
                 f"{path} has {len(files)} files, too few to split by file (the {split} "
                 "split is empty); give one file, or a larger directory"
             )
-    return {
-        split: np.frombuffer(bytes([ENDS]).join(contents), np.uint8)
-        for split, contents in parts.items()
-    }
+    return {split: _joined(contents) for split, contents in parts.items()}
+
+
+def _joined(contents: Iterable[bytes]) -> np.ndarray:
+    return np.frombuffer(bytes([ENDS]).join(contents), np.uint8)
 
 
 def _files(root: Path, suffix: str) -> list[Path]:

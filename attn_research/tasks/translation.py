@@ -8,8 +8,8 @@ import jax.numpy as jnp
 import numpy as np
 
 from attn_research.options import BadInput, option
-from attn_research.tasks import sets
-from attn_research.tasks.contract import SPLITS, Batch, Spec, Split, drawn
+from attn_research.tasks import packed_rows, sets
+from attn_research.tasks.contract import SPLITS, Batch, Draws, Spec, Split, drawn
 from attn_research.tasks.data import subwords
 
 
@@ -50,14 +50,17 @@ class Translation:
     """The bytes of a translation, by a decoder that reads the bytes of the original.
 
     Or subwords, of both languages together. `unit` joins the sentences of a document,
-    by line breaks, or takes them one by one. `gap` is unknown: which token decides
-    which is for the model to find.
+    by line breaks, or takes them one by one. A training row has as many `pairs` as fit
+    whole, each a segment: a translation reads its own original (where an original does
+    not begin at a multiple of the strides of a model, it misses the few bytes before).
+    `gap` is unknown: which token decides which is for the model to find.
     """
 
     data: str = option("tico19", "Data set with a text in two or more languages.")
     origin: str = option("en", "Language that is read.")
     into: str = option("fr", "Language that is written.")
     unit: Literal["sentence", "document"] = option("sentence", "What is an example.")
+    pairs: int = option(1, "Examples in a row of training, at most.", low=1)
     source_length: int = option(256, "Tokens read of an original.", low=1)
     length: int = option(256, "Tokens written, the end included.", low=2)
     subwords: int = sets.subwords_option()
@@ -100,12 +103,38 @@ class Translation:
 
     def notes(self, arrays: Any) -> list[str]:
         """What is not read, and not written."""
-        return _notes(arrays, self.source_length, self.length, "originals")
+        told = _notes(arrays, self.source_length, self.length, "originals")
+        return [*told, *sets.divisions(self.data, self.data_dir)]
 
     def batch(
         self, key: jax.Array, split: Split | jax.Array, size: int, arrays: Any = ()
     ) -> Batch:
-        return drawn(self, key, split, size, arrays)
+        if self.pairs == 1 or not isinstance(split, str) or split != "train":
+            return drawn(self, key, split, size, arrays)
+        count = self.count(split, arrays)
+        index_BM = Draws(key, split, size, self.pairs).integers(self.pairs, count)
+        row_BM = sets.rows(arrays["edges"], split, index_BM)
+        source, target = arrays["source"], arrays["target"]
+        own = packed_rows.sized(source, row_BM), packed_rows.sized(target, row_BM) + 1
+        fits_BM = packed_rows.fitting([*own], [self.source_length, self.length])
+        source_BS, told_BS = packed_rows.packed(
+            source, row_BM, fits_BM, self.source_length, 0
+        )
+        target_BT, segments_BT = packed_rows.packed(
+            target, row_BM, fits_BM, self.length, 1
+        )
+        # Each end is what the next translation begins with.
+        inputs_BT, targets_BT, _ = written(target_BT, segments_BT)
+        return Batch(
+            inputs=inputs_BT,
+            targets=targets_BT,
+            weights=(segments_BT > 0).astype(jnp.float32),
+            segments=segments_BT,
+            gap=jnp.full(inputs_BT.shape, -1),
+            source=source_BS.astype(jnp.int32),
+            source_segments=told_BS,
+            bytes=sets.sizes(arrays, targets_BT),
+        )
 
     def count(self, split: Split | jax.Array, arrays: Any) -> jax.Array:
         return sets.count(arrays["edges"], split)

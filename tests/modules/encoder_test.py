@@ -23,6 +23,7 @@ REAL = np.array([[1] * T, [1] * 13 + [0] * 8, [1] * 4 + [0] * 17], np.int32)
 FORMS = [
     {"pool": "mean"},
     {"pool": "last"},
+    {"pool": "max"},
     {"pool": "all"},
     {"strides": (2, 3)},
     {"strides": (4,), "pool": "all"},
@@ -55,7 +56,7 @@ def test_padding_changes_nothing_and_every_real_position_may(form):
     )
     seen = np.abs(slope(tuple(form.items()))).sum(-1) > 0
     assert not seen[REAL == 0].any()
-    if form.get("pool") != "last":
+    if form.get("pool") not in ("last", "max"):
         assert seen[REAL > 0].all()
 
 
@@ -63,6 +64,16 @@ def test_the_last_position_is_the_last_real_one():
     seen = np.abs(slope((("pool", "last"),))).sum(-1) > 0
     for row, end in enumerate((T, 13, 4)):
         assert seen[row].nonzero()[0].tolist() == [end - 2, end - 1]
+
+
+def test_the_largest_of_each_channel_is_taken_of_the_real_ones():
+    model, params = built((("pool", "max"),))
+    module = model.bind(params)
+    x_BTD = np.asarray(module.trunk(NOISE, REAL))
+    found = np.asarray(module.pooled(NOISE, REAL))
+    for row, end in enumerate((T, 13, 4)):
+        np.testing.assert_array_equal(found[row], x_BTD[row, :end].max(axis=0))
+    assert not np.any(module.pooled(NOISE, np.zeros_like(REAL)))
 
 
 def moved(module: Shortening, segments) -> np.ndarray:

@@ -1,6 +1,7 @@
 """Tasks of data sets against the examples themselves, read one by one on the host."""
 
 import itertools
+import re
 from dataclasses import replace
 from functools import cache
 
@@ -68,6 +69,22 @@ def test_a_text_and_its_class(split):
     np.testing.assert_array_equal(batch.targets, columns["label"].values)
 
 
+def test_stretches_of_bytes_are_hashed_alike_wherever_they_stand():
+    _, _, plain = whole("classification(length=40)", "test")
+    _, _, found = whole("classification(length=40,grams=3,buckets=1000)", "test")
+    seen: dict[bytes, set[int]] = {}
+    for bytes_T, token_T in zip(plain.inputs, found.inputs, strict=True):
+        before = [0, 0, *bytes_T.tolist()]
+        for place, token in enumerate(token_T.tolist()):
+            code = 2166136261
+            for byte in before[place : place + 3]:
+                code = (code ^ byte) * 16777619 % 2**32
+            assert token == (code ^ code >> 15) % 1000
+            seen.setdefault(bytes(before[place : place + 3]), set()).add(token)
+    assert all(len(tokens) == 1 for tokens in seen.values())
+    assert len(set.union(*seen.values())) > 0.75 * len(seen)
+
+
 def test_what_a_pronoun_may_mean_is_marked():
     _, columns, batch = whole("classification(data=gap,length=90)", "test")
     for row, text in enumerate(columns["text"]):
@@ -78,6 +95,28 @@ def test_what_a_pronoun_may_mean_is_marked():
             low, high = columns[name].values[row]
             inside = told[told.index(opens) + 1 : told.index(closes)]
             assert inside == text.tobytes()[low:high]
+
+
+def test_the_name_that_a_pronoun_means_is_found_where_it_stands():
+    _, columns, batch = whole("pronouns(length=200)", "test")
+    seen = set()
+    for row, label in enumerate(columns["label"].values.tolist()):
+        first, last = batch.targets[row]
+        text = bytes(batch.inputs[row].astype(np.uint8).tolist())
+        plain = columns["text"][row].tobytes()
+        assert text.rstrip(b"\0")[1:].translate(None, b"\1\2") == plain
+        low, high = columns["pronoun"].values[row]
+        assert text[text.index(1) + 1 : text.index(2)] == plain[low:high]
+        name = text[first : last + 1]
+        seen.add(label)
+        if label == 2:
+            assert (first, last) == (0, 0) and name == b"-" and batch.gap[row] == -1
+            continue
+        low, high = columns["ab"[label]].values[row]
+        assert name == plain[low:high]
+        assert batch.gap[row] == text.index(1) - first
+    assert seen == {0, 1, 2}
+    np.testing.assert_array_equal(batch.group, columns["gender"].values)
 
 
 @pytest.mark.parametrize("language", ["en", "all"])
@@ -153,6 +192,32 @@ def test_the_sentences_of_a_document_are_joined():
         assert told[: len(text)] == text[:300]
     with pytest.raises(BadInput, match="has no language 'xx'; it has en"):
         replace(task, into="xx").arrays()
+
+
+def test_pairs_are_packed_as_many_as_fit_whole():
+    """Every segment is one pair, read alone; the next one would have had no room."""
+    task = tasks.make("translation(source_length=150,length=150,pairs=4)")
+    batch = drawn(task, jax.random.key(0), "train", 64)
+    columns = packed.load("tico19")["train"]
+    both = zip(columns["en"], columns["fr"], strict=True)
+    known = {bytes(one): bytes(other) for one, other in both}
+    pairs = np.zeros(64, int)
+    for row in range(64):
+        for segment in range(1, 5):
+            told = batch.source[row][batch.source_segments[row] == segment]
+            asked = batch.segments[row] == segment
+            if not asked.any():
+                continue
+            target = bytes(batch.targets[row][asked].tolist())
+            assert target == known[bytes(told.tolist())] + b"\0"
+            inputs = bytes(batch.inputs[row][asked].tolist())
+            assert inputs == b"\0" + target[:-1]
+            pairs[row] = segment
+        np.testing.assert_array_equal(batch.weights[row], batch.segments[row] > 0)
+    assert pairs.min() >= 1 and 2 < pairs.mean() and pairs.max() == 4
+    # Elsewhere an example is a row.
+    one = drawn(task, jax.random.key(0), "test", 8)
+    assert one.segments.max() == 1 == one.source_segments.max()
 
 
 @pytest.mark.parametrize("passages", ["true", "false"])
@@ -257,6 +322,20 @@ def test_a_string_joins_whole_recordings_of_its_split():
     assert 0 < full < 64
 
 
+def test_a_string_is_written_as_the_names_of_its_words():
+    key = jax.random.key(5)
+    heard, written = (
+        drawn(tasks.make(f"spoken_strings(samples=1600,{more})"), key, "test", 64)
+        for more in ("words=4", "words=4,writes=true")
+    )
+    np.testing.assert_array_equal(heard.inputs, written.source)
+    np.testing.assert_array_equal(heard.segments, written.source_segments)
+    for row, labels in enumerate(heard.targets.tolist()):
+        said = " ".join(str(label - 1) for label in labels if label)
+        assert bytes(written.targets[row].tolist()).rstrip(b"\0").decode() == said
+        assert written.weights[row].sum() == (len(said) + 1) * bool(said)
+
+
 @pytest.mark.parametrize("split", SPLITS)
 def test_every_window_of_a_series_is_an_example(split):
     task, _, batch = whole("forecasting(context=24,horizon=8)", split)
@@ -273,6 +352,32 @@ def test_every_window_of_a_series_is_an_example(split):
     assert task.spec.goal == "min"
 
 
+def test_naive_forecasts_err_as_loops_over_the_examples_say():
+    task, _, learned = whole("forecasting(context=24,horizon=8)", "train")
+    _, _, tested = whole("forecasting(context=24,horizon=8)", "test")
+    wanted_NH, level_N1 = tested.targets, tested.inputs[:, -1:, 0]
+
+    def read(batch):
+        ahead_NT = batch.inputs[:, :, 0] - batch.inputs[:, -1]
+        return np.c_[ahead_NT, np.ones(len(ahead_NT))]
+
+    ahead_NH = learned.targets - learned.inputs[:, -1]
+    map_XH = np.linalg.lstsq(read(learned), ahead_NH, rcond=None)[0]
+    forecasts = {
+        "the last value": level_N1,
+        "the last day": tested.inputs[:, :8, 0],
+        "a linear map": read(tested) @ map_XH + level_N1,
+    }
+    notes = task.notes(task.arrays())
+    assert len(notes) == len(forecasts)
+    for note, (name, forecast_NH) in zip(notes, forecasts.items(), strict=True):
+        error = forecast_NH - wanted_NH
+        assert name in note
+        mse, mae = map(float, re.findall(r"of (\d+\.\d+)", note))
+        assert mse == pytest.approx(np.mean(error**2), rel=0.01)
+        assert mae == pytest.approx(np.mean(abs(error)), rel=0.01)
+
+
 def test_hidden_bytes_are_asked_for():
     task = tasks.make(f"masked_text(length=64,path={ROOT / 'attn_research'})")
     batch = drawn(task, jax.random.key(0), "train", 512)
@@ -285,9 +390,24 @@ def test_hidden_bytes_are_asked_for():
     assert 0.08 < kept < 0.13
 
 
+def test_the_texts_of_a_data_set_are_modelled_each_once():
+    task = tasks.make("text(data=xquad,feature=context,length=30)")
+    arrays = task.arrays()
+    columns = packed.load("xquad")
+    for number, split in enumerate(SPLITS):
+        low, high = arrays["text"].offsets_N[number : number + 2]
+        wanted = dict.fromkeys(map(bytes, columns[split]["context"]))
+        assert arrays["text"].values_L[low:high].tobytes() == b"\0".join(wanted)
+    with pytest.raises(BadInput, match="The feature start of xquad is no text"):
+        replace(task, feature="start").arrays()
+
+
 @pytest.mark.parametrize(
     ("spec", "words"),
     [
+        ("text(data=gap,feature=pronouns)", "has no pronouns"),
+        ("text(data=reviews)", "reviews is no data set of the catalogue"),
+        ("pronouns(data=movie_reviews)", "has no pronoun"),
         ("classification(data=mnist_t10k)", "has no text; it has image, label"),
         ("classification(data=tico19)", "has no label"),
         ("audio_classification(data=gap)", "has no audio"),

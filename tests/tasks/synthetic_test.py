@@ -5,7 +5,7 @@ import pytest
 
 from tests.tasks import draw, oracles
 
-ROWS = 256
+ROWS = 2000
 
 
 def drawn(spec):

@@ -85,6 +85,11 @@ def test_a_batch_is_what_its_spec_says(spec):
     if want.target != "value":
         top = want.length if want.target == "span" else want.outputs
         assert 0 <= batch.targets.min() <= batch.targets.max() < top
+    if want.groups:
+        assert batch.group.shape == (rows,)
+        assert 0 <= batch.group.min() <= batch.group.max() < len(want.groups)
+    else:
+        assert batch.group is None
     counted = (batch.weights > 0).reshape(rows, -1).sum(axis=1)
     assert 1 <= counted.min() and counted.max() <= want.labels
     assert batch.gap.min() >= -1 and batch.gap.max() < want.length
@@ -191,6 +196,10 @@ def test_an_unknown_split_is_refused():
         ("in_context_ngram(vocabulary=64,order=3)", "at most 65536 are allowed"),
         ("adding(length=-1)", "must be at least 2"),
         ("text(length=0)", "must be at least 1"),
+        ("text(path=x,data=gap)", "a path, x, and a data set, gap; give one of both"),
+        ("masked_text(path=x,data=gap)", "give one of both"),
+        ("masked_text(subwords=7)", "masked_text.subwords is 7; 0 (bytes alone)"),
+        ("code(length=63)", "must be at least 64"),
         ("parity(test_length=39)", "its test_length is 39; 40 or more is allowed"),
         ("dyck(length=400)", "its test_length is 320"),
         ("parity(answers=first)", "allowed are every, last"),

@@ -70,6 +70,19 @@ def test_a_bad_path_is_one_sentence(make, sentence, tmp_path):
     assert sentence in str(caught.value) and path in str(caught.value)
 
 
+def test_bytes_that_are_no_utf8_are_counted_and_kept(tmp_path):
+    path = tmp_path / "latin"
+    path.write_bytes("é\n".encode("latin-1") * 50 + "é".encode() * 50)
+    task = Text(path=str(path), length=4)
+    arrays = task.arrays()
+    assert arrays["text"].values_L.tobytes() == path.read_bytes()
+    assert task.notes(arrays) == [
+        f"50 bytes of {path} are no UTF-8 and read as they are."
+    ]
+    path.write_text("plain " * 50)
+    assert task.notes(task.arrays()) == []
+
+
 def test_an_unreadable_path_is_one_sentence(tmp_path, monkeypatch):
     path = tmp_path / "secret"
     path.write_text("x" * 1000)

@@ -21,6 +21,12 @@ KINDS = (
     "forecasting",
     "parity",
 )
+# What options make another kind of: written by a decoder, told apart, packed.
+MORE = (
+    "spoken_strings(samples=1600,words=3,writes=true)",
+    "classification(data=gap,length=90,grams=3)",
+    "translation(source_length=99,length=99,pairs=3)",
+)
 
 
 def config(spec: str, pattern: str) -> Config:
@@ -51,13 +57,15 @@ def test_a_program_fits_every_kind_of_task(name):
 
 @pytest.mark.slow
 @pytest.mark.parametrize("pattern", ["dense(heads=2)", "linear,gru", "conv,mamba"])
-@pytest.mark.parametrize("name", SMALL)
-def test_every_task_is_trained_and_tested(name, pattern, tmp_path):
-    whole = config(SMALL[name], pattern)
+@pytest.mark.parametrize("spec", [*SMALL.values(), *MORE])
+def test_every_task_is_trained_and_tested(spec, pattern, tmp_path):
+    whole = config(spec, pattern)
     assert train.run(whole, ONE, tmp_path / "run") == flags.DONE
     result = layout.read_result(tmp_path / "run")
     assert result is not None
     (member,) = result["members"]
-    spec = tasks.make(whole.task).spec
-    assert set(member["test"]) == set(spec.metrics)
+    want = tasks.make(whole.task).spec
+    assert set(member["test"]) == set(want.metrics)
     assert np.isfinite(list(member["test"].values())).all()
+    assert set(member["by_group"]["name"]) <= set(want.groups)
+    assert bool(member["by_group"]["name"]) == bool(want.groups)

@@ -12,7 +12,7 @@ import json
 import os
 import shlex
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -58,6 +58,14 @@ class Column:
 
     def __iter__(self) -> Iterator[Any]:
         return (self[place] for place in range(len(self)))
+
+    def part(self, low: int, high: int) -> "Column":
+        """The examples from `low` up to `high`."""
+        if self.rows is not None:
+            return replace(self, rows=self.rows[low : high + 1])
+        if self.offsets is not None:
+            return replace(self, offsets=self.offsets[low : high + 1])
+        return replace(self, values=self.values[low:high])
 
     def _stretch(self, place: int) -> np.ndarray:
         assert self.offsets is not None
