@@ -24,6 +24,7 @@ from attn_research.options import BadInput
 
 Gates = dict[str, Any]
 SHUT, OPEN = 0.05, 0.95
+ORDER = "input reset forget update beta decay write output".split()
 GATED = (
     "lstm, gru, slstm, mlstm, diagonal, rglru, mingru, minlstm, gla, delta and "
     "gated_delta"
@@ -45,8 +46,9 @@ def gates(named: Named, x_TD: Any) -> dict[str, np.ndarray]:
             f"{named.name} has no gates that depend on the token; {GATED} have"
         )
     return {
-        name: np.asarray(gate, np.float32).reshape(len(x_TD), -1)
-        for name, gate in found.items()
+        name: np.asarray(found[name], np.float32).reshape(len(x_TD), -1)
+        for name in ORDER
+        if name in found
     }
 
 

@@ -8,6 +8,7 @@ import math
 import numpy as np
 import pytest
 
+from tests.analysis.made import run_of
 from tests.command import ROOT
 
 TOUR = ROOT / "experiments" / "analysis_tour.ipynb"
@@ -29,18 +30,28 @@ def test_nothing_of_a_session_is_kept():
         assert cell["outputs"] == [] and cell["execution_count"] is None
 
 
-@pytest.fixture(scope="module")
-def walked(tmp_path_factory):
-    """The names of the notebook after its last cell, of a run of a few steps."""
+@pytest.fixture(
+    scope="module", params=["given", pytest.param("trained", marks=pytest.mark.slow)]
+)
+def walked(request, tmp_path_factory):
+    """The names of the notebook after its last cell, of a run of no or few steps."""
+    folder = tmp_path_factory.mktemp("tour")
+    task = "recall(length=32,pairs=4,vocabulary=32)"
+    told = {"STEPS = 400": "STEPS = 2"}
+    if request.param == "given":
+        told["RUN = None"] = (
+            f"RUN = {str(run_of(folder, task, 'conv,dense', 32, 32))!r}"
+        )
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("MPLBACKEND", "agg")
-        patch.setattr("tempfile.tempdir", str(tmp_path_factory.mktemp("tour")))
+        patch.setattr("tempfile.tempdir", str(folder))
         names: dict = {}
         for cell in cells():
             source = "".join(cell["source"])
             if cell["id"] == "run":
-                source = source.replace("STEPS = 400", "STEPS = 2")
-                assert "STEPS = 2" in source
+                for ours, of_test in told.items():
+                    assert ours in source
+                    source = source.replace(ours, of_test)
             out = io.StringIO()
             with contextlib.redirect_stdout(out):
                 exec(compile(source, cell["id"], "exec"), names)
