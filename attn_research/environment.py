@@ -11,7 +11,7 @@ import importlib.metadata
 import os
 import platform
 import subprocess
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -44,17 +44,43 @@ def processor() -> str:
 @functools.cache
 def code() -> dict[str, str]:
     """The version of this package: number, git commit, digest of its source."""
-    root = Path(__file__).parent
-    digest = hashlib.blake2b(digest_size=8)
-    for file in sorted(root.rglob("*.py")):
-        name = file.relative_to(root)
-        if name.parts[0] not in ASIDE:
-            digest.update(f"{name}\0".encode() + file.read_bytes() + b"\0")
     return {
         "version": _version("attn_research"),
-        "commit": _commit(root),
-        "code": digest.hexdigest(),
+        "commit": _commit(Path(__file__).parent),
+        "code": _digest(ASIDE),
     }
+
+
+@functools.cache
+def whole() -> str:
+    """The digest of all source of this package, and of what computes with it."""
+    versions = "".join(f"{package} {_version(package)}\0" for package in PACKAGES)
+    text = f"{_digest(())}\0{versions}".encode()
+    return hashlib.blake2b(text, digest_size=8).hexdigest()
+
+
+def _digest(left_out: Sequence[str]) -> str:
+    """The digest of the source of this package, without these parts of it."""
+    root, digest = Path(__file__).parent, hashlib.blake2b(digest_size=8)
+    for file in sorted(root.rglob("*.py")):
+        name = file.relative_to(root)
+        if name.parts[0] not in left_out:
+            digest.update(f"{name}\0".encode() + file.read_bytes() + b"\0")
+    return digest.hexdigest()
+
+
+def remember() -> None:
+    """Lets what XLA compiles be loaded by the next process, on this processor.
+
+    It is kept in ~/.cache/attn_research/compiled, or where JAX_COMPILATION_CACHE_DIR
+    says.
+    """
+    import jax
+
+    if not jax.config.jax_compilation_cache_dir:  # type: ignore
+        place = Path("~/.cache/attn_research/compiled", processor()).expanduser()
+        jax.config.update("jax_compilation_cache_dir", str(place))
+    jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.3)
 
 
 def _commit(root: Path) -> str:

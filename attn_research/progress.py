@@ -76,3 +76,50 @@ class Progress:
     def __exit__(self, *_: object) -> None:
         if self._bar is not None:
             self._bar.stop()
+
+
+class Steps:
+    """The display of so many named steps, one after another, as a context manager.
+
+    A bar on a terminal, elsewhere a line for each.
+    """
+
+    def __init__(self, name: str, steps: int):
+        self.name, self.steps, self.done = name, steps, 0
+        self.began = time.monotonic()
+        self._bar: Any = None
+        self._row: Any = None
+
+    def __enter__(self) -> "Steps":
+        if sys.stdout.isatty():
+            from rich import progress
+
+            self._bar = progress.Progress(
+                progress.TextColumn("{task.description}"),
+                progress.BarColumn(),
+                progress.MofNCompleteColumn(),
+                progress.TimeElapsedColumn(),
+                progress.TextColumn("{task.fields[step]}"),
+            )
+            self._bar.start()
+            self._row = self._bar.add_task(self.name, total=self.steps, step="")
+        return self
+
+    def begin(self, step: str) -> None:
+        """A step begins; the bar names it."""
+        self.began = time.monotonic()
+        if self._bar is not None:
+            self._bar.update(self._row, step=step)
+
+    def end(self, step: str, note: str = "") -> None:
+        """A step is done; `note` says how in a word, else it is the time it took."""
+        self.done += 1
+        note = note or f"{time.monotonic() - self.began:.1f} s"
+        if self._bar is not None:
+            self._bar.update(self._row, completed=self.done, step="")
+        else:
+            print(f"{self.name}  {self.done}/{self.steps}  {step}  {note}", flush=True)
+
+    def __exit__(self, *_: object) -> None:
+        if self._bar is not None:
+            self._bar.stop()

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
         by_distance,
         decay,
         loss_energy,
+        norms,
         output_energy,
     )
     from attn_research.analysis.heads import head_scores, repeated, shares
@@ -44,6 +45,7 @@ _PUBLIC = {
     "loss_energy": "gradients",
     "mixing_matrix": "mixing",
     "nearby": "context",
+    "norms": "gradients",
     "output_energy": "gradients",
     "planted": "probes",
     "radius": "receptive_field",
@@ -71,6 +73,7 @@ __all__ = [
     "loss_energy",
     "mixing_matrix",
     "nearby",
+    "norms",
     "output_energy",
     "planted",
     "radius",

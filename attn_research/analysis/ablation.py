@@ -14,6 +14,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from attn_research.analysis import mixing
+from attn_research.analysis.compiled import shared
 from attn_research.analysis.opened import Named, opened, within
 from attn_research.analysis.surgery import Part, changed
 from attn_research.checkpoint import Restored
@@ -73,7 +74,7 @@ def without(
                 )
             within("head", head, count, f"{named.name} of layer {layer}")
     site = Site(layer, *(ALL if x is None else x for x in (place, head)))
-    return _ablated(restored, site, fill)
+    return _ablated(restored, site, fill == "mean")
 
 
 def sites(restored: Restored, length: int) -> list[tuple[Site, str]]:
@@ -100,11 +101,6 @@ def ablations(
     A mean over batches takes the memory of one. One program is compiled for them all.
     """
 
-    @jax.jit
-    def run(params: Any, batch: Batch, site: Site) -> jax.Array:
-        trained = restored._replace(params=params)
-        return sequence_losses(_ablated(trained, site, fill), spec, batch)
-
     parts: list[tuple[Site, str]] = []
     found: list[list[np.ndarray]] = []
     for batch in batches:
@@ -112,11 +108,20 @@ def ablations(
             parts = [(Site(), "all"), *sites(restored, batch.inputs.shape[1])]
             found = [[] for _ in parts]
         for (site, _), losses_B in zip(parts, found, strict=True):
-            losses_B.append(np.asarray(run(restored.params, batch, site)))
+            loss_B = _loss_without(restored, spec, batch, site, fill == "mean")
+            losses_B.append(np.asarray(loss_B))
     return [
         Ablation(site, name, np.concatenate(losses_B))
         for (site, name), losses_B in zip(parts, found, strict=True)
     ]
+
+
+# Zero or a mean is data too: one program serves both.
+@shared(1)
+def _loss_without(
+    restored: Restored, spec: Spec, batch: Batch, site: Site, mean: jax.Array
+) -> jax.Array:
+    return sequence_losses(_ablated(restored, site, mean), spec, batch)
 
 
 def sequence_losses(restored: Restored, spec: Spec, batch: Batch) -> jax.Array:
@@ -151,15 +156,15 @@ def _heads(named: Named, trunk: Any, length: int) -> int:
     return sum(one.shape[2] for one in mixing.mixed(named, x_1TD))
 
 
-def _ablated(restored: Restored, site: Site, fill: Fill) -> Restored:
-    """The model without what is at a site, traced or not."""
+def _ablated(restored: Restored, site: Site, mean: Any) -> Restored:
+    """The model without what is at a site; that and the filling may be traced."""
 
     def mixer(layer: int, place: int, named: Named) -> Part:
         here = (site.layer == layer) & (site.place == place)
 
         def mix(x_BTD: jax.Array, segments_BT: jax.Array | None = None) -> jax.Array:
             def clear(y_BT: jax.Array, hit: jax.Array) -> jax.Array:
-                return jnp.where(hit, _filling(y_BT, segments_BT, fill), y_BT)
+                return jnp.where(hit, _filling(y_BT, segments_BT, mean), y_BT)
 
             y_BTD = named.mixer(x_BTD, segments_BT)
             if named.name not in mixing.JACOBIAN_ONLY:
@@ -182,7 +187,7 @@ def _ablated(restored: Restored, site: Site, fill: Fill) -> Restored:
 
         def run(x_BTD: jax.Array, segments_BT: jax.Array | None) -> jax.Array:
             y_BTD = block(x_BTD, segments_BT)
-            passed_BTD = x_BTD + _filling(y_BTD - x_BTD, segments_BT, fill)
+            passed_BTD = x_BTD + _filling(y_BTD - x_BTD, segments_BT, mean)
             return jnp.where(jnp.reshape(here, (1, 1, 1)), passed_BTD, y_BTD)
 
         return run
@@ -190,12 +195,11 @@ def _ablated(restored: Restored, site: Site, fill: Fill) -> Restored:
     return changed(restored, mixer, layer)
 
 
-def _filling(y_BT: jax.Array, segments_BT: jax.Array | None, fill: Fill) -> jax.Array:
+def _filling(y_BT: jax.Array, segments_BT: jax.Array | None, mean: Any) -> jax.Array:
     """Zeros like y, or its mean over the real positions at each of them."""
-    if fill == "zero":
-        return jnp.zeros_like(y_BT)
     real_BT = jnp.ones(y_BT.shape[:2], bool) if segments_BT is None else segments_BT > 0
     real = jnp.expand_dims(real_BT, tuple(range(2, y_BT.ndim)))
     total = jnp.sum(y_BT, axis=(0, 1), keepdims=True, where=real)
     count = jnp.maximum(jnp.sum(real_BT), 1).astype(y_BT.dtype)
-    return jnp.broadcast_to(total / count, y_BT.shape)
+    filling = jnp.where(mean, total / count, jnp.zeros_like(total))
+    return jnp.broadcast_to(filling, y_BT.shape)

@@ -13,11 +13,12 @@ import numpy as np
 from attn_research import tasks
 from attn_research.analysis import statistics as stats
 from attn_research.analysis.ablation import sequence_scores
+from attn_research.analysis.compiled import shared
 from attn_research.analysis.statistics import Interval
 from attn_research.checkpoint import Restored
 from attn_research.options import BadInput, parse, spell
 from attn_research.program import cost, evaluated
-from attn_research.tasks.contract import Batch, split_index
+from attn_research.tasks.contract import Batch, Spec, split_index
 
 RECALL = ("recall", "mqar")
 
@@ -39,23 +40,24 @@ def recalled(
     `BadInput` for a task of other things, and where the pairs do not fit.
     """
     state_bytes = cost(restored.config).state_bytes
+    asking = [_asking(restored, count) for count in pairs]
+    # One program for all: it looks for answers at as many places as any task has.
+    most = max((task.spec for task in asking), key=lambda spec: spec.labels)
+    draw: Any = jax.jit(evaluated, static_argnums=(0, 3))
+    test = np.int32(split_index("test"))
     found = []
-    for count in pairs:
-        task = _asking(restored, count)
-        draw: Any = jax.jit(evaluated, static_argnums=(0, 3))
-        test = np.int32(split_index("test"))
+    for count, task in zip(pairs, asking, strict=True):
         batch = draw(task, test, np.int32(0), sequences, task.arrays())
-
-        @jax.jit
-        def run(params: Any, batch: Batch, spec: Any = task.spec) -> jax.Array:
-            trained = restored._replace(params=params)
-            return sequence_scores(trained, spec, batch)[1][0]
-
-        accuracy_B = np.asarray(run(restored.params, batch))
+        accuracy_B = np.asarray(_accuracy(restored, most, batch))
         chance = task.spec.chance or 0.0
         known_B = count * (accuracy_B - chance) / (1 - chance)
         found.append(Recalled(count, stats.bootstrap(list(known_B)), state_bytes))
     return found
+
+
+@shared(1)
+def _accuracy(restored: Restored, spec: Spec, batch: Batch) -> jax.Array:
+    return sequence_scores(restored, spec, batch)[1][0]
 
 
 def fitting(restored: Restored) -> list[int]:

@@ -16,6 +16,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from attn_research.analysis.ablation import sequence_losses
+from attn_research.analysis.compiled import shared
 from attn_research.analysis.opened import Named, opened, within
 from attn_research.analysis.surgery import Part, changed
 from attn_research.checkpoint import Restored
@@ -47,20 +48,19 @@ def loss_by_context(
             "is there for tasks with one at every position"
         )
 
-    @jax.jit
-    def run(params: Any, batch: Batch) -> jax.Array:
-        return sequence_losses(restored._replace(params=params), spec, batch)
-
-    found = []
+    found, causal = [], spec.causal
     for batch in batches:
         at_BN = asked(np.asarray(batch.weights))
         loss_KNB = [
-            [run(restored.params, seen(batch, at_B, reach, spec.causal)) for at_B in at]
+            [_losses(restored, spec, seen(batch, at_B, reach, causal)) for at_B in at]
             for reach in reaches
             for at in [at_BN.T]
         ]
         found.append(_mean(np.asarray(loss_KNB)))
     return np.concatenate(found, axis=1)
+
+
+_losses = shared(1)(sequence_losses)
 
 
 def thinned(batch: Batch, most: int) -> Batch:
@@ -128,17 +128,18 @@ def loss_by_mask(
     In one layer, or in all of them: of a hybrid, in its attention. Raises `BadInput`
     where there is no attention.
     """
-
-    @jax.jit
-    def run(params: Any, batch: Batch, reach: jax.Array) -> jax.Array:
-        trained = restored._replace(params=params)
-        return sequence_losses(nearby(trained, reach, layer), spec, batch)
-
     found = [
-        np.stack([run(restored.params, batch, np.int32(k)) for k in reaches])
+        [_losses_near(restored, spec, layer, batch, np.int32(k)) for k in reaches]
         for batch in batches
     ]
-    return np.concatenate(found, axis=1)
+    return np.concatenate([np.stack(loss_KB) for loss_KB in found], axis=1)
+
+
+@shared(1, 2)
+def _losses_near(
+    restored: Restored, spec: Spec, layer: int | None, batch: Batch, reach: jax.Array
+) -> jax.Array:
+    return sequence_losses(nearby(restored, reach, layer), spec, batch)
 
 
 def nearby(restored: Restored, reach: Any, layer: int | None = None) -> Restored:

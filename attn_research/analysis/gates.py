@@ -5,6 +5,7 @@ A gate that is saturated passes no gradient to what it is computed from (Gu et a
 """
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import jax
@@ -23,6 +24,11 @@ from attn_research.options import BadInput
 
 Gates = dict[str, Any]
 SHUT, OPEN = 0.05, 0.95
+ORDER = "input reset forget update beta decay write output".split()
+GATED = (
+    "lstm, gru, slstm, mlstm, diagonal, rglru, mingru, minlstm, gla, delta and "
+    "gated_delta"
+)
 
 
 def gates(named: Named, x_TD: Any) -> dict[str, np.ndarray]:
@@ -34,16 +40,21 @@ def gates(named: Named, x_TD: Any) -> dict[str, np.ndarray]:
     read = next(
         (read for kind, read in READ.items() if isinstance(named.mixer, kind)), None
     )
-    found = {} if read is None else read(named.mixer, jnp.asarray(x_TD))
+    found = {} if read is None else _read(read, named.mixer, jnp.asarray(x_TD))
     if not found:
         raise BadInput(
-            f"{named.name} has no gates that depend on the token; lstm, gru, slstm, "
-            "mlstm, diagonal, rglru, mingru, minlstm, gla, delta and gated_delta have"
+            f"{named.name} has no gates that depend on the token; {GATED} have"
         )
     return {
-        name: np.asarray(gate, np.float32).reshape(len(x_TD), -1)
-        for name, gate in found.items()
+        name: np.asarray(found[name], np.float32).reshape(len(x_TD), -1)
+        for name in ORDER
+        if name in found
     }
+
+
+@partial(jax.jit, static_argnums=0)
+def _read(read: Callable[..., Gates], mixer: Any, x_TD: jax.Array) -> Gates:
+    return read(mixer, x_TD)
 
 
 def saturation(gate_TN: np.ndarray) -> tuple[float, float]:

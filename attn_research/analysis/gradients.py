@@ -4,6 +4,7 @@ Gradients that fall exponentially with the distance cannot teach what lies far b
 (Bengio et al., 1994, doi:10.1109/72.279181).
 """
 
+import math
 from collections.abc import Callable
 from functools import partial
 from typing import Any
@@ -12,8 +13,10 @@ import jax
 import numpy as np
 
 from attn_research.analysis import statistics as stats
+from attn_research.analysis.compiled import shared
 from attn_research.analysis.jacobian import energy
 from attn_research.analysis.opened import checked, embedded, opened, within
+from attn_research.analysis.representations import streamed
 from attn_research.analysis.statistics import Interval
 from attn_research.checkpoint import Restored
 from attn_research.losses import Target, losses
@@ -22,6 +25,7 @@ from attn_research.tasks.contract import Batch, Spec
 
 # Energies this far below the largest are rounding, and no decay is fitted to them.
 FLOOR = 1e-12
+ALONE = 64  # distances that are told one by one
 
 
 def output_energy(
@@ -31,57 +35,73 @@ def output_energy(
     *,
     layer: int | None = None,
     probes: int = 0,
+    at_BN: Any = None,
 ) -> np.ndarray:
-    """energy_BTS: the squared norm of d output_t / d input_s.
+    """energy_BNS: the squared norm of d output_t / d input_s at the outputs at_BN.
 
-    Of the whole model, from what the first layer is given to what the head is; or of
-    one layer, with its residual stream. `probes` as in `jacobian.energy`: 0 is exact
-    and takes T x D pullbacks for each sequence, n an estimate by T x n.
+    None is all of them, -1 none. Of the whole model, from what the first layer is given
+    to what the head is; or of one layer, with its residual stream. `probes` as in
+    `jacobian.energy`: 0 is exact and takes N x D pullbacks for each sequence, n an
+    estimate by N x n.
     """
     of = opened(restored)
     if layer is not None:
         within("layer", layer, len(of.layers), "the model")
     inputs = checked(of, inputs)
-    bind = restored.model.bind
-    return np.asarray(
-        _of_outputs(bind, layer, probes, restored.params, inputs, segments_BT)
-    )
+    if layer is None:
+        energy_BNS = _of_model(restored, probes, inputs, segments_BT, at_BN)
+    else:
+        x_BTD = streamed(restored, inputs, segments_BT)[layer]
+        block = list(of.trunk.blocks())[layer]
+        place_BT = of.trunk.positions(segments_BT)
+        energy_BNS = _of_block(block, probes, x_BTD, place_BT, at_BN)
+    return np.asarray(energy_BNS)
 
 
-# A model is looked at before and after training, by one program.
-@partial(jax.jit, static_argnums=(0, 1, 2))
-def _of_outputs(
-    bind: Callable[[Any], Any],
-    layer: int | None,
-    probes: int,
-    params: Any,
-    inputs: jax.Array,
-    segments_BT: Any,
+@shared(1)
+def _of_model(
+    restored: Restored, probes: int, inputs: jax.Array, segments_BT: Any, at_BN: Any
 ) -> jax.Array:
-    trunk = bind(params).trunk
+    trunk = restored.model.bind(restored.params).trunk
     x_BTD, place_BT = embedded(trunk, inputs, segments_BT)
-    blocks = list(trunk.blocks())
-    for block in blocks[:layer] if layer is not None else []:
-        x_BTD = block(x_BTD, place_BT)
-    blocks = blocks if layer is None else blocks[layer : layer + 1]
-    last = trunk.norm if layer is None else None
+
+    def through(x_1TD: jax.Array, place_1T: Any) -> jax.Array:
+        for block in trunk.blocks():
+            x_1TD = block(x_1TD, place_1T)
+        return x_1TD if trunk.norm is None else trunk.norm(x_1TD)
+
+    return _by_row(through, probes, x_BTD, place_BT, at_BN)
+
+
+# Layers that are built alike differ in their parameters alone.
+@partial(jax.jit, static_argnums=1)
+def _of_block(
+    block: Any, probes: int, x_BTD: jax.Array, place_BT: Any, at_BN: Any
+) -> jax.Array:
+    return _by_row(block, probes, x_BTD, place_BT, at_BN)
+
+
+def _by_row(
+    through: Callable[..., jax.Array],
+    probes: int,
+    x_BTD: jax.Array,
+    place_BT: Any,
+    at_BN: Any,
+) -> jax.Array:
+    """The energies of each sequence, one after another."""
 
     def one(row: Any) -> jax.Array:
-        x_TD, place_T = row
+        x_TD, place_T, at_N = row
+        place_1T = None if place_T is None else place_T[None]
+        return energy(lambda x_TD: through(x_TD[None], place_1T)[0], x_TD, probes, at_N)
 
-        def through(x_TD: jax.Array) -> jax.Array:
-            y_1TD = x_TD[None]
-            for block in blocks:
-                y_1TD = block(y_1TD, None if place_T is None else place_T[None])
-            return (y_1TD if last is None else last(y_1TD))[0]
-
-        return energy(through, x_TD, probes)
-
-    return jax.lax.map(one, (x_BTD, place_BT))
+    return jax.lax.map(one, (x_BTD, place_BT, at_BN))
 
 
-def loss_energy(restored: Restored, spec: Spec, batch: Batch) -> np.ndarray:
-    """energy_BTS: the squared norm of d loss_t / d input_s, T pullbacks a sequence.
+def loss_energy(
+    restored: Restored, spec: Spec, batch: Batch, at_BN: Any = None
+) -> np.ndarray:
+    """energy_BNS: the squared norm of d loss_t / d input_s, a pullback for each output.
 
     Raises `BadInput` for a task with one answer per sequence.
     """
@@ -91,22 +111,20 @@ def loss_energy(restored: Restored, spec: Spec, batch: Batch) -> np.ndarray:
             "is there for tasks with one at every position"
         )
     checked(opened(restored), batch.inputs)
-    return np.asarray(
-        _of_losses(restored.model.bind, spec.target, restored.params, batch)
-    )
+    return np.asarray(_of_losses(restored, spec.target, batch, at_BN))
 
 
-@partial(jax.jit, static_argnums=(0, 1))
+@shared(1)
 def _of_losses(
-    bind: Callable[[Any], Any], target: Target, params: Any, batch: Batch
+    restored: Restored, target: Target, batch: Batch, at_BN: Any
 ) -> jax.Array:
-    module = bind(params)
+    module = restored.model.bind(restored.params)
     trunk = module.trunk
     table_VD = trunk.frontend.table.get_value() if module.tied else None
     x_BTD, place_BT = embedded(trunk, batch.inputs, batch.segments)
 
     def one(row: Any) -> jax.Array:
-        x_TD, place_T, target_T, weight_T = row
+        x_TD, place_T, target_T, weight_T, at_N = row
 
         def through(x_TD: jax.Array) -> jax.Array:
             y_1TD = x_TD[None]
@@ -117,47 +135,76 @@ def _of_losses(
             loss_1T, _ = losses(outputs_1TV, target_T[None], target)
             return (loss_1T[0] * weight_T)[:, None]
 
-        return energy(through, x_TD)
+        return energy(through, x_TD, at_N=at_N)
 
-    return jax.lax.map(one, (x_BTD, place_BT, batch.targets, batch.weights))
+    rows = x_BTD, place_BT, batch.targets, batch.weights, at_BN
+    return jax.lax.map(one, rows)
 
 
 def by_distance(
-    energy_BTS: np.ndarray,
+    energy_BNS: np.ndarray,
     segments_BT: Any = None,
     *,
     causal: bool = True,
     counts_BT: Any = None,
+    at_BN: Any = None,
 ) -> np.ndarray:
     """energy_BK: the mean over the pairs of one segment that are k tokens apart.
 
-    Not causal, ahead and back alike. `counts_BT` says which outputs count. NaN where
-    there is no pair.
+    Not causal, ahead and back alike. `counts_BT` says which outputs count, and `at_BN`
+    where they are. NaN where there is no pair.
     """
-    B, T, _ = energy_BTS.shape
+    (B, N, T), time_T = energy_BNS.shape, np.arange(energy_BNS.shape[2])
     segments_BT = np.ones((B, T), int) if segments_BT is None else segments_BT
     segments_BT = np.asarray(segments_BT)
-    counts_BT = np.ones((B, T), bool) if counts_BT is None else np.asarray(counts_BT)
-    pair_BTS = segments_BT[:, :, None] == segments_BT[:, None]
-    pair_BTS &= ((segments_BT > 0) & (counts_BT > 0))[:, :, None]
-    total_BK, count_BK = np.zeros((B, T)), np.zeros((B, T))
-    for k in range(T):
-        for offset in {-k} if causal else {-k, k}:
-            found, real = (
-                np.diagonal(x_BTS, offset, axis1=1, axis2=2)
-                for x_BTS in (energy_BTS, pair_BTS)
-            )
-            total_BK[:, k] += np.where(real, found, 0).sum(axis=1)
-            count_BK[:, k] += real.sum(axis=1)
+    at_BN = np.broadcast_to(time_T, (B, N)) if at_BN is None else np.asarray(at_BN)
+    place_BN = np.maximum(at_BN, 0)
+    own_BN = np.take_along_axis(segments_BT, place_BN, axis=1)
+    real_BN = (own_BN > 0) & (at_BN >= 0)
+    if counts_BT is not None:
+        real_BN &= np.take_along_axis(np.asarray(counts_BT) > 0, place_BN, axis=1)
+    back_BNS = at_BN[:, :, None] - time_T
+    pair_BNS = real_BN[:, :, None] & (own_BN[:, :, None] == segments_BT[:, None])
+    if causal:
+        pair_BNS &= back_BNS >= 0
+    # Each sequence counts its distances in a stretch of its own.
+    slot = (np.abs(back_BNS) + T * np.arange(B)[:, None, None])[pair_BNS]
+    total_BK, count_BK = (
+        np.bincount(slot, weights, B * T).reshape(B, T)
+        for weights in (energy_BNS[pair_BNS], None)
+    )
     return np.where(count_BK > 0, total_BK / np.maximum(count_BK, 1), np.nan)
 
 
+def bins(length: int) -> np.ndarray:
+    """first_J of bins of distances: up to `ALONE` each, then eighths of a doubling."""
+    if length <= ALONE:
+        return np.arange(length)
+    doublings = math.log2(length / ALONE)
+    far = np.geomspace(ALONE, length, 8 * math.ceil(doublings), endpoint=False)
+    return np.unique([*range(ALONE), *far.astype(int)])
+
+
 def norms(energy_BK: np.ndarray) -> list[tuple[float, Interval]]:
-    """(distance, norm of the gradient): the mean over sequences and its interval."""
+    """(distance, norm of the gradient): the mean over sequences and its interval.
+
+    Of far distances in `bins`, at the middle of each.
+    """
+    first_J = bins(energy_BK.shape[1])
+    last_J = np.append(first_J[1:], energy_BK.shape[1]) - 1
+    known_BK = np.isfinite(energy_BK)
+    total_BJ, count_BJ = (
+        np.add.reduceat(x_BK, first_J, axis=1)
+        for x_BK in (np.where(known_BK, energy_BK, 0), known_BK.astype(float))
+    )
+    norm_BJ = np.sqrt(
+        np.where(count_BJ > 0, total_BJ, np.nan) / np.maximum(count_BJ, 1)
+    )
+    middle_J = (first_J + last_J) / 2
     return [
-        (float(k), stats.bootstrap(list(np.sqrt(energy_B))))
-        for k, energy_B in enumerate(energy_BK.T)
-        if np.isfinite(energy_B).any()
+        (float(k), stats.bootstrap(list(norm_B)))
+        for k, norm_B in zip(middle_J, norm_BJ.T, strict=True)
+        if np.isfinite(norm_B).any()
     ]
 
 

@@ -16,6 +16,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from attn_research.analysis import mixing
+from attn_research.analysis.compiled import shared
 from attn_research.analysis.jacobian import energy
 from attn_research.analysis.opened import Named, checked, fed, opened
 from attn_research.analysis.receptive_field import admits
@@ -78,23 +79,7 @@ def head_scores(restored: Restored, tokens_BT: Any, period: int) -> list[Head]:
     if not 1 < period < length:
         raise BadInput(f"The period is {period}; 2 to {length - 1} are allowed")
 
-    @jax.jit
-    def run(params: Any, tokens_BT: jax.Array) -> list[list[Scores]]:
-        traced = opened(restored._replace(params=params))
-
-        def one(tokens_T: jax.Array) -> list[list[Scores]]:
-            given = fed(traced.trunk, traced.stages, tokens_T[None])
-            return [
-                [
-                    scores(columns(named, x_1TD[0]), length, period)
-                    for named, x_1TD in zip(mixers, inputs, strict=True)
-                ]
-                for mixers, inputs in zip(traced.layers, given, strict=True)
-            ]
-
-        return jax.lax.map(one, tokens_BT)
-
-    found = run(restored.params, tokens_BT)
+    found = _scored(restored, period, tokens_BT)
     heads = []
     for layer, mixers in enumerate(of.layers):
         for place, named in enumerate(mixers):
@@ -104,6 +89,25 @@ def head_scores(restored: Restored, tokens_BT: Any, period: int) -> list[Head]:
                 own = Scores(*(score_BH[:, h] for score_BH in told))
                 heads.append(Head(layer, place, h, named.name, own, fair))
     return heads
+
+
+@shared(1)
+def _scored(
+    restored: Restored, period: int, tokens_BT: jax.Array
+) -> list[list[Scores]]:
+    of, length = opened(restored), tokens_BT.shape[1]
+
+    def one(tokens_T: jax.Array) -> list[list[Scores]]:
+        given = fed(of.trunk, of.stages, tokens_T[None])
+        return [
+            [
+                scores(columns(named, x_1TD[0]), length, period)
+                for named, x_1TD in zip(mixers, inputs, strict=True)
+            ]
+            for mixers, inputs in zip(of.layers, given, strict=True)
+        ]
+
+    return jax.lax.map(one, tokens_BT)
 
 
 def columns(named: Named, x_TD: jax.Array) -> Callable[[jax.Array], jax.Array]:

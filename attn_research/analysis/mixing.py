@@ -9,6 +9,7 @@ mixer, how strongly its input at s moves its output at t; one matrix for all hea
 """
 
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any, Literal, NamedTuple
 
 import jax
@@ -78,34 +79,44 @@ def chosen(
 def jacobian(named: Named, x_TD: jax.Array) -> np.ndarray:
     """M_TS: the Frobenius norm of d y_t / d x_s of a mixer, T x D pullbacks."""
     _fits(1, len(x_TD))
+    return np.asarray(_jacobian(named.mixer, jnp.asarray(x_TD)))
 
-    @jax.jit
-    def norm(x_TD: jax.Array) -> jax.Array:
-        return jnp.sqrt(energy(lambda x_TD: named.mixer(x_TD[None])[0], x_TD))
 
-    return np.asarray(norm(x_TD))
+# Mixers that are built alike differ in their parameters alone.
+@jax.jit
+def _jacobian(mixer: Any, x_TD: jax.Array) -> jax.Array:
+    return jnp.sqrt(energy(lambda x_TD: mixer(x_TD[None])[0], x_TD))
 
 
 def heads(named: Named, x_TD: jax.Array) -> int:
     """The number of matrices that a mixer has in closed form."""
-    return sum(op.heads for op in ops(named, x_TD))
+    return sum(shape.shape[2] for shape in mixed(named, x_TD[None]))
 
 
 def closed(
     named: Named, x_TD: jax.Array, wanted: Sequence[int] | None = None
 ) -> np.ndarray:
     """M_HTS of the heads wanted (None: all of them), computed column by column."""
-    found, first = [], 0
-    _fits(heads(named, x_TD) if wanted is None else len(wanted), len(x_TD))
-    for way, op in enumerate(ops(named, x_TD)):
-        own = range(first, first + op.heads)
-        first += op.heads
-        own_H = [h - own.start for h in (own if wanted is None else wanted) if h in own]
-        if own_H:
-            weight_HTS = np.asarray(_columns(op, np.asarray(own_H)))
-            # The way back runs in a time of its own.
-            found.append(weight_HTS[:, ::-1, ::-1] if way else weight_HTS)
-    return np.concatenate(found)
+    count = heads(named, x_TD)
+    head_H = np.arange(count) if wanted is None else np.asarray(wanted)
+    _fits(len(head_H), len(x_TD))
+    return np.asarray(_closed(*named, jnp.asarray(x_TD), head_H))
+
+
+def coarse(named: Named, x_TD: jax.Array, span: int, probes: int = 4) -> np.ndarray:
+    """M_HTS by spans of so many tokens, without the matrix between the tokens.
+
+    In closed form: the mean over the outputs of a span of the sum of their weights of
+    an input's span. By the Jacobian, of one head: the root of the mean over the outputs
+    of a span of the energy that an input's span has in them, estimated by `probes`.
+    """
+    if named.name in JACOBIAN_ONLY:
+        _fits(1, -(-len(x_TD) // span))
+        return np.asarray(_coarse(named.mixer, jnp.asarray(x_TD), span, probes))
+    count = heads(named, x_TD)
+    _fits(count, -(-len(x_TD) // span))
+    head_H = np.arange(count)
+    return np.asarray(_closed(*named, jnp.asarray(x_TD), head_H, span))
 
 
 def _fits(count: int, length: int) -> None:
@@ -116,41 +127,70 @@ def _fits(count: int, length: int) -> None:
         )
 
 
-def _columns(op: Op, head_H: np.ndarray) -> jax.Array:
+@partial(jax.jit, static_argnums=(0, 4))
+def _closed(
+    name: str, mixer: Any, x_TD: jax.Array, head_H: jax.Array, span: int = 1
+) -> jax.Array:
     """M_HTS of these heads."""
+    found, length = ops(Named(name, mixer), x_TD), len(x_TD)
+    first_S = jnp.arange(0, length, span)
+    share_RT = _shares(length, span)
 
-    @jax.jit
-    def every() -> jax.Array:
-        time_S = jnp.arange(op.values.shape[1])
-        weight_STH = jax.lax.map(
-            lambda s: _column(op, s)[:, head_H], time_S, batch_size=COLUMNS
-        )
-        weight_HTS = jnp.moveaxis(weight_STH, (0, 1, 2), (2, 1, 0))
-        narrow = weight_HTS.dtype == jnp.bfloat16
-        return weight_HTS.astype(jnp.float32) if narrow else weight_HTS
+    def one(s: jax.Array) -> jax.Array:
+        weight_HT = column(found, s, span)[head_H]
+        if weight_HT.dtype == jnp.bfloat16:
+            weight_HT = weight_HT.astype(jnp.float32)
+        if span == 1:
+            return weight_HT
+        return weight_HT @ share_RT.T.astype(weight_HT.dtype)
 
-    return every()
+    weight_SHT = jax.lax.map(one, first_S, batch_size=COLUMNS)
+    return jnp.moveaxis(weight_SHT, (0, 1, 2), (2, 0, 1))
 
 
-def _column(op: Op, s: jax.Array) -> jax.Array:
-    """M_TH of the source s: what the op makes of ones there and zeros elsewhere."""
-    values = jnp.zeros(op.values.shape, op.values.dtype).at[:, s].set(1)
-    mixed_TH = op.run(values)[0]
+@partial(jax.jit, static_argnums=(2, 3))
+def _coarse(mixer: Any, x_TD: jax.Array, span: int, probes: int) -> jax.Array:
+    """M_1TS of the roots of energies."""
+    length = len(x_TD)
+    first_T = jnp.arange(0, length, span)
+    energy_TS = energy(lambda x_TD: mixer(x_TD[None])[0], x_TD, probes, first_T, span)
+    share_RT = _shares(length, span)
+    count_T1 = jnp.minimum(length - first_T, span).astype(jnp.float32)[:, None]
+    return jnp.sqrt(energy_TS @ (share_RT > 0).astype(jnp.float32).T / count_T1)[None]
+
+
+def _shares(length: int, span: int) -> jax.Array:
+    """share_RT: one over the size of the span R, for the positions in it."""
+    time_T = np.arange(length)
+    own_RT = time_T // span == np.arange(-(-length // span))[:, None]
+    return jnp.asarray(own_RT / own_RT.sum(axis=1, keepdims=True), jnp.float32)
+
+
+def _column(op: Op, begin: jax.Array, end: jax.Array) -> jax.Array:
+    """M_TH: what the op makes of ones from `begin` to before `end`, zeros elsewhere."""
+    time_S = jnp.arange(op.values.shape[1])
+    ones_S = ((time_S >= begin) & (time_S < end)).astype(op.values.dtype)
+    ones = ones_S.reshape(1, -1, *[1] * (len(op.values.shape) - 2))
+    mixed_TH = op.run(jnp.broadcast_to(ones, op.values.shape))[0]
     # All features of a head are mixed alike.
     return mixed_TH.reshape(*mixed_TH.shape[:2], -1)[..., 0]
 
 
-def column(found: Sequence[Op], s: jax.Array) -> jax.Array:
-    """M_HT of the source s, of all heads of a mixer, whose `ops` these are.
+def column(found: Sequence[Op], s: jax.Array, span: int = 1) -> jax.Array:
+    """M_HT of the source s, or the sum of a span from there on, of all heads.
 
-    May be traced, and needs no more memory than one pass of the ops.
+    `found` are the `ops` of a mixer. May be traced, and needs no more memory than one
+    pass of them.
     """
     parts = []
     for way, op in enumerate(found):
-        last = op.values.shape[1] - 1
+        length = op.values.shape[1]
         # The way back runs in a time of its own.
-        weight_TH = jnp.flip(_column(op, last - s), axis=0) if way else _column(op, s)
-        parts.append(weight_TH)
+        parts.append(
+            jnp.flip(_column(op, length - s - span, length - s), axis=0)
+            if way
+            else _column(op, s, s + span)
+        )
     return jnp.concatenate(parts, axis=1).T
 
 

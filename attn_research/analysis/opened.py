@@ -12,6 +12,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from attn_research.analysis.compiled import shared
 from attn_research.checkpoint import Restored
 from attn_research.modules import pattern
 from attn_research.modules.contract import Mixer
@@ -84,7 +85,8 @@ def tokens(restored: Restored, text: str | bytes) -> np.ndarray:
     """
     raw = text.encode() if isinstance(text, str) else text
     found_T = np.frombuffer(raw, np.uint8).astype(np.int32)
-    sizes = opened(restored).trunk.sizes
+    of = opened(restored)
+    sizes = of.trunk.sizes
     if sizes.inputs != "tokens":
         raise BadInput(
             f"The model of {restored.config.task} reads real values; a text is allowed "
@@ -97,7 +99,7 @@ def tokens(restored: Restored, text: str | bytes) -> np.ndarray:
             f"The text has the byte {found_T[at]} at {at}; the vocabulary of this "
             f"model is 0 to {sizes.features - 1}"
         )
-    return found_T
+    return checked(of, found_T)[0] if found_T.size else found_T
 
 
 def checked(of: Opened, inputs: Any) -> np.ndarray:
@@ -116,6 +118,8 @@ def checked(of: Opened, inputs: Any) -> np.ndarray:
             f"The inputs have the shape {inputs.shape}; {wanted} are allowed, or a "
             "batch of them"
         )
+    places = of.trunk.positions(np.ones(inputs.shape[:2], np.int32)).shape[1]
+    of.trunk.frontend.stride(places)  # a table of positions ends somewhere
     if not words:
         return inputs.astype(np.float32)
     whole = np.issubdtype(inputs.dtype, np.integer)
@@ -153,13 +157,14 @@ def given(restored: Restored, inputs: Any) -> list[list[jax.Array]]:
     if len(inputs) != 1:
         raise BadInput(f"{len(inputs)} sequences are given; one is allowed")
 
-    @jax.jit
-    def run(params: Any, inputs: jax.Array) -> list[list[jax.Array]]:
-        trunk = restored.model.bind(params).trunk
-        found = fed(trunk, of.stages, inputs)
-        return jax.tree.map(lambda x_1TD: x_1TD[0], found)
+    return _given(restored, inputs)
 
-    return run(restored.params, inputs)
+
+@shared()
+def _given(restored: Restored, inputs: jax.Array) -> list[list[jax.Array]]:
+    of = opened(restored)
+    found = fed(of.trunk, of.stages, inputs)
+    return jax.tree.map(lambda x_1TD: x_1TD[0], found)
 
 
 def fed(

@@ -16,6 +16,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from attn_research.analysis import statistics as stats
+from attn_research.analysis.compiled import shared
 from attn_research.analysis.opened import Opened, checked, embedded, opened
 from attn_research.analysis.statistics import Interval
 from attn_research.checkpoint import Restored
@@ -137,7 +138,7 @@ def kept(
             f"The fact is at {place} and the longest delay {max(delays)}; at most "
             f"{inputs_RT.shape[1] - 1 - place} is allowed"
         )
-    at_K = np.asarray(delays) + place
+    at_K = np.asarray(delays, np.int32) + np.int32(place)
     found = streamed(restored, inputs_RT, at_K) | carried(restored, inputs_RT, at_K)
     return {
         name: [bits(x_RX, label_R, count) for x_RX in x_KRX]
@@ -149,23 +150,23 @@ def streamed(
     restored: Restored, inputs_RT: np.ndarray, at_K: np.ndarray
 ) -> dict[str, np.ndarray]:
     """x_KRD of the residual stream at these positions, before and after every layer."""
-
-    @jax.jit
-    def run(params: Any, inputs: jax.Array) -> jax.Array:
-        trunk = restored.model.bind(params).trunk
-
-        def one(row: jax.Array) -> jax.Array:
-            x_1TD, _ = embedded(trunk, row[None], None)
-            found = [x_1TD]
-            for block in trunk.blocks():
-                found.append(block(found[-1]))
-            return jnp.concatenate(found)[:, at_K]
-
-        return jax.lax.map(one, inputs, batch_size=ROWS)
-
-    x_RNKD = np.asarray(run(restored.params, inputs_RT), np.float32)
+    x_RNKD = np.asarray(_streamed(restored, inputs_RT, at_K), np.float32)
     names = ["embedding", *(f"layer {n}" for n in range(x_RNKD.shape[1] - 1))]
     return dict(zip(names, np.moveaxis(x_RNKD, (1, 2), (0, 1)), strict=True))
+
+
+@shared()
+def _streamed(restored: Restored, inputs: jax.Array, at_K: jax.Array) -> jax.Array:
+    trunk = restored.model.bind(restored.params).trunk
+
+    def one(row: jax.Array) -> jax.Array:
+        x_1TD, _ = embedded(trunk, row[None], None)
+        found = [x_1TD]
+        for block in trunk.blocks():
+            found.append(block(found[-1]))
+        return jnp.concatenate(found)[:, at_K]
+
+    return jax.lax.map(one, inputs, batch_size=ROWS)
 
 
 def carried(
@@ -193,31 +194,34 @@ def carried(
     if not names:
         return {}
 
-    @jax.jit
-    def run(params: Any, inputs: jax.Array) -> Any:
-        fresh = opened(restored._replace(params=params))
-
-        def token(t: jax.Array, carry: Any) -> Any:
-            now = jax.lax.dynamic_index_in_dim(inputs, t, 1, keepdims=False)
-            return fresh.trunk.step(now, carry)[1]
-
-        def advance(carry: Any, stretch: Any) -> tuple[Any, Any]:
-            begin, end = stretch
-            carry = jax.lax.fori_loop(begin, end, token, carry)
-            states = _states(fresh, carry)
-            return carry, {name: _flat(states[name]) for name in names}
-
-        ends_K = jnp.asarray(at_K) + 1
-        begins_K = jnp.concatenate([jnp.zeros(1, ends_K.dtype), ends_K[:-1]])
-        start = fresh.trunk.start(len(inputs), length)
-        return jax.lax.scan(advance, start, (begins_K, ends_K))[1]
-
     batches = (inputs_RT[n : n + ROWS] for n in range(0, rows, ROWS))
-    parts = [run(restored.params, batch) for batch in batches]
+    parts = [_carried(restored, tuple(names), batch, at_K) for batch in batches]
     return {
         name: np.concatenate([np.asarray(part[name]) for part in parts], axis=1)
         for name in names
     }
+
+
+@shared(1)
+def _carried(
+    restored: Restored, names: tuple[str, ...], inputs: jax.Array, at_K: jax.Array
+) -> dict[str, jax.Array]:
+    of = opened(restored)
+
+    def token(t: jax.Array, carry: Any) -> Any:
+        now = jax.lax.dynamic_index_in_dim(inputs, t, 1, keepdims=False)
+        return of.trunk.step(now, carry)[1]
+
+    def advance(carry: Any, stretch: Any) -> tuple[Any, Any]:
+        begin, end = stretch
+        carry = jax.lax.fori_loop(begin, end, token, carry)
+        states = _states(of, carry)
+        return carry, {name: _flat(states[name]) for name in names}
+
+    ends_K = at_K + 1
+    begins_K = jnp.concatenate([jnp.zeros(1, ends_K.dtype), ends_K[:-1]])
+    start = of.trunk.start(len(inputs), inputs.shape[1])
+    return jax.lax.scan(advance, start, (begins_K, ends_K))[1]
 
 
 def _states(of: Opened, carry: Any) -> dict[str, Any]:

@@ -5,6 +5,7 @@ from typing import Any
 import jax
 import numpy as np
 
+from attn_research.analysis.compiled import shared
 from attn_research.analysis.opened import checked, embedded, opened
 from attn_research.checkpoint import Restored
 
@@ -15,22 +16,24 @@ def streams(restored: Restored, inputs: Any, segments_BT: Any = None) -> np.ndar
     X are the positions of all sequences that are not padding.
     """
     of = opened(restored)
-    inputs = checked(of, inputs)
-
-    @jax.jit
-    def run(params: Any, inputs: jax.Array, segments_BT: Any) -> list[jax.Array]:
-        trunk = restored.model.bind(params).trunk
-        x_BTD, place_BT = embedded(trunk, inputs, segments_BT)
-        found = [x_BTD]
-        for block in trunk.blocks():
-            found.append(block(found[-1], place_BT))
-        return found
-
-    found = run(restored.params, inputs, segments_BT)
+    found = streamed(restored, checked(of, inputs), segments_BT)
     x_NBTD = np.stack([np.asarray(x_BTD, np.float32) for x_BTD in found])
     place_BT = of.trunk.positions(segments_BT)
     real_BT = np.ones(x_NBTD.shape[1:3], bool) if place_BT is None else place_BT > 0
     return x_NBTD[:, np.asarray(real_BT)]
+
+
+@shared()
+def streamed(
+    restored: Restored, inputs: jax.Array, segments_BT: Any = None
+) -> list[jax.Array]:
+    """x_BTD that the first layer is given, then what each layer gives."""
+    trunk = restored.model.bind(restored.params).trunk
+    x_BTD, place_BT = embedded(trunk, inputs, segments_BT)
+    found = [x_BTD]
+    for block in trunk.blocks():
+        found.append(block(found[-1], place_BT))
+    return found
 
 
 def size(x_XD: np.ndarray) -> float:

@@ -6,6 +6,7 @@ arXiv:1211.5063).
 """
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any, Literal, NamedTuple
 
 import jax
@@ -52,7 +53,7 @@ def spectrum(named: Named, x_TD: Any, form: Form | None = None) -> Spectrum:
             "allowed"
         )
     if read is not None and form != "jacobian":
-        value = np.asarray(jax.jit(lambda x_TD: read(named, x_TD))(x_TD))
+        value = np.asarray(_closed(read, *named, jnp.asarray(x_TD)))
         return Spectrum(value.reshape(value.shape[0], -1), "closed")
     return Spectrum(np.linalg.eigvals(transitions(named, x_TD)), "jacobian")
 
@@ -79,30 +80,37 @@ def transitions(named: Named, x_TD: Any, times: int = TIMES) -> np.ndarray:
     count = min(times, len(x_TD) - first)
     at_N = np.linspace(first, len(x_TD) - 1, count).round().astype(int)
 
-    @jax.jit
-    def run(x_TD: jax.Array) -> jax.Array:
-        def token(carry: Any, x_D: jax.Array) -> tuple[Any, Any]:
-            return mixer.step(x_D[None], carry)[1], carry
+    return np.asarray(_transitions(mixer, jnp.asarray(x_TD), at_N))
 
-        before = jax.lax.scan(token, mixer.start(1, len(x_TD), x_TD.dtype), x_TD)[1]
 
-        def one(at: jax.Array) -> jax.Array:
-            leaves, tree = jax.tree.flatten(jax.tree.map(lambda leaf: leaf[at], before))
-            moved = [leaf for leaf in leaves if _moves(leaf)]
+# Mixers that are built alike differ in their parameters alone.
+@partial(jax.jit, static_argnums=(0, 1))
+def _closed(read: Any, name: str, mixer: Any, x_TD: jax.Array) -> jax.Array:
+    return read(Named(name, mixer), x_TD)
 
-            def after(flat_X: jax.Array) -> jax.Array:
-                parts = iter(_apart(flat_X, moved))
-                carry = [next(parts) if _moves(leaf) else leaf for leaf in leaves]
-                carry = mixer.step(x_TD[at][None], jax.tree.unflatten(tree, carry))[1]
-                return _flat([leaf for leaf in jax.tree.leaves(carry) if _moves(leaf)])
 
-            flat_X = _flat(moved)
-            whole = jnp.issubdtype(flat_X.dtype, jnp.complexfloating)
-            return jax.jacrev(after, holomorphic=whole)(flat_X)
+@jax.jit
+def _transitions(mixer: Any, x_TD: jax.Array, at_N: jax.Array) -> jax.Array:
+    def token(carry: Any, x_D: jax.Array) -> tuple[Any, Any]:
+        return mixer.step(x_D[None], carry)[1], carry
 
-        return jax.lax.map(one, jnp.asarray(at_N))
+    before = jax.lax.scan(token, mixer.start(1, len(x_TD), x_TD.dtype), x_TD)[1]
 
-    return np.asarray(run(jnp.asarray(x_TD)))
+    def one(at: jax.Array) -> jax.Array:
+        leaves, tree = jax.tree.flatten(jax.tree.map(lambda leaf: leaf[at], before))
+        moved = [leaf for leaf in leaves if _moves(leaf)]
+
+        def after(flat_X: jax.Array) -> jax.Array:
+            parts = iter(_apart(flat_X, moved))
+            carry = [next(parts) if _moves(leaf) else leaf for leaf in leaves]
+            carry = mixer.step(x_TD[at][None], jax.tree.unflatten(tree, carry))[1]
+            return _flat([leaf for leaf in jax.tree.leaves(carry) if _moves(leaf)])
+
+        flat_X = _flat(moved)
+        whole = jnp.issubdtype(flat_X.dtype, jnp.complexfloating)
+        return jax.jacrev(after, holomorphic=whole)(flat_X)
+
+    return jax.lax.map(one, at_N)
 
 
 def _moves(leaf: Any) -> bool:

@@ -1,5 +1,7 @@
 """What a model is looked at with: sequences of its task, or a text of the user."""
 
+import hashlib
+from collections.abc import Callable, Iterator
 from typing import Any, NamedTuple
 
 import jax
@@ -10,17 +12,35 @@ from attn_research.analysis.opened import opened, tokens
 from attn_research.checkpoint import Restored
 from attn_research.options import BadInput
 from attn_research.program import evaluated
-from attn_research.tasks.contract import Batch, Spec, Split, split_index
+from attn_research.tasks.contract import Batch, Spec, Split, finite, split_index
+
+TOGETHER = 8  # sequences of one batch
+
+
+def _nothing() -> Iterator["Subject"]:
+    yield from ()
 
 
 class Subject(NamedTuple):
-    """A restored model and sequences; where they are of its task, batch and spec."""
+    """A restored model and sequences; where they are of its task, batch and spec.
+
+    Of `count` sequences these are the first ones, and `later` draws the others, a batch
+    at a time. `digest` names all of them by their content.
+    """
 
     restored: Restored
     inputs_B: np.ndarray
     segments_BT: np.ndarray | None
     batch: Batch | None
     spec: Spec | None
+    later: Callable[[], Iterator["Subject"]] = _nothing
+    count: int = 1
+    digest: str = ""
+
+    def parts(self) -> Iterator["Subject"]:
+        """All sequences batch by batch, these first; no more than one is held."""
+        yield self
+        yield from self.later()
 
     @property
     def first(self) -> np.ndarray:
@@ -71,6 +91,12 @@ class Subject(NamedTuple):
         return opened(self.restored).trunk.sizes.causal
 
     @property
+    def places(self) -> int:
+        """How many positions the layers have."""
+        ones_BT = np.ones((1, self.inputs_B.shape[1]), np.int32)
+        return opened(self.restored).trunk.positions(ones_BT).shape[1]
+
+    @property
     def places_BT(self) -> Any:
         """The segments of the positions that the layers have."""
         return opened(self.restored).trunk.positions(self.segments_BT)
@@ -81,21 +107,52 @@ def of_text(restored: Restored, text: str | bytes) -> Subject:
     found_T = tokens(restored, text)
     if not found_T.size:
         raise BadInput("The text is empty; one byte or more is allowed")
-    return Subject(restored, found_T[None], None, None, None)
+    digest = _digest("text", found_T)
+    return Subject(restored, found_T[None], None, None, None, digest=digest)
 
 
 def of_split(restored: Restored, split: Split, sequences: int, length: int) -> Subject:
-    """The first sequences of a split, the first `length` positions of each."""
+    """The first sequences of a split, the first `length` positions of each.
+
+    Of a split of fewer sequences all of them. They are drawn in batches, so that the
+    memory is that of one, however many there are.
+    """
     task, index = tasks.make(restored.config.task), np.int32(split_index(split))
+    arrays = task.arrays()
+    if finite(task):
+        sequences = min(sequences, int(task.count(split, arrays)))
+    size = -(-sequences // -(-sequences // TOGETHER))  # alike, as far as they can be
     draw: Any = jax.jit(evaluated, static_argnums=(0, 3))
-    found = draw(task, index, np.int32(0), sequences, task.arrays())
-    batch: Any = jax.tree.map(np.asarray, found)
-    real_B = (batch.segments[:, :length] > 0).any(axis=1)
-    if not real_B.any():
+    asked = restored.config.task, split, str(sequences), str(length)
+    digest = _digest(*asked, *jax.tree.leaves(arrays))
+
+    def drawn(number: int) -> Subject | None:
+        """The sequences of a batch that are not all padding, None where all are."""
+        batch: Any = jax.tree.map(
+            np.asarray, draw(task, index, np.int32(number), size, arrays)
+        )
+        batch = _cut(batch, sequences - number * size, length)
+        found = Subject(restored, batch.inputs, batch.segments, batch, task.spec)
+        return found if len(batch.inputs) else None
+
+    def later() -> Iterator[Subject]:
+        for number in range(1, -(-sequences // size)):
+            if (found := drawn(number)) is not None:
+                yield found
+
+    first = drawn(0)
+    if first is None:
         raise BadInput(
             f"The first {length} positions of the {split} sequences are padding; a "
             "larger length is allowed"
         )
+    return first._replace(later=later, count=sequences, digest=digest)
+
+
+def _cut(batch: Batch, rows: int, length: int) -> Batch:
+    """At most so many rows and positions of a batch, without rows of padding alone."""
+    real_B = (batch.segments[:, :length] > 0).any(axis=1)
+    real_B &= np.arange(len(real_B)) < rows
     per_sequence = batch.weights.ndim == 1
 
     def cut(name: str, array: Any) -> Any:
@@ -103,5 +160,14 @@ def of_split(restored: Restored, split: Split, sequences: int, length: int) -> S
             return array if array is None else array[real_B]
         return array[real_B, :length]
 
-    short: Any = Batch(*(cut(name, array) for name, array in batch._asdict().items()))
-    return Subject(restored, short.inputs, short.segments, short, task.spec)
+    return Batch(*(cut(name, array) for name, array in batch._asdict().items()))
+
+
+def _digest(*parts: Any) -> str:
+    """A name for the content of texts and arrays."""
+    digest = hashlib.blake2b(digest_size=16)
+    for part in parts:
+        array = np.asarray(part)
+        kind = f"{array.dtype} {array.shape}\0".encode()
+        digest.update(kind + np.ascontiguousarray(array).tobytes())
+    return digest.hexdigest()

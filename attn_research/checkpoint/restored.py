@@ -1,5 +1,6 @@
 """A trained model out of the directory of its run, or what its checkpoint holds."""
 
+import functools
 import os
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
@@ -7,7 +8,7 @@ from typing import Any, Literal, NamedTuple
 import jax
 
 from attn_research.checkpoint.reader import kinds, read
-from attn_research.config import Config, content_hash
+from attn_research.config import Config, Model, content_hash
 from attn_research.functional import Functional, mismatch
 from attn_research.layout import CHECKPOINTS, CONFIG, Run, members, read_config
 from attn_research.options import BadInput
@@ -65,12 +66,11 @@ def load(
     good step.
     """
     from attn_research import hypers
-    from attn_research.modules.models import Sizes, build
 
     path = Path(path)
     config, population, sizes = _run(path)
     try:
-        model = build(config.model, Sizes(**sizes))
+        model = _built(config.model, tuple(sizes.items()))
     except TypeError as error:
         raise BadInput(f"{path / CONFIG} lacks the sizes of the model") from error
     found, items, facts = read(path / CHECKPOINTS, ["params"], step=step)
@@ -87,6 +87,14 @@ def load(
         for name, value in chosen.items()
     }
     return Restored(config, values, model, params, found)
+
+
+@functools.lru_cache(maxsize=16)
+def _built(model: Model, sizes: tuple[tuple[str, Any], ...]) -> Functional:
+    """The model, one and the same for all members: programs of it are compiled once."""
+    from attn_research.modules.models import Sizes, build
+
+    return build(model, Sizes(**dict(sizes)))
 
 
 def _run(path: Path) -> Run:

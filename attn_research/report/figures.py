@@ -40,7 +40,10 @@ Series = dict[str, list[tuple[float, Interval]]]
 
 
 class Plan(NamedTuple):
-    """What `draw` draws: one panel per key; series as lines with bands."""
+    """What `draw` draws: one panel per key; series as lines with bands.
+
+    `by` says what each line stands for: it heads their column in the table.
+    """
 
     name: str
     title: str
@@ -51,6 +54,7 @@ class Plan(NamedTuple):
     log_x: bool = True
     log_y: bool = False
     levels: Mapping[str, float] = MappingProxyType({})
+    by: str = "series"
 
 
 class Size(NamedTuple):
@@ -90,6 +94,7 @@ def draw(
     log_x: bool = True,
     log_y: bool = False,
     levels: Mapping[str, float] = MappingProxyType({}),
+    by: str = "series",
     size: Size = LARGE,
 ) -> Figure:
     """One panel per key, side by side with one scale; series as lines with bands.
@@ -102,31 +107,27 @@ def draw(
     labels = list(dict.fromkeys(label for s in panels.values() for label in s))
     looks = marks(labels)
     columns = min(len(panels), 2) or 1
-    lines = math.ceil(len(panels) / columns) or 1
+    tiers = math.ceil(len(panels) / columns) or 1
     wide = size.wide * columns + 0.5
     # An entry of the legend takes its handle and about 0.6 of its size a letter.
     entry = size.text * (0.078 + 0.0083 * max(map(len, labels), default=0))
     entries = max(1, min(4, len(labels), int(wide / entry)))
     rows = math.ceil(len(labels) / entries)
-    tall = size.tall * lines + size.text * (0.056 + 0.022 * rows)
+    tall = size.tall * tiers + size.text * (0.056 + 0.022 * rows)
     canvas = Canvas(figsize=(wide, tall), layout="constrained")
-    axes = canvas.subplots(lines, columns, squeeze=False, sharey=True).ravel()
+    axes = canvas.subplots(tiers, columns, squeeze=False, sharey=True).ravel()
     at = sorted({x for s in panels.values() for p in s.values() for x, _ in p})
     table: list[dict[str, Any]] = []
     for axis, (key, series) in zip(axes, panels.items(), strict=False):
-        for label, points in series.items():
-            _line(axis, label, looks[label], points)
-            table += [
-                {"panel": key, "series": label, x: at, y: m, "low": low, "high": high}
-                for at, (m, low, high) in points
-            ]
-        if key in levels:
-            axis.axhline(levels[key], color="#767676", linewidth=0.8, dashes=(4, 3))
-            axis.annotate(
-                "chance", (0.01, levels[key]), xycoords=("axes fraction", "data"),
-                ha="left", va="bottom", fontsize=size.text - 1, color="#595959",
-            )  # fmt: skip
-        _scale(axis, x, y, at, log_x, log_y, size.text)
+        lines(
+            axis, series, x, y, log_x=log_x, log_y=log_y, at=at, looks=looks,
+            level=levels.get(key), text=size.text,
+        )  # fmt: skip
+        table += [
+            {"panel": key, by: label, x: at, y: m, "low": low, "high": high}
+            for label, points in series.items()
+            for at, (m, low, high) in points
+        ]
         axis.set_title(key, fontsize=size.text + 1)
     for axis in axes[len(panels) :]:
         axis.set_axis_off()
@@ -144,6 +145,39 @@ def draw(
         ncols=entries, fontsize=size.text, frameon=False,
     )  # fmt: skip
     return Figure(name, title, caption, canvas, table)
+
+
+def lines(
+    axis: Any,
+    series: Series,
+    x: str,
+    y: str,
+    *,
+    log_x: bool = True,
+    log_y: bool = False,
+    at: Sequence[float] | None = None,
+    looks: Mapping[str, Mark] | None = None,
+    level: float | None = None,
+    text: float = LARGE.text,
+) -> Any:
+    """The axis, with the series drawn on it as lines with bands; without a legend.
+
+    `at` has the places of all panels that share a scale, `looks` the marks of all their
+    series, and `level` is that of chance.
+    """
+    looks = marks(list(series)) if looks is None else looks
+    if at is None:
+        at = sorted({place for points in series.values() for place, _ in points})
+    for label, points in series.items():
+        _line(axis, label, looks[label], points)
+    if level is not None:
+        axis.axhline(level, color="#767676", linewidth=0.8, dashes=(4, 3))
+        axis.annotate(
+            "chance", (0.01, level), xycoords=("axes fraction", "data"),
+            ha="left", va="bottom", fontsize=text - 1, color="#595959",
+        )  # fmt: skip
+    _scale(axis, x, y, list(at), log_x, log_y, text)
+    return axis
 
 
 def _finite(series: Series) -> Series:

@@ -40,7 +40,7 @@ def marks(labels: list[str]) -> dict[str, Mark]:
     """
     chosen: dict[str, Mark] = {}
     for label in labels:
-        name = label.partition("(")[0]
+        name = label.partition("(")[0].strip()
         if "," in _outside(label):
             seen = sum("," in _outside(other) for other in chosen)
             chosen[label] = HYBRID[seen % len(HYBRID)]

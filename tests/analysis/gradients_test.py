@@ -57,6 +57,54 @@ def test_probes_estimate_the_energy_without_bias():
     assert found_TS[0, 1] == 0 and variance > 1
 
 
+def test_outputs_that_are_chosen_have_the_energies_that_they_have_among_all():
+    """By distance too: the mean is over the pairs of the outputs chosen."""
+    of = restored("conv,rnn", layers=2)
+    at_BN = np.array([[0, 3, LENGTH - 1], [5, -1, -1]])
+    for layer in (None, 1):
+        whole_BTS = analysis.output_energy(of, TWO, layer=layer)
+        some_BNS = analysis.output_energy(of, TWO, layer=layer, at_BN=at_BN)
+        assert some_BNS.shape == (2, 3, LENGTH) and not some_BNS[1, 1:].any()
+        want_NS = np.concatenate([whole_BTS[0, at_BN[0]], whole_BTS[1, [5]]])
+        found_NS = np.concatenate([some_BNS[0], some_BNS[1, :1]])
+        np.testing.assert_allclose(found_NS, want_NS, rtol=1e-5, atol=1e-7)
+    energy_BK = analysis.by_distance(some_BNS, at_BN=at_BN)
+    np.testing.assert_allclose(energy_BK[1, :6], whole_BTS[1, 5, 5::-1], rtol=1e-5)
+    assert np.isnan(energy_BK[1, 6:]).all()
+    want = (whole_BTS[0, 3, 2] + whole_BTS[0, LENGTH - 1, LENGTH - 2]) / 2
+    assert energy_BK[0, 1] == pytest.approx(want, rel=1e-5)
+
+
+def test_far_distances_are_told_in_bins_and_near_ones_one_by_one():
+    near = analysis.norms(np.arange(1.0, 65.0)[None] ** 2)
+    assert near == [(k, (k + 1, k + 1, k + 1)) for k in range(64)]
+    energy_BK = np.concatenate(
+        [np.full((2, 64), np.nan), np.ones((2, 936)) * 4], axis=1
+    )
+    energy_BK[0, 64:500] = np.nan
+    far = analysis.norms(energy_BK)
+    assert 24 <= len(far) <= 40 and all(norm.mean == 2 for _, norm in far)
+    first_J = gradients.bins(1000)
+    assert first_J[0] == 0 and np.diff(first_J).max() < 100
+    places = [k for k, _ in far]
+    assert places == sorted(places) and places[0] >= 64 and places[-1] < 1000
+
+
+def test_the_energy_of_a_span_is_the_sum_over_its_outputs():
+    found = jax.jit(
+        partial(energy, remembering(0.5), probes=600, at_N=np.array([0, 4]), span=4)
+    )
+    found_NS = np.asarray(found(np.ones((6, 3), np.float32)))
+    power_TS = np.tril(
+        0.5 ** np.subtract.outer(np.arange(6), np.arange(6)).astype(float)
+    )
+    want_NS = 3 * np.stack([(power_TS[:4] ** 2).sum(0), (power_TS[4:] ** 2).sum(0)])
+    np.testing.assert_allclose(found_NS, want_NS, rtol=0.2)
+    assert not found_NS[0, 4:].any()
+    with pytest.raises(ValueError, match="by probes only"):
+        energy(remembering(0.5), jnp.ones((6, 3)), span=2)
+
+
 def test_a_recurrence_forgets_at_the_rate_of_its_decay():
     """h_t = a h_{t-1} + x_t: the gradient at distance k is a^k, from every output."""
     ones_TD = np.ones((12, 3), np.float32)

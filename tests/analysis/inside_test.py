@@ -1,6 +1,7 @@
 """scripts/analyze.py on checkpoints alone: its page, its files, its sentences."""
 
 import csv
+import json
 import re
 import xml.etree.ElementTree as xml
 
@@ -10,33 +11,18 @@ import pytest
 
 from attn_research import layout
 from attn_research.analysis import subject
-from attn_research.checkpoint import Writer
-from attn_research.config import Config, Population, replace
+from attn_research.analysis.runs import Member
 from attn_research.flags import DONE
-from attn_research.modules.models import Sizes, build
 from attn_research.options import BadInput
 from attn_research.report import inside_page, matrices
 from attn_research.report.inside import ANALYSES, Analysis, Shown
-from tests.analysis.made import restored
+from attn_research.report.inside_page import Seen
+from attn_research.report.matrices import Images
+from tests.analysis.made import restored, run_of
 from tests.browser import assert_reads_well, needs_chromium
-from tests.checkpoints import population_of
 from tests.command import assert_one_sentence, command
 
-POPULATION = Population(seed=(0, 1))
 SLOW = pytest.mark.slow
-
-
-def run_of(directory, task: str, pattern: str, vocabulary: int, length: int):
-    """A run whose parameters were drawn, not trained; its data is nowhere."""
-    config = replace(
-        Config(), {"task": task, "model.pattern": pattern, "model.width": 8}
-    )
-    sizes = Sizes("tokens", vocabulary, vocabulary, length, True)
-    params_P = population_of(build(config.model, sizes), 2)
-    with Writer(directory / layout.CHECKPOINTS) as writer:
-        writer.save(7, {"params": params_P}, {"best": 1})
-    layout.write_config(directory, config, POPULATION, sizes._asdict())
-    return directory
 
 
 @pytest.fixture(scope="module")
@@ -48,7 +34,7 @@ def recall(tmp_path_factory):
 FEW = {"mixing", "heads", "receptive_field"}
 FIGURES = {"mixing_0_0", "mixing_1_0", "heads", "receptive_field"}
 WORDS = (
-    "Layer 0: dense", "Layer 1: lstm", "norm of the Jacobian", "what followed it",
+    "Layer 0 (dense)", "Layer 1 (lstm)", "norm of the Jacobian", "what followed it",
     "theoretical, after layer 1", "effective, untrained",
 )  # fmt: skip
 ALL_FIGURES = {
@@ -57,7 +43,7 @@ ALL_FIGURES = {
 }  # fmt: skip
 ALL_WORDS = (
     *WORDS, "whole model", "layer 1 (lstm)", "loss", "dense, head 3",
-    "mask of attention", "state 1 lstm", "below 0.05", "largest modulus",
+    "mask of attention", "state 1 (lstm)", "below 0.05", "largest modulus",
 )  # fmt: skip
 
 
@@ -109,6 +95,51 @@ def test_what_there_is_to_see_of_a_run(seen):
         assert sum(weights) == pytest.approx(1, abs=1e-5)
 
 
+@pytest.fixture(scope="module")
+def together(recall, tmp_path_factory):
+    """The page of two runs and two members of one, and how often it was asked for."""
+    task = "recall(length=16,pairs=2,vocabulary=16)"
+    other = run_of(tmp_path_factory.mktemp("other"), task, "conv", 16, 16)
+    folder = tmp_path_factory.mktemp("together")
+    asked = [
+        command(
+            "analyze", str(recall), str(other), "--member=0,1", f"--out={folder}",
+            "--what=representations", "--sequences=2", "--length=12",
+        )
+        for _ in range(2)
+    ]  # fmt: skip
+    for ended in asked:
+        assert ended.code == DONE, ended.err
+    return folder, asked
+
+
+def test_several_runs_have_a_line_each_in_one_figure(together):
+    folder, _ = together
+    with open(folder / "effective_rank.csv") as file:
+        rows = list(csv.DictReader(file))
+    mixers = ("dense,lstm", "conv")
+    runs = {f"{one} (member {member})" for one in mixers for member in (0, 1)}
+    assert {row["run"] for row in rows} == runs
+    assert {row["panel"] for row in rows} == {"trained", "untrained"}
+    page = (folder / "index.html").read_text()
+    assert "4 models compared" in page and "Inside dense,lstm, conv" in page
+    assert page.count("The run is not finished: it is at step 7 of") == 4
+    assert "conv (member 1): trained" in (folder / "cka.csv").read_text()
+
+
+def test_what_was_measured_is_kept_in_the_directory_of_its_run(together, recall):
+    _, (first, second) = together
+    assert "kept from before" not in first.out
+    assert second.out.count("kept from before") == 4
+    kept = list((recall / "analysis" / "cache").rglob("representations-*.json"))
+    assert len(kept) == 2
+
+
+@needs_chromium
+def test_a_comparison_on_a_phone_and_on_a_desk(together, tmp_path):
+    assert_reads_well(together[0] / "index.html", tmp_path)
+
+
 @needs_chromium
 def test_on_a_phone_and_on_a_desk(seen, tmp_path):
     assert_reads_well(seen[0] / "index.html", tmp_path)
@@ -127,7 +158,7 @@ def test_a_text_needs_the_checkpoint_alone(language, tmp_path):
     ended = command("analyze", str(language), "--what=mixing", "--text=What sees?")
     assert ended.code == DONE, ended.err
     page = (language / "analysis" / "index.html").read_text()
-    assert "the text &#39;What sees?&#39;" in page and "Layer 0: linear" in page
+    assert "the text &#39;What sees?&#39;" in page and "Layer 0 (linear)" in page
     (tmp_path / "long.txt").write_bytes(b"abc" * 9)
     ended = command(
         "analyze", str(language), "--what=mixing", f"--file={tmp_path / 'long.txt'}",
@@ -151,16 +182,18 @@ def test_what_there_is_not_for_a_model_is_told_beside_what_there_is(
         raise BadInput("conv has nothing of the kind")
 
     def one(seen):
-        figure = matrices.draw("one", "One", "One matrix.", {"": np.eye(2)})
-        return [Shown(figure, [])]
+        return [Shown(Images("one", "One", "One matrix.", {"": np.eye(2)}), [])]
 
     monkeypatch.setitem(ANALYSES, "nothing", Analysis("What is not there.", nothing))
     monkeypatch.setitem(ANALYSES, "one", Analysis("What is there.", one))
-    seen = subject.of_text(restored("conv"), b"\x01\x02")
-    page = inside_page.write(tmp_path, seen, ["nothing", "one"], "Seen.").read_text()
+    of = restored("conv")
+    text = subject.of_text(of, b"\x01\x02")
+    seen = [Seen(tmp_path, Member(of, 0, "digest", ["A note."]), text, "Seen.")]
+    page = inside_page.write(tmp_path / "page", seen, ["nothing", "one"]).read_text()
     assert "conv has nothing of the kind." in page and 'id="one"' in page
+    assert "Seen. A note." in page
     with pytest.raises(BadInput, match="conv has nothing of the kind"):
-        inside_page.write(tmp_path, seen, ["nothing"], "Seen.")
+        inside_page.write(tmp_path / "page", seen, ["nothing"])
 
 
 @pytest.mark.slow
@@ -173,7 +206,7 @@ def test_a_model_without_states_or_gates_has_no_dynamics():
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
-        ([], "0 arguments are given; give one directory"),
+        ([], "0 arguments are given; give directories of runs"),
         (["--what=mixng"], "did you mean 'mixing'?"),
         (["--text=a", "--file=b"], "--text and --file are given; one of them"),
         (["--file=/nowhere/at/all"], "/nowhere/at/all cannot be read"),
@@ -193,6 +226,19 @@ def test_a_model_without_states_or_gates_has_no_dynamics():
 def test_known_mistakes_get_a_sentence(recall, arguments, words):
     run = [str(recall)] if arguments else []
     assert_one_sentence(command("analyze", *run, *arguments), words)
+
+
+def test_several_runs_need_a_place_for_their_page(recall, language):
+    ended = command("analyze", str(recall), str(language))
+    assert_one_sentence(ended, "2 runs are given and no --out")
+
+
+def test_a_config_of_another_version_is_told_in_a_sentence(recall, tmp_path):
+    told = json.loads((recall / layout.CONFIG).read_text())
+    told["config"]["model"]["gravity"] = 9.8
+    (tmp_path / layout.CONFIG).write_text(json.dumps(told))
+    ended = command("analyze", str(tmp_path))
+    assert_one_sentence(ended, "'gravity'")
 
 
 def test_an_image_shows_signs_moduli_and_letters():

@@ -6,10 +6,12 @@ import jax
 import numpy as np
 import pytest
 
-from attn_research.checkpoint import Restored
-from attn_research.config import Config, replace
+from attn_research import layout
+from attn_research.checkpoint import Restored, Writer
+from attn_research.config import Config, Population, replace
 from attn_research.modules.models import Sizes, build
 from attn_research.tasks.contract import Batch, Spec
+from tests.checkpoints import population_of
 
 WIDTH, LENGTH, VOCABULARY = 8, 9, 16
 TOKENS = (np.arange(LENGTH) * 7 + 3) % VOCABULARY
@@ -56,6 +58,19 @@ def restored(
         lambda leaf: draw.normal(size=leaf.shape, scale=0.5).astype(leaf.dtype), shapes
     )
     return Restored(config, {"seed": 0}, model, params, 0)
+
+
+def run_of(directory, task: str, pattern: str, vocabulary: int, length: int):
+    """A run whose parameters were drawn, not trained; its data is nowhere."""
+    config = replace(
+        Config(), {"task": task, "model.pattern": pattern, "model.width": 8}
+    )
+    sizes = Sizes("tokens", vocabulary, vocabulary, length, True)
+    params_P = population_of(build(config.model, sizes), 2)
+    with Writer(directory / layout.CHECKPOINTS) as writer:
+        writer.save(7, {"params": params_P}, {"best": 1})
+    layout.write_config(directory, config, Population(seed=(0, 1)), sizes._asdict())
+    return directory
 
 
 def with_zeros(of: Restored, *names: str) -> Restored:

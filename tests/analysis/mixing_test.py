@@ -68,6 +68,29 @@ def test_the_closed_form_of_a_mixer_is_what_its_op_does(name):
     np.testing.assert_allclose(got_THE, want_THE, atol=2e-5 * np.abs(want_THE).max())
 
 
+@pytest.mark.parametrize(
+    ("pattern", "causal"), [("dense(heads=2)", True), ("s4d(state=2)", False)]
+)
+def test_spans_of_tokens_have_the_sums_and_means_of_the_matrix(pattern, causal):
+    """Nine tokens in spans of four: the last one has one token; there and back."""
+    named, x_TD = only(pattern, causal=causal)
+    M_HTS, first = mixing.closed(named, x_TD), [0, 4, 8]
+    want_HRS = np.add.reduceat(np.add.reduceat(M_HTS, first, axis=2), first, axis=1)
+    want_HRS /= np.array([4, 4, 1])[:, None]
+    found_HRS = mixing.coarse(named, x_TD, 4)
+    assert found_HRS.shape == (len(M_HTS), 3, 3)
+    np.testing.assert_allclose(found_HRS, want_HRS, rtol=2e-4, atol=1e-5)
+
+
+def test_spans_of_a_jacobian_are_estimated_by_their_energies():
+    named, x_TD = only("conv(width=3)")
+    energy_TS, first = mixing.jacobian(named, x_TD) ** 2, [0, 3, 6]
+    want_RS = np.add.reduceat(np.add.reduceat(energy_TS, first, 1), first, 0) / 3
+    (found_RS,) = mixing.coarse(named, x_TD, 3, probes=400)
+    np.testing.assert_allclose(found_RS, np.sqrt(want_RS), rtol=0.1)
+    assert not found_RS[np.triu_indices(3, 1)].any()
+
+
 @pytest.mark.parametrize("name", some(mixing.JACOBIAN_ONLY))
 def test_a_mixer_without_a_closed_form_has_a_jacobian(name):
     of = restored(name + OPTIONS.get(name, ""))
@@ -102,6 +125,7 @@ def test_the_matrix_of_a_diagonal_recurrence_is_the_products_of_its_decays():
     """Of h_t = a_t h_{t-1} + b_t: a_{s+1} ... a_t."""
     a_TN = np.random.default_rng(0).uniform(0.5, 1, (LENGTH, 2)).astype(np.float32)
 
+    @jax.tree_util.register_static
     class Mixer:
         causal = True
 

@@ -1,10 +1,14 @@
 """What a model is looked at with."""
 
+import gc
+import weakref
+
 import numpy as np
 import pytest
 
 from attn_research.analysis import subject
 from attn_research.analysis.subject import Subject
+from attn_research.config import replace
 from attn_research.options import BadInput
 from tests.analysis.made import TWO, restored
 
@@ -21,6 +25,52 @@ def test_of_a_text_the_next_token_is_asked_for():
     for of in (restored("conv", classes=3), restored("conv", causal=False)):
         with pytest.raises(BadInput, match="predicts no next token, so that a text"):
             _ = subject.of_text(of, b"\x01\x05").answered
+
+
+TASK = "copying(lag=2,count=4,symbols=8)"
+
+
+def of_task(task: str = TASK):
+    of = restored("conv")
+    return of._replace(config=replace(of.config, {"task": task}))
+
+
+def test_a_split_is_drawn_batch_by_batch_and_never_held():
+    seen = subject.of_split(of_task(), "test", 20, 6)
+    alive, rows = [], []
+    for part in seen.parts():
+        if part is not seen:
+            alive.append(weakref.ref(part.inputs_B))
+        rows.append(part.inputs_B)
+        assert part.inputs_B.shape[1] == 6 and part.answered[1] is part.batch
+    assert [len(inputs_B) for inputs_B in rows] == [7, 7, 6] and seen.count == 20
+    whole = np.concatenate(rows)
+    assert len(np.unique(whole, axis=0)) == 20
+    again = np.concatenate([part.inputs_B for part in seen.parts()])
+    np.testing.assert_array_equal(again, whole)
+    del rows, whole, again, part
+    gc.collect()
+    assert len(alive) == 2 and [ref() for ref in alive] == [None, None]
+
+
+def test_a_subject_is_named_by_all_that_it_is():
+    of = restored("conv")
+    texts = {subject.of_text(of, text).digest for text in (b"\x01\x02", b"\x02\x01")}
+    given = ("test", 4, 6), ("validation", 4, 6), ("test", 5, 6), ("test", 4, 5)
+    splits = {subject.of_split(of_task(), *one).digest for one in given}
+    splits.add(
+        subject.of_split(of_task(TASK.replace("lag=2", "lag=3")), *given[0]).digest
+    )
+    assert len(texts) == 2 and len(splits) == 5
+    again = subject.of_split(of_task(), *given[0])
+    assert again.digest in splits
+
+
+def test_a_text_is_no_longer_than_the_positions_that_a_model_knows():
+    of = restored("conv", positions="learned")
+    assert subject.of_text(of, bytes(9)).inputs_B.shape == (1, 9)
+    with pytest.raises(BadInput, match="has 10 positions; the learned table has 9"):
+        subject.of_text(of, bytes(10))
 
 
 def test_a_stretch_is_of_all_that_is_no_padding():

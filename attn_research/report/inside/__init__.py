@@ -1,10 +1,11 @@
 """What is inside of a trained model, as figures: one entry of `ANALYSES` for each.
 
-Every analysis takes a `Subject`, and gives figures with a small table under each. One
+Every analysis takes a `Subject`, and says what is to be drawn, with a small table under
+each figure; so it can be kept (`kept`) and compared with others (`compared`). One
 that does not exist for a model raises `BadInput`, in a sentence.
 """
 
-from attn_research.report.inside.contract import Analysis, Shown
+from attn_research.report.inside.contract import Analysis, Shown, drawn
 from attn_research.report.inside.inner import (
     capacity,
     dynamics,
@@ -14,13 +15,15 @@ from attn_research.report.inside.inner import (
 from attn_research.report.inside.mixing import mixing
 from attn_research.report.inside.parts import ablation, context, heads
 from attn_research.report.inside.reach import gradients, receptive_field
+from attn_research.report.inside.sentences import sentence
 
-__all__ = ["ANALYSES", "Analysis", "Shown"]
+__all__ = ["ANALYSES", "Analysis", "Shown", "drawn"]
 
 ANALYSES: dict[str, Analysis] = {
     "mixing": Analysis(
         "The matrix by which each mixer mixes the tokens of a sequence.", mixing
     ),
+    "sentence": Analysis("What each word of a text looks at, by head.", sentence),
     "heads": Analysis("What the heads of each mixer look at.", heads),
     "receptive_field": Analysis(
         "How far what an output depends on can be, and how far it is.", receptive_field

@@ -4,15 +4,21 @@ from collections.abc import Callable
 from typing import Any, NamedTuple
 
 from attn_research.analysis.subject import Subject
-from attn_research.report.figures import Figure
+from attn_research.report import figures, matrices
+from attn_research.report.figures import Figure, Plan
+from attn_research.report.matrices import Images
 
 Line = dict[str, Any]
 
 
 class Shown(NamedTuple):
-    """A figure and the table under it."""
+    """What is to be drawn, and the table under it.
 
-    figure: Figure
+    The label of a series, and the title, may end in brackets: they name a mixer, and
+    are left out where runs with others are compared.
+    """
+
+    plan: Plan | Images
     summary: list[Line]
 
 
@@ -21,3 +27,10 @@ class Analysis(NamedTuple):
 
     sentence: str
     show: Callable[[Subject], list[Shown]]
+
+
+def drawn(plan: Plan | Images) -> Figure:
+    """The figure of a plan."""
+    if isinstance(plan, Images):
+        return matrices.draw(**plan._asdict())
+    return figures.draw(**plan._asdict())

@@ -15,9 +15,9 @@ from attn_research.analysis.subject import Subject
 from attn_research.checkpoint import Restored
 from attn_research.modules import pattern
 from attn_research.options import BadInput
-from attn_research.report import figures, matrices
-from attn_research.report.figures import Series
+from attn_research.report.figures import Plan, Series
 from attn_research.report.inside.contract import Line, Shown
+from attn_research.report.matrices import Images
 from attn_research.report.words import between
 
 SYMBOLS, ROWS = 8, 512  # of a planted fact, and the sequences it is planted in
@@ -48,7 +48,9 @@ def memory(subject: Subject) -> list[Shown]:
     for when, restored in _both(subject).items():
         found = probes.kept(restored, fact, delays)
         panels[when] = {
-            name: [(float(k), bits) for k, bits in zip(delays, told, strict=True)]
+            _bracketed(name): [
+                (float(k), bits) for k, bits in zip(delays, told, strict=True)
+            ]
             for name, told in found.items()
         }
         for name, told in found.items():
@@ -58,7 +60,7 @@ def memory(subject: Subject) -> list[Shown]:
             line |= {"95 %": between(told[0]), f"bits after {last}": told[-1].mean}
             longest = max(half) if half else "no delay"
             summary.append({**line, "half is kept up to": longest})
-    figure = figures.draw(
+    plan = Plan(
         "memory",
         "A planted fact by delay",
         f"The bits that a linear probe reads of which of {fact.symbols} symbols stood "
@@ -68,7 +70,13 @@ def memory(subject: Subject) -> list[Shown]:
         "distance",
         "bits of the fact",
     )
-    return [Shown(figure, summary)]
+    return [Shown(plan, summary)]
+
+
+def _bracketed(name: str) -> str:
+    """`state 0 (lstm)` of a state, and every other name as it is."""
+    kind, at, *mixer = name.split(" ") if name.startswith("state") else [name, ""]
+    return f"{kind} {at} ({mixer[0]})" if mixer else name
 
 
 def capacity(subject: Subject) -> list[Shown]:
@@ -87,7 +95,7 @@ def capacity(subject: Subject) -> list[Shown]:
         }
         for told in found
     ]
-    figure = figures.draw(
+    plan = Plan(
         "capacity",
         "Pairs recalled",
         "How many pairs are recalled of those that sequences of the length of the task "
@@ -96,7 +104,7 @@ def capacity(subject: Subject) -> list[Shown]:
         "pairs in a sequence",
         "pairs recalled",
     )
-    return [Shown(figure, summary)]
+    return [Shown(plan, summary)]
 
 
 def representations(subject: Subject) -> list[Shown]:
@@ -134,28 +142,23 @@ def representations(subject: Subject) -> list[Shown]:
                 zip(*([one[index] for one in by] for by in told.values()), strict=True)
             )
         ]
-        drawn = figures.draw(
-            name, title, caption, {"": series}, "layers", y, log_x=False
-        )
-        shown.append(Shown(drawn, summary))
+        plan = Plan(name, title, caption, {"": series}, "layers", y, log_x=False)
+        shown.append(Shown(plan, summary))
     alike = {
         when: np.array([[inner.cka(x_XD, y_XD) for y_XD in x_NXD] for x_XD in x_NXD])
         for when, x_NXD in streams.items()
     }
-    figure = matrices.draw(
+    plan = Images(
         "cka",
         "Likeness of layers",
         "Linear CKA of the residual stream after so many layers with that after so "
         "many others: 1 where they are the same but for rotation and scale.",
         alike,
+        [str(layer) for layer in range(len(told["trained"]))],
+        "layers",
+        "layers",
     )
-    layers = range(len(told["trained"]))
-    for axis in figure.drawing.axes[: len(alike)]:
-        axis.set_xticks(layers)
-        axis.set_yticks(layers)
-        axis.set_xlabel("layers", fontsize=9)
-        axis.set_ylabel("layers", fontsize=9)
-    return [*shown, Shown(figure, [])]
+    return [*shown, Shown(plan, [])]
 
 
 def dynamics(subject: Subject) -> list[Shown]:
@@ -169,8 +172,9 @@ def dynamics(subject: Subject) -> list[Shown]:
         for layer, (mixers, xs) in enumerate(
             zip(opened(restored).layers, inputs, strict=True)
         ):
-            for named, x_TD in zip(mixers, xs, strict=True):
-                label = f"layer {layer}: {named.name}"
+            for place, (named, x_TD) in enumerate(zip(mixers, xs, strict=True)):
+                where = f"{layer}.{place}" if place else str(layer)
+                label = f"layer {where} ({named.name})"
                 if (found := _told(spectra.spectrum, named, x_TD)) is not None:
                     line = _quantiles(np.abs(found.value_TX).ravel())
                     moduli.setdefault(when, {})[label] = line
@@ -181,12 +185,12 @@ def dynamics(subject: Subject) -> list[Shown]:
                     for panel, share in (("shut", shut), ("open", wide)):
                         at = float(layer), Interval(share, share, share)
                         series = shares.setdefault(f"{panel}: {when}", {})
-                        series.setdefault(f"{gate} of {named.name}", []).append(at)
+                        series.setdefault(f"{gate} ({named.name})", []).append(at)
                     facts = {"mixer": label, "gate": gate, "when": when}
                     standing.append({**facts, "below 0.05": shut, "above 0.95": wide})
     shown = []
     if moduli:
-        drawn = figures.draw(
+        plan = Plan(
             "eigenvalues",
             "Eigenvalues of the transition of the state",
             "The moduli of the eigenvalues of the step from one state to the next, in "
@@ -197,9 +201,9 @@ def dynamics(subject: Subject) -> list[Shown]:
             "modulus",
             log_x=False,
         )
-        shown.append(Shown(drawn, lasting))
+        shown.append(Shown(plan, lasting))
     if shares:
-        drawn = figures.draw(
+        plan = Plan(
             "gates",
             "Saturated gates",
             "The share of the gates below 0.05 (shut) and above 0.95 (open), over the "
@@ -209,12 +213,12 @@ def dynamics(subject: Subject) -> list[Shown]:
             "share of the gates",
             log_x=False,
         )
-        shown.append(Shown(drawn, standing))
+        shown.append(Shown(plan, standing))
     if not shown:
         raise BadInput(
             f"The mixers of {subject.restored.config.model.pattern} have no gates, and "
-            "their states grow with the length or are too large; a recurrent mixer is "
-            "needed"
+            "their states grow with the length or are too large; "
+            f"{gating.GATED} have gates"
         )
     return shown
 

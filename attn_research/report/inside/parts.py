@@ -1,5 +1,7 @@
 """What the parts of a model do: what is lost without them, and what heads look at."""
 
+from collections.abc import Iterator
+
 import numpy as np
 
 from attn_research.analysis import ablation as without
@@ -11,10 +13,10 @@ from attn_research.analysis.heads import Head, Scores
 from attn_research.analysis.opened import opened
 from attn_research.analysis.subject import Subject
 from attn_research.options import BadInput
-from attn_research.report import figures
-from attn_research.report.figures import Series
+from attn_research.report.figures import Plan, Series
 from attn_research.report.inside.contract import Line, Shown
 from attn_research.report.words import between
+from attn_research.tasks.contract import Batch
 
 FILLS: dict[without.Fill, str] = {"zero": "made zero", "mean": "made its mean"}
 ANSWERS = 16  # of a sequence, for which the context is cut
@@ -29,28 +31,30 @@ LOOKS = {
 
 def ablation(subject: Subject) -> list[Shown]:
     """The loss that is added without each layer and mixer, and without each head."""
-    spec, batch = subject.answered
+    spec, _ = subject.answered
     whole: dict[str, Series] = {}
     heads: dict[str, Series] = {}
     lines: dict[Site, Line] = {}
     for fill, words in FILLS.items():
-        all_there, *parts = without.ablations(subject.restored, spec, [batch], fill)
+        batches = (part.answered[1] for part in subject.parts())
+        all_there, *parts = without.ablations(subject.restored, spec, batches, fill)
         for site, name, loss_B in parts:
             added = stats.bootstrap(list(loss_B - all_there.loss_B))
             line = {"layer": site.layer, "part": _part(site, name)}
             lines.setdefault(site, line)
             lines[site] |= {words: added.mean, f"95 % ({words})": between(added)}
             if site.head == ALL:
-                label = "the layer" if site.place == ALL else name
+                label = "the layer" if site.place == ALL else f"a mixer ({name})"
                 series = whole.setdefault(words, {})
                 series.setdefault(label, []).append((float(site.layer), added))
             else:
-                panel = heads.setdefault(f"layer {site.layer}: {name}", {})
+                at = f"{site.layer}.{site.place}" if site.place else str(site.layer)
+                panel = heads.setdefault(f"layer {at} ({name})", {})
                 panel.setdefault(words, []).append((float(site.head), added))
     how = "The loss that is added, in nats, mean over sequences"
     shown = [
         Shown(
-            figures.draw(
+            Plan(
                 "ablation",
                 "Loss without a layer or a mixer",
                 f"{how}, where what it adds to the residual stream is made zero, or "
@@ -66,7 +70,7 @@ def ablation(subject: Subject) -> list[Shown]:
     if heads:
         shown.append(
             Shown(
-                figures.draw(
+                Plan(
                     "ablation_heads",
                     "Loss without a head",
                     f"{how}, where what one head has mixed is made zero, or its mean.",
@@ -91,13 +95,18 @@ def _part(site: Site, name: str) -> str:
 def context(subject: Subject) -> list[Shown]:
     """The loss by how far back can be seen: by the context, and by the mask."""
     spec, batch = subject.answered
-    restored, batch = subject.restored, near.thinned(batch, ANSWERS)
-    length = batch.weights.shape[-1]
+    restored, length = subject.restored, batch.weights.shape[-1]
+
+    def batches() -> Iterator[Batch]:
+        for part in subject.parts():
+            yield near.thinned(part.answered[1], ANSWERS)
+
     doubled = [2**n for n in range(length.bit_length()) if 2**n < length - 1]
     reaches = [*doubled, max(length - 1, 1)]
-    found = {"context": near.loss_by_context(restored, spec, [batch], reaches)}
+    found = {"context": near.loss_by_context(restored, spec, batches(), reaches)}
     if any(near.attends(named) for one in opened(restored).layers for named in one):
-        found["mask of attention"] = near.loss_by_mask(restored, spec, [batch], reaches)
+        loss_KB = near.loss_by_mask(restored, spec, batches(), reaches)
+        found["mask of attention"] = loss_KB
     series: Series = {
         label: [
             (float(reach), stats.bootstrap(list(loss_B)))
@@ -105,7 +114,7 @@ def context(subject: Subject) -> list[Shown]:
         ]
         for label, loss_KB in found.items()
     }
-    figure = figures.draw(
+    plan = Plan(
         "context",
         "Loss by what can be seen",
         "The loss at the same answers where a position is given no more than so many "
@@ -121,7 +130,7 @@ def context(subject: Subject) -> list[Shown]:
             added = stats.bootstrap(list(loss_B - loss_KB[-1]))
             line: Line = {"cut": label, "tokens back": reach, "loss added": added.mean}
             summary.append({**line, "95 %": between(added)})
-    return [Shown(figure, summary)]
+    return [Shown(plan, summary)]
 
 
 def heads(subject: Subject) -> list[Shown]:
@@ -139,7 +148,7 @@ def heads(subject: Subject) -> list[Shown]:
     mixers: dict[str, list[Head]] = {}
     for head in found:
         at = f"{head.layer}.{head.place}" if head.place else str(head.layer)
-        mixers.setdefault(f"layer {at}: {head.name}", []).append(head)
+        mixers.setdefault(f"layer {at} ({head.name})", []).append(head)
     panels: dict[str, Series] = {
         words: {
             label: [
@@ -154,7 +163,7 @@ def heads(subject: Subject) -> list[Shown]:
         words: {getattr(own[0].chance, score) for own in mixers.values()}
         for score, words in LOOKS.items()
     }
-    figure = figures.draw(
+    plan = Plan(
         "heads",
         "What heads look at",
         f"The share of a head's weight, on {REPEATED} sequences of {period} random "
@@ -175,7 +184,7 @@ def heads(subject: Subject) -> list[Shown]:
         else:
             summary += [_scored(label, str(h.head), h.scores) for h in own]
         summary.append(_scored(label, "chance", own[0].chance))
-    return [Shown(figure, summary)]
+    return [Shown(plan, summary)]
 
 
 def _scored(label: str, head: str, scores: Scores) -> Line:

@@ -7,15 +7,16 @@ import numpy as np
 from attn_research.analysis import gradients as by
 from attn_research.analysis import receptive_field as field
 from attn_research.analysis import statistics as stats
+from attn_research.analysis.context import asked
 from attn_research.analysis.opened import opened, untrained
 from attn_research.analysis.subject import Subject
 from attn_research.checkpoint import Restored
-from attn_research.report import figures
-from attn_research.report.figures import Series
+from attn_research.report.figures import Plan, Series
 from attn_research.report.inside.contract import Line, Shown
 from attn_research.report.words import between
 
-PROBES = 4  # of random signs for each output of a gradient
+PROBES = 2  # of random signs for each output of a gradient
+OUTPUTS = 16  # of a sequence, evenly chosen, whose gradients are taken
 
 
 def receptive_field(subject: Subject) -> list[Shown]:
@@ -26,14 +27,14 @@ def receptive_field(subject: Subject) -> list[Shown]:
     }
     series: Series = {
         label: [
-            (float(k), stats.bootstrap(list(share_B)))
-            for k, share_B in enumerate(field.shares(energy_BK).T)
+            (float(k), stats.bootstrap(list(field.shares(energy_BK)[:, k])))
+            for k in by.bins(energy_BK.shape[1])
         ]
         for label, energy_BK in energies.items()
     }
     length = energies["trained"].shape[1]
     reach_N = field.furthest(field.reachable(subject.restored, length))
-    figure = figures.draw(
+    plan = Plan(
         "receptive_field",
         "Receptive field",
         "The share of the energy of the gradient of the outputs by the inputs that "
@@ -53,7 +54,7 @@ def receptive_field(subject: Subject) -> list[Shown]:
             found = stats.bootstrap(list(field.radius(energy_BK, share).astype(float)))
             line = {"field": f"effective, {label}: {share:.0%} of the energy"}
             summary.append({**line, "tokens": found.mean, "95 %": between(found)})
-    return [Shown(figure, summary)]
+    return [Shown(plan, summary)]
 
 
 def gradients(subject: Subject) -> list[Shown]:
@@ -70,7 +71,7 @@ def gradients(subject: Subject) -> list[Shown]:
             names = "+".join(one.name for one in named)
             found[f"layer {layer} ({names})"] = _energy(subject, restored, layer)
         if subject.batch is not None and subject.spec is not None:
-            if not subject.spec.per_sequence and subject.batch.weights.ndim == 2:
+            if not subject.spec.per_sequence and np.any(subject.batch.weights):
                 found["loss"] = _loss(subject, restored)
         panels[when] = {
             label: [(k, norm) for k, norm in by.norms(energy_BK) if k and norm.mean]
@@ -81,7 +82,7 @@ def gradients(subject: Subject) -> list[Shown]:
             line = {"of": label, "when": when, "decay per token": rate.mean}
             halved = {"halved every (tokens)": _half(rate.mean)}
             summary.append({**line, "95 %": between(rate), **halved})
-    figure = figures.draw(
+    plan = Plan(
         "gradients",
         "Gradient by distance",
         "The norm of the gradient of an output, or of the loss, by the input (of the "
@@ -91,7 +92,7 @@ def gradients(subject: Subject) -> list[Shown]:
         "gradient",
         log_y=True,
     )
-    return [Shown(figure, summary)]
+    return [Shown(plan, summary)]
 
 
 def _half(rate: float) -> float:
@@ -102,18 +103,42 @@ def _half(rate: float) -> float:
 def _energy(
     subject: Subject, restored: Restored, layer: int | None = None
 ) -> np.ndarray:
-    energy_BTS = by.output_energy(
-        restored, subject.inputs_B, subject.segments_BT, layer=layer, probes=PROBES
-    )
-    return by.by_distance(energy_BTS, subject.places_BT, causal=subject.causal)
+    """energy_BK of all sequences, of a few outputs of each."""
+    found = []
+    for part in subject.parts():
+        places_BT = part.places_BT
+        if places_BT is None:
+            places_BT = np.ones((len(part.inputs_B), part.places), np.int32)
+        at_BN = _chosen(np.asarray(places_BT))
+        energy_BNS = by.output_energy(
+            restored, part.inputs_B, part.segments_BT, layer=layer, probes=PROBES,
+            at_BN=at_BN,
+        )  # fmt: skip
+        found.append(
+            by.by_distance(energy_BNS, places_BT, causal=part.causal, at_BN=at_BN)
+        )
+    return np.concatenate(found)
 
 
 def _loss(subject: Subject, restored: Restored) -> np.ndarray:
-    assert subject.batch is not None and subject.spec is not None
-    energy_BTS = by.loss_energy(restored, subject.spec, subject.batch)
-    return by.by_distance(
-        energy_BTS,
-        subject.places_BT,
-        causal=subject.causal,
-        counts_BT=np.asarray(subject.batch.weights) > 0,
-    )
+    """energy_BK of all sequences, of the losses of a few answers of each."""
+    found = []
+    for part in subject.parts():
+        assert part.batch is not None and part.spec is not None
+        weights_BT = np.asarray(part.batch.weights)
+        at_BN = _chosen(weights_BT)
+        energy_BNS = by.loss_energy(restored, part.spec, part.batch, at_BN)
+        found.append(
+            by.by_distance(
+                energy_BNS, part.places_BT, causal=part.causal, counts_BT=weights_BT,
+                at_BN=at_BN,
+            )
+        )  # fmt: skip
+    return np.concatenate(found)
+
+
+def _chosen(weights_BT: np.ndarray) -> np.ndarray:
+    """at_BN: a few of the outputs that count, as many in every batch; -1 is none."""
+    at_BN = asked(weights_BT, OUTPUTS)
+    width = min(OUTPUTS, weights_BT.shape[1]) - at_BN.shape[1]
+    return np.pad(at_BN, ((0, 0), (0, width)), constant_values=-1)
