@@ -22,9 +22,7 @@ class MaskedText:
     those of `text`; so is `gap`.
     """
 
-    path: str = option(
-        "stdlib", "File or directory; stdlib is this Python's own library source."
-    )
+    path: str = option("stdlib", "What is read, as in `text`.")
     length: int = option(256, "Bytes in a sequence.", low=2)
     suffix: str = option("", "Only files ending so are read; stdlib reads .py.")
     hidden: float = option(0.15, "Share of the bytes asked for.", above=0, high=1)

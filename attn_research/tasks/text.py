@@ -26,6 +26,7 @@ from attn_research.tasks.data import subwords
 # Of twenty parts of the data: eighteen to train on, one each to choose and to test.
 PARTS = {"train": range(18), "validation": range(18, 19), "test": range(19, 20)}
 ENDS = 0  # The byte between files; text holds none of its own.
+PREPARED = "data:"  # A path that begins so names a data set.
 
 
 @dataclass(frozen=True)
@@ -33,13 +34,16 @@ class Text:
     """Bytes of a file or directory, or subwords of them, predicted one by one.
 
     A directory is split by file (by the hash of its relative path), one file by
-    contiguous blocks. Files are joined by a zero byte, which ends a segment: no
-    document sees another. `gap` is the distance back to where the last four bytes, or
-    the last two subwords, stood before in the same window, -1 if nowhere.
+    contiguous blocks, a data set as it is. Files, and texts of a set, are joined by a
+    zero byte, which ends a segment: no document sees another. `gap` is the distance
+    back to where the last four bytes, or the last two subwords, stood before in the
+    same window, -1 if nowhere.
     """
 
     path: str = option(
-        "stdlib", "File or directory; stdlib is this Python's own library source."
+        "stdlib",
+        "File or directory; stdlib is this Python's own library source, data:NAME the "
+        "texts of a prepared data set.",
     )
     length: int = option(256, "Bytes, or subwords, in a sequence.", low=1)
     suffix: str = option("", "Only files ending so are read; stdlib reads .py.")
@@ -124,7 +128,9 @@ def repeat_distance(tokens_BT: jax.Array, order: int = 4) -> jax.Array:
 
 
 def read(path: str, suffix: str = "") -> dict[str, np.ndarray]:
-    """The bytes of each split of a file or directory, as uint8 arrays."""
+    """The bytes of each split of a file, directory or data set, as uint8 arrays."""
+    if path.startswith(PREPARED):
+        return _prepared(path.removeprefix(PREPARED))
     if path == "stdlib":
         root, suffix = Path(sysconfig.get_paths()["stdlib"]), suffix or ".py"
     else:
@@ -154,6 +160,17 @@ def read(path: str, suffix: str = "") -> dict[str, np.ndarray]:
     return {
         split: np.frombuffer(bytes([ENDS]).join(contents), np.uint8)
         for split, contents in parts.items()
+    }
+
+
+def _prepared(name: str) -> dict[str, np.ndarray]:
+    """The texts of a data set, each ended by the byte between files."""
+    columns = sets.loaded(name, "", "text")
+    end = np.array([ENDS], np.uint8)
+    texts = {split: columns[split]["text"] for split in SPLITS}
+    return {
+        split: np.concatenate([part for text in own for part in (text, end)])
+        for split, own in texts.items()
     }
 
 
