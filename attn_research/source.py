@@ -60,7 +60,7 @@ def _run(path: str, config: Config) -> str:
         return path
     alike = [
         folder
-        for folder in sorted((Path(path) / layout.CELLS).iterdir())
+        for folder in sorted((Path(path) / layout.CELLS).glob("*"))
         if _used(layout.read_config(folder).config) == _used(config)
     ]
     if len(alike) != 1:

@@ -94,8 +94,7 @@ QUICK = Study(
     ),
     confounds=(
         "Width, data, steps, batch and learning rates are those of every cell.",
-        "More layers have more parameters; of two that reach equally far, the dilated "
-        "ones have as many convolutions.",
+        "More layers have more parameters, and a dilated layer has four convolutions.",
     ),
     figure="quality_layers",
 )

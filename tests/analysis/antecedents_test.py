@@ -11,7 +11,7 @@ from attn_research.tasks import sets
 from attn_research.tasks.coreference import PEOPLE, WORDS
 from tests.analysis.made import TWO, copier, restored
 
-LENGTH = 24
+LENGTH = 34
 
 
 def texts(asked: Antecedents) -> list[list[bytes]]:
@@ -48,9 +48,9 @@ def test_a_name_is_found_again_and_the_antecedent_is_its_first_use():
     assert text[slice(*again)] == b"Paula" and again[0] == 36
     assert (list(own), list(other)) == ([0, 5], [10, 14])
     assert [text[slice(*one[0])] for one in found] == [b"Paula", b"Rosa"]
-    inputs_T, reader_T, meant_T, other_T = antecedents._cut(
-        np.frombuffer(text, np.uint8), found[1], 25
-    )
+    cut = antecedents._cut(np.frombuffer(text, np.uint8), found[1], 25)
+    assert cut is not None
+    inputs_T, reader_T, meant_T, other_T = cut
     assert bytes(inputs_T.astype(np.uint8)) == text[:25]
     assert np.flatnonzero(reader_T).tolist() == [21, 22, 23, 24]
     assert (meant_T.sum(), other_T.sum()) == (4, 5)
