@@ -1,5 +1,4 @@
-"""Does attention need less memory than a recurrence, and do longer sequences cost it
-nothing?
+"""Does attention take less memory than recurrence, and is a longer sequence free?
 
 Popular texts say both. Attention, once as it is written down and once in blocks, and an
 LSTM train for a few steps at every length: the peak memory of the program, the time of
@@ -36,8 +35,8 @@ def times(rows: Sequence[Row], mixer: str, cost: str) -> Interval:
 
 QUICK = Study(
     name="memory_and_length",
-    question="Does attention need less memory than a recurrence, and do longer "
-    "sequences cost it nothing?",
+    question="Does attention take less memory than recurrence, and is a longer "
+    "sequence free?",
     claim="Attention uses less memory than recurrent networks, and scales to longer "
     "sequences without added cost.",
     source="Popular texts on the architecture of Vaswani et al., 2017, "
