@@ -100,7 +100,7 @@ def _pronoun(text: Any, pronoun: Any, a: Any, b: Any, label: Any) -> Iterator[Sp
 
 
 def _again(text: Any, pronoun: Any, a: Any, b: Any, label: Any) -> Iterator[Spans]:
-    """A name where it stands again, where it stood first, and the other."""
+    """A name where it stands again, where it was marked, and the other."""
     whole = bytes(text)
     for own, other in ((a, b), (b, a)):
         name = whole[own[0] : own[1]]

@@ -124,7 +124,7 @@ QUICK = Study(
             unit="of the weight",
         ),
         Expectation(
-            "A name used again gives more weight to its first use than by chance",
+            "A name used again gives more weight to its earlier use than by chance",
             lambda rows: beyond(rows, "text", "chance", "name"),
             low=0.0,
             unit="of the weight",

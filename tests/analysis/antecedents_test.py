@@ -41,7 +41,7 @@ def test_a_pronoun_of_a_passage_is_the_last_to_be_read(data_sets):
     assert len(passages("train", 2, LENGTH, "pronoun").inputs_BT) == 2
 
 
-def test_a_name_is_found_again_and_the_antecedent_is_its_first_use():
+def test_a_name_is_found_again_and_the_antecedent_is_where_it_was_marked():
     text = b"Paula met Rosa; then Rosa left, and Paula Ro."
     spans = [np.array([10, 12]), np.array([0, 5]), np.array([10, 14])]
     found = list(antecedents._again(np.frombuffer(text, np.uint8), *spans, label=2))
