@@ -158,7 +158,8 @@ class Start:
     path: str | None = option(
         None,
         "Directory of a run that this one starts from: all but the head is its best "
-        "member's; none: everything is drawn.",
+        "member's; of a study: its cell with the same model; none: everything is "
+        "drawn.",
     )
     member: int | None = option(
         None, "Member of that run; none: the best in validation.", low=0

@@ -26,6 +26,7 @@ CONFIG, METRICS, RESULT, ERROR = (
     "error.json",
 )
 CHECKPOINTS = "checkpoints"
+STUDY, CELLS = "study.json", "cells"  # of a study, whose cells are runs
 ErrorKind = Literal[
     "bad_input", "memory_refused", "oom", "oom_killed", "killed", "disk", "internal"
 ]

@@ -5,6 +5,8 @@ and never again: it resumes from checkpoints of its own.
 """
 
 import dataclasses
+from pathlib import Path
+from typing import Any
 
 from attn_research import layout, transfer
 from attn_research.checkpoint import Described, describe, load
@@ -45,10 +47,36 @@ def resolve(config: Config, model: Functional) -> Start:
         return dataclasses.replace(start, member=None, step=None, digest="")
     if start.digest:
         return start
-    found = _described(config, model)
+    start = dataclasses.replace(start, path=_run(start.path, config))
+    found = _described(dataclasses.replace(config, init=start), model)
     return dataclasses.replace(
         start, member=found.member, step=found.step, digest=found.digest
     )
+
+
+def _run(path: str, config: Config) -> str:
+    """The directory of the run: of a study that of the one cell with this model."""
+    if not (Path(path) / layout.STUDY).exists():
+        return path
+    alike = [
+        folder
+        for folder in sorted((Path(path) / layout.CELLS).glob("*"))
+        if _used(layout.read_config(folder).config) == _used(config)
+    ]
+    if len(alike) != 1:
+        found = f"{len(alike)} cells have" if alike else "no cell has"
+        raise BadInput(
+            f"{path} is a study in which {found} the model of this run "
+            f"({config.model.pattern}); a study in which one has it, or the directory "
+            "of a run, is allowed"
+        )
+    return str(alike[0])
+
+
+def _used(config: Config) -> dict[str, Any]:
+    """The fields of a model that decide what its trunk computes."""
+    model = flatten(config.model)
+    return {name: value for name, value in model.items() if name not in FREE}
 
 
 def as_before(start: Start, before: Start) -> Start:

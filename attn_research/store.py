@@ -23,12 +23,12 @@ from attn_research.durable import (
     read_json,
     write_json,
 )
+from attn_research.layout import CELLS, STUDY
 from attn_research.lock import Lock, owner
 from attn_research.options import BadInput
 from attn_research.results import Rows, as_csv, fields, member_rows, varying
 from attn_research.study import Cell, Study, predictions
 
-STUDY, CELLS = "study.json", "cells"
 State = Literal["done", "running", "failed", "waiting", "stopped", "damaged"]
 
 

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from attn_research.analysis.heads import head_scores, repeated, shares
     from attn_research.analysis.mixing import mixing_matrix
     from attn_research.analysis.opened import tokens, untrained
+    from attn_research.analysis.pointing import pointed
     from attn_research.analysis.probes import bits, kept, planted
     from attn_research.analysis.receptive_field import furthest, radius, reachable
     from attn_research.analysis.representations import cka, effective_rank, streams
@@ -48,6 +49,7 @@ _PUBLIC = {
     "norms": "gradients",
     "output_energy": "gradients",
     "planted": "probes",
+    "pointed": "pointing",
     "radius": "receptive_field",
     "reachable": "receptive_field",
     "recalled": "capacity",
@@ -76,6 +78,7 @@ __all__ = [
     "norms",
     "output_energy",
     "planted",
+    "pointed",
     "radius",
     "reachable",
     "recalled",

@@ -12,6 +12,7 @@ COUNTS = {"train": 23, "validation": 7, "test": 9}
 SERIES = {"train": 300, "validation": 90, "test": 80}
 NAMES = (
     "movie_reviews",
+    "subjectivity",
     "gap",
     "xquad",
     "tico19",
@@ -20,6 +21,7 @@ NAMES = (
     "clothing32",
     "fsdd",
     "etth1",
+    "etth2",
     "listops_d20s",
 )
 
@@ -74,7 +76,7 @@ def fitted(name: str, example, draw, number: int, split: str):
             example["transcript"] = b"".join(turns)
             example["turns"] = np.cumsum([0, *map(len, turns)])[:-1].astype(np.int32)
             example["spans"] = np.array([[0, 0, 1], [0, 3, 3], [1, 2, 4]], np.int32)
-        case "etth1":
+        case "etth1" | "etth2":
             example["values"] = draw.normal(size=(SERIES[split], 7)).astype(np.float32)
     return example
 
@@ -86,7 +88,7 @@ def prepare(where: Path) -> None:
         splits = {
             split: [
                 fitted(name, any_example(found.features, draw), draw, number, split)
-                for number in range(1 if name == "etth1" else COUNTS[split])
+                for number in range(1 if name in ("etth1", "etth2") else COUNTS[split])
             ]
             for split in SPLITS
         }

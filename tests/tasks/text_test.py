@@ -5,8 +5,9 @@ import numpy as np
 import pytest
 
 from attn_research.options import BadInput
+from attn_research.tasks.data import packed
 from attn_research.tasks.sets import Stretches
-from attn_research.tasks.text import Text, read, repeat_distance
+from attn_research.tasks.text import Text, documents, read, repeat_distance
 from tests.tasks import oracles
 
 
@@ -36,6 +37,15 @@ def test_a_directory_is_split_by_file_and_no_byte_is_shared(tmp_path):
     assert sum(map(len, sets.values())) == 100
     assert len(set.union(*sets.values())) == 100
     assert len(sets["train"]) > 75 and all(sets.values())
+
+
+def test_the_texts_of_a_data_set_keep_their_splits(data_sets):
+    parts = documents("subjectivity", "", "text")
+    for split, columns in packed.load("subjectivity").items():
+        texts = dict.fromkeys(bytes(text) for text in columns["text"])
+        assert bytes(parts[split]).split(b"\0") == list(texts) != []
+    with pytest.raises(BadInput, match="text"):
+        documents("fsdd", "", "text")
 
 
 def test_windows_stay_in_their_split_and_segments_at_their_file(tmp_path):

@@ -1,0 +1,121 @@
+"""Whether attention points from a pronoun, or a name used again, to its antecedent.
+
+Sequences come with flags of what reads, of the one that it means, and of another person
+that it might mean: of the made-up sentences of `coreference`, or of passages in which
+annotators have marked a pronoun and two names (Webster et al., 2018, arXiv:1810.05201).
+"""
+
+from collections.abc import Iterator
+from typing import Any, Literal, NamedTuple
+
+import numpy as np
+
+from attn_research.analysis.pointing import pointed
+from attn_research.analysis.subject import of_split
+from attn_research.checkpoint import Restored
+from attn_research.options import BadInput
+from attn_research.tasks import sets
+from attn_research.tasks.contract import Split
+from attn_research.tasks.coreference import PEOPLE
+
+Reader = Literal["pronoun", "name"]
+MARKED = ("text", "pronoun", "a", "b", "label")
+SHORTEST = 4  # bytes of a name that is looked for again
+
+
+class Antecedents(NamedTuple):
+    """Sequences, and flags of what reads, of its antecedent, and of another person."""
+
+    inputs_BT: np.ndarray
+    reader_BT: np.ndarray
+    meant_BT: np.ndarray
+    other_BT: np.ndarray
+
+
+def persons(restored: Restored, split: Split, sequences: int) -> Antecedents:
+    """The pronoun that a model of `coreference` is asked about, and both persons."""
+    if not restored.config.task.startswith("coreference"):
+        raise BadInput(
+            f"The model was trained on {restored.config.task}; one of coreference is "
+            "allowed"
+        )
+    spec, batch = of_split(restored, split, sequences, 2**20).answered
+    place_1T = np.arange(spec.length)[None]
+    reader_BT = np.asarray(batch.weights) > 0
+    end_B1 = reader_BT.argmax(axis=1)[:, None]
+    gap_B1 = np.take_along_axis(np.asarray(batch.gap), end_B1, axis=1)
+    inputs_BT, meant_BT = np.asarray(batch.inputs), place_1T == end_B1 - gap_B1
+    return Antecedents(
+        inputs_BT, reader_BT, meant_BT, (inputs_BT < len(PEOPLE)) & ~meant_BT
+    )
+
+
+def passages(
+    split: Split, sequences: int, length: int, reader: Reader, data: str = "gap"
+) -> Antecedents:
+    """The bytes of passages up to a pronoun, or to a name that is used again.
+
+    As many as there are of `sequences` in which both persons stand among the `length`
+    bytes up to there; a passage that would be shorter goes on beyond what reads. Raises
+    `BadInput` where there is none.
+    """
+    columns = sets.loaded(data, "", *MARKED)[split]
+    find = _pronoun if reader == "pronoun" else _again
+    found: list[tuple[np.ndarray, ...]] = []
+    for row in zip(*(columns[name] for name in MARKED), strict=True):
+        found += [cut for spans in find(*row) if (cut := _cut(row[0], spans, length))]
+    if not found:
+        raise BadInput(
+            f"No passage of the {split} split of {data} has a {reader} and two persons "
+            f"within {length} bytes; a larger length is allowed"
+        )
+    return Antecedents(*map(np.stack, zip(*found[:sequences], strict=True)))
+
+
+def beyond(restored: Restored, asked: Antecedents) -> np.ndarray:
+    """beyond_2N of N heads: the antecedent's share of the weight less that by chance,
+    and how much more that is than the same of the other person.
+
+    Means over the sequences.
+    """
+    inputs_BT, reader_BT, *read = asked
+    more_2NB = [
+        [
+            head.share_B - head.chance_B
+            for head in pointed(restored, inputs_BT, reader_BT, read_BT)
+        ]
+        for read_BT in read
+    ]
+    meant_N, other_N = np.nanmean(more_2NB, axis=2)
+    return np.stack([meant_N, meant_N - other_N])
+
+
+Spans = tuple[Any, Any, Any]  # first byte and the one after the last, of each
+
+
+def _pronoun(text: Any, pronoun: Any, a: Any, b: Any, label: Any) -> Iterator[Spans]:
+    """A pronoun, the name that it means, and the other."""
+    if label < 2:
+        yield pronoun, *((a, b) if label == 0 else (b, a))
+
+
+def _again(text: Any, pronoun: Any, a: Any, b: Any, label: Any) -> Iterator[Spans]:
+    """A name where it stands again, where it was marked, and the other."""
+    whole = bytes(text)
+    for own, other in ((a, b), (b, a)):
+        name = whole[own[0] : own[1]]
+        at = whole.find(name, max(own[1], other[1]))
+        if len(name) >= SHORTEST and at >= 0:
+            yield (at, at + len(name)), own, other
+
+
+def _cut(text: Any, spans: Spans, length: int) -> tuple[np.ndarray, ...] | None:
+    """The bytes up to what reads, and flags; None where a person is not among them."""
+    reader, *people = spans
+    start = max(int(reader[1]) - length, 0)
+    before = all(start <= first and last <= reader[0] for first, last in people)
+    if not before or start + length > len(text):
+        return None
+    place_T = start + np.arange(length)
+    flags = [(first <= place_T) & (place_T < last) for first, last in spans]
+    return np.asarray(text[start : start + length], np.int32), *flags

@@ -1,0 +1,111 @@
+"""Which positions and which mixer hold at eight times the length of training?
+
+A flip-flop: among bits that are to be ignored, a read asks for the one that was written
+last. Rows of up to 32 tokens train and choose, rows of up to 256 test; what a member
+answers at the positions it was trained at is compared with what it answers at 128 to
+255.
+
+    python scripts/sweep.py --experiment=claims/length_extrapolation \\
+        --out=runs/length_extrapolation --workers=2
+    python scripts/report.py runs/length_extrapolation
+
+Quick size, at most 8 minutes on two cores; not measured yet.
+"""
+
+import math
+from dataclasses import replace
+
+from attn_research.analysis.statistics import Row, inside, lead, level
+from attn_research.config import Config, Model, Population, Train
+from attn_research.config import replace as change
+from attn_research.study import Expectation, Study
+
+NONE, LEARNED = "dense", "dense(positions=learned)"
+ROPE, ALIBI = "dense(positions=rope)", "dense(positions=alibi)"
+
+
+def accuracy(row: Row, low: float, high: float) -> float:
+    """Accuracy at the positions from low to high."""
+    return inside(row, "by_position", "accuracy", low, high)
+
+
+def lost(row: Row) -> float:
+    """What accuracy loses from the trained positions to four to eight times those."""
+    length = row["task.length"]
+    return accuracy(row, 0, length - 1) - accuracy(row, 4 * length, math.inf)
+
+
+QUICK = Study(
+    name="length_extrapolation",
+    question="Which positions and which mixer hold at eight times the length of "
+    "training?",
+    claim="Attention with linear biases holds at lengths that were never trained, as a "
+    "recurrence does; with learned or rotated positions it does not.",
+    source="Press et al., 2021, arXiv:2108.12409; Kazemnejad et al., 2023, "
+    "arXiv:2305.19466; Deletang et al., 2022, arXiv:2207.02098",
+    base=Config(
+        task="flip_flop(length=32,test_length=256)",
+        model=Model(width=32, mlp="gelu", mlp_ratio=2.0),
+        train=Train(
+            steps=500, batch=32, eval_every=250, eval_batches=4, test_batches=8
+        ),
+    ),
+    axes={"model.pattern": ("lstm", ALIBI, ROPE, LEARNED, NONE, "diagonal")},
+    population=Population(seed=(0, 1, 2), lr=(5e-3,)),
+    expectations=(
+        Expectation(
+            "At four to eight times the length learned positions lose more than linear "
+            "biases",
+            lambda rows: lead(rows, LEARNED, ALIBI, lost),
+            low=0.05,
+            unit="accuracy",
+        ),
+        Expectation(
+            "Attention with linear biases loses little",
+            lambda rows: level(rows, ALIBI, lost),
+            high=0.05,
+            unit="accuracy",
+        ),
+        Expectation(
+            "With rotated positions it loses more",
+            lambda rows: lead(rows, ROPE, ALIBI, lost),
+            low=0.05,
+            unit="accuracy",
+        ),
+        Expectation(
+            "An LSTM loses little",
+            lambda rows: level(rows, "lstm", lost),
+            high=0.05,
+            unit="accuracy",
+        ),
+    ),
+    confounds=(
+        "Width, layers, MLP, data, steps, batch and learning rate are those of every "
+        "mixer.",
+        "Of attention only the positions differ; learned ones have parameters too.",
+    ),
+    figure="by_position",
+)
+FULL = replace(
+    QUICK,
+    base=change(
+        QUICK.base,
+        {
+            "task": "flip_flop(length=128,test_length=1024)",
+            "model.width": 128,
+            "train.steps": 20_000,
+            "train.batch": 128,
+            "train.eval_every": 1000,
+        },
+    ),
+    axes={
+        "model.pattern": (
+            *QUICK.axes["model.pattern"],
+            "dense(positions=t5)",
+            "gated_delta",
+            "mamba",
+        )
+    },
+    population=Population(seed=(0, 1, 2, 3, 4), lr=(3e-4, 1e-3, 3e-3)),
+)
+STUDIES = {"quick": QUICK, "full": FULL}

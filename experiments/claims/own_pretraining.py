@@ -1,0 +1,132 @@
+"""Does pretraining on the task's own data close the gap between mixers?
+
+Attention and a diagonal recurrence tell subjective sentences from objective ones, byte
+by byte: once with everything drawn anew, and once from a trunk that first filled in
+hidden bytes of the same 8,000 training sentences, without their classes. First the
+pretraining of both; then, for the same steps, the task from scratch and from what was
+pretrained, each mixer from its own:
+
+    python scripts/prepare_data.py subjectivity --raw_dir=DIR
+    python scripts/sweep.py --experiment=claims/own_pretraining --size=pretraining \\
+        --out=runs/own_pretraining_before --workers=2
+    python scripts/sweep.py --experiment=claims/own_pretraining \\
+        --out=runs/own_pretraining --workers=2 \\
+        --set init.path=none,runs/own_pretraining_before
+    python scripts/report.py runs/own_pretraining
+
+Quick size, at most 10 minutes on two cores in all; not measured yet.
+"""
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+from attn_research.analysis.statistics import (
+    Interval,
+    at_best_rate,
+    bootstrap,
+    by_seed,
+    paired,
+)
+from attn_research.config import Config, Model, Population, Train
+from attn_research.config import replace as change
+from attn_research.study import Expectation, Row, Study
+
+DENSE, DIAGONAL = "dense(positions=rope)", "diagonal"
+
+
+def reached(rows: Sequence[Row], mixer: str, pretrained: bool) -> dict[int, float]:
+    """Seed -> the accuracy of a mixer, from scratch or from a pretrained trunk."""
+    own = [row for row in rows if row["mixer"] == mixer]
+    started = [row for row in own if (row["init.path"] is not None) == pretrained]
+    return by_seed(at_best_rate(started))
+
+
+def behind(rows: Sequence[Row], pretrained: bool) -> dict[int, float]:
+    """Seed -> how far attention is behind the recurrence."""
+    ahead, last = (reached(rows, mixer, pretrained) for mixer in (DIAGONAL, DENSE))
+    return {seed: ahead[seed] - last[seed] for seed in ahead.keys() & last.keys()}
+
+
+def closed(rows: Sequence[Row]) -> Interval:
+    """How much smaller the gap is with pretraining."""
+    return paired(behind(rows, False), behind(rows, True))
+
+
+def gain(rows: Sequence[Row]) -> Interval:
+    """What pretraining gains attention."""
+    return paired(reached(rows, DENSE, True), reached(rows, DENSE, False))
+
+
+QUICK = Study(
+    name="own_pretraining",
+    question="Does pretraining on the task's own data close the gap between mixers?",
+    claim="Pretraining on the task's own data closes gaps between mixers: much of what "
+    "separates attention from state spaces is how training begins.",
+    source="Amos et al., 2023, arXiv:2310.02980",
+    base=Config(
+        task="classification(data=subjectivity,length=96)",
+        model=Model(width=32, mlp="gelu", mlp_ratio=2.0),
+        train=Train(steps=150, batch=32, eval_every=50, eval_batches=32),
+    ),
+    axes={"init.path": (None,), "model.pattern": (DENSE, DIAGONAL)},
+    population=Population(seed=(0, 1, 2), lr=(1e-3, 4e-3)),
+    expectations=(
+        Expectation(
+            "Pretraining makes the gap smaller by which attention is behind",
+            closed,
+            low=0.0,
+            unit="accuracy",
+        ),
+        Expectation(
+            "From scratch there is a gap",
+            lambda rows: bootstrap(list(behind(rows, False).values())),
+            low=0.0,
+            unit="accuracy",
+        ),
+        Expectation(
+            "With pretraining hardly one is left",
+            lambda rows: bootstrap(list(behind(rows, True).values())),
+            high=0.02,
+            unit="accuracy",
+        ),
+        Expectation("Attention gains by pretraining", gain, low=0.01, unit="accuracy"),
+    ),
+    confounds=(
+        "Pretraining sees the training sentences of the task and no class; validation "
+        "and test sentences it never sees.",
+        "Width, layers, MLP, steps, batch and learning rates are those of every mixer, "
+        "in pretraining too; the steps of pretraining are steps more.",
+    ),
+)
+LARGE = {
+    "model.width": 128,
+    "model.layers": 4,
+    "train.steps": 3000,
+    "train.eval_every": 250,
+}
+FULL = replace(
+    QUICK,
+    base=change(QUICK.base, {**LARGE, "task.length": 256}),
+    population=Population(seed=(0, 1, 2, 3, 4), lr=(3e-4, 1e-3, 3e-3)),
+)
+HIDDEN = {
+    "task": "masked_text(data=subjectivity,length=96)",
+    "train.steps": 500,
+    "train.eval_every": 250,
+    "train.eval_batches": 8,
+    "train.decode": 0,
+}
+PRETRAINING = replace(
+    QUICK,
+    base=change(QUICK.base, HIDDEN),
+    population=Population(seed=(0,), lr=(3e-3, 1e-2)),
+)
+LONGER = {"task.length": 256, "train.steps": 20_000, "train.eval_every": 1000}
+STUDIES = {
+    "quick": QUICK,
+    "full": FULL,
+    "pretraining": PRETRAINING,
+    "full_pretraining": replace(
+        PRETRAINING, base=change(PRETRAINING.base, {**LARGE, **LONGER})
+    ),
+}

@@ -1,0 +1,98 @@
+"""Does attention recall what was said however far back it is?
+
+Pairs of a key and its value stand anywhere among blanks, and a key alone asks for its
+value: at once, or up to 62 tokens later. Every member answers at all of these
+distances, so that near and far are measured on one model.
+
+    python scripts/sweep.py --experiment=claims/recall_at_any_distance \\
+        --out=runs/recall_at_any_distance --workers=2
+    python scripts/report.py runs/recall_at_any_distance
+
+Quick size, at most 5 minutes on two cores; not measured yet.
+"""
+
+import math
+from dataclasses import replace
+
+from attn_research.analysis.statistics import Row, inside, lead, level
+from attn_research.config import Config, Model, Population, Train
+from attn_research.config import replace as change
+from attn_research.study import Expectation, Study
+
+DENSE = "dense(positions=rope)"
+NEAR, FAR = 7, 32
+
+
+def far(row: Row) -> float:
+    """Accuracy where the value lies far back."""
+    return inside(row, "by_gap", "accuracy", FAR, math.inf)
+
+
+def fall(row: Row) -> float:
+    """What accuracy loses from the near values to the far ones."""
+    return inside(row, "by_gap", "accuracy", 1, NEAR) - far(row)
+
+
+QUICK = Study(
+    name="recall_at_any_distance",
+    question="Does attention recall what was said however far back it is?",
+    claim="Self-attention relates any two tokens regardless of their distance: its "
+    "recall does not fall with the gap.",
+    source="Bahdanau et al., 2014, arXiv:1409.0473; Vaswani et al., 2017, "
+    "arXiv:1706.03762",
+    base=Config(
+        task="recall(length=64,pairs=4,vocabulary=16)",
+        model=Model(width=64),
+        train=Train(
+            steps=600,
+            batch=32,
+            eval_every=100,
+            eval_batches=4,
+            test_batches=32,
+            stop_at=0.995,
+        ),
+    ),
+    axes={"model.pattern": ("lstm", "linear(heads=1)", DENSE)},
+    population=Population(seed=(0, 1, 2), lr=(1.5e-3, 4e-3)),
+    expectations=(
+        Expectation(
+            f"From gaps up to {NEAR} to those of {FAR} and more the recall of "
+            "attention does not fall",
+            lambda rows: level(rows, DENSE, fall),
+            high=0.02,
+            unit="accuracy",
+        ),
+        Expectation(
+            f"Attention recalls over {FAR} tokens and more",
+            lambda rows: level(rows, DENSE, far),
+            low=0.95,
+            unit="accuracy",
+        ),
+        Expectation(
+            "The recall of an LSTM falls more",
+            lambda rows: lead(rows, "lstm", DENSE, fall),
+            low=0.1,
+            unit="accuracy",
+        ),
+    ),
+    confounds=(
+        "Near and far values are asked for in the same sequences, of the same members.",
+        "Width, layers, data, steps, batch and learning rates are those of every "
+        "mixer; parameters are not.",
+    ),
+    figure="by_gap",
+)
+FULL = replace(
+    QUICK,
+    base=change(
+        QUICK.base,
+        {
+            "task": "recall(length=1024,pairs=16,vocabulary=256)",
+            "train.steps": 20_000,
+            "train.batch": 64,
+            "train.eval_every": 1000,
+        },
+    ),
+    population=Population(seed=(0, 1, 2, 3, 4), lr=(3e-4, 1e-3, 3e-3)),
+)
+STUDIES = {"quick": QUICK, "full": FULL}

@@ -1,0 +1,106 @@
+"""Does attention train faster than recurrence, because it does not wait for itself?
+
+Attention computes all tokens of a sequence at once; a recurrence waits for the state
+before each of them, so that a device with room for more is idle. Both train for a few
+steps at every length, on one sequence and on sixteen at a time: what sixteen gain per
+token is what one left idle. The verdict is that of the device it ran on.
+
+    python scripts/sweep.py --experiment=claims/sequential_training \\
+        --out=runs/sequential_training
+    python scripts/report.py runs/sequential_training
+
+Quick size, at most 8 minutes of one core (one cell at a time, or cells slow each
+other); not measured yet.
+"""
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+from attn_research.analysis.statistics import Interval, growth, overtaken, paired
+from attn_research.config import Config, Model, Population, Train
+from attn_research.study import Expectation, Row, Study
+
+DENSE, LSTM = "dense(heads=1)", "lstm"
+MANY, LONGEST = 16, 2048
+
+
+def at(rows: Sequence[Row], batch: int) -> list[Row]:
+    """The rows of steps on so many sequences."""
+    return [row for row in rows if row["train.batch"] == batch]
+
+
+def gains(rows: Sequence[Row], mixer: str) -> dict[int, float]:
+    """Length -> how many times less a token takes where there are many sequences."""
+    own = [row for row in rows if row["mixer"] == mixer]
+    one, many = (
+        {row["task.length"]: row["step_seconds"] / n for row in at(own, n)}
+        for n in (1, MANY)
+    )
+    return {length: one[length] / many[length] for length in one.keys() & many.keys()}
+
+
+def idle(rows: Sequence[Row]) -> Interval:
+    """How much more a recurrence gains by many sequences, over the lengths."""
+    return paired(gains(rows, LSTM), gains(rows, DENSE))
+
+
+QUICK = Study(
+    name="sequential_training",
+    question="Does attention train faster than recurrence, because it does not wait "
+    "for itself?",
+    claim="Recurrence is sequential and attention parallel, so that attention takes "
+    "less time to train on a token.",
+    source="Vaswani et al., 2017, arXiv:1706.03762",
+    base=Config(
+        task="adding(length=128)",
+        model=Model(width=64, layers=1),
+        train=Train(steps=12, batch=1, eval_every=12, eval_batches=1, test_batches=1),
+    ),
+    axes={
+        "task.length": (128, 256, 512, 1024, LONGEST),
+        "train.batch": (1, MANY),
+        "model.pattern": (DENSE, LSTM, "diagonal"),
+    },
+    population=Population(),
+    expectations=(
+        Expectation(
+            "The length from which an LSTM takes less time than attention is none that "
+            "was measured",
+            lambda rows: overtaken(at(rows, 1), DENSE, LSTM, "step_seconds"),
+            low=float(LONGEST),
+            unit="tokens",
+        ),
+        Expectation(
+            "The time of a step of the LSTM grows with the length, as what waits must",
+            lambda rows: growth(at(rows, 1), LSTM, "step_seconds"),
+            low=0.9,
+        ),
+        Expectation(
+            "That of attention grows more slowly, as long as the device has room",
+            lambda rows: growth(at(rows, 1), DENSE, "step_seconds"),
+            high=0.9,
+        ),
+        Expectation(
+            f"{MANY} sequences at a time make a token of the LSTM cheaper by a larger "
+            "factor than one of attention",
+            idle,
+            low=0.0,
+            unit="times",
+        ),
+    ),
+    confounds=(
+        "Width, layers and task are those of every mixer; both sizes of a batch are "
+        "measured for each.",
+        "Every cell runs on the same device, one after another.",
+    ),
+    figure="length_step_seconds",
+)
+FULL = replace(
+    QUICK,
+    axes={
+        **QUICK.axes,
+        "task.length": (128, 512, LONGEST, 8192, 32768),
+        "model.pattern": (DENSE, LSTM, "gru", "diagonal", "mamba", "linear(heads=1)"),
+    },
+)
+STUDIES = {"quick": QUICK, "full": FULL}

@@ -1,0 +1,111 @@
+"""What is expected of every claim can be measured on the rows that its cells give."""
+
+import dataclasses
+import importlib
+import math
+
+import numpy as np
+import pytest
+
+from attn_research import evaluate, results, tasks
+from attn_research.config import Config, replace
+from attn_research.launch import selection
+from attn_research.layout import Run
+from attn_research.modules import pattern
+from attn_research.report.drawings import prepared
+from attn_research.study import Cell, Interval, Study, cells, change, findings
+from tests.command import ROOT
+
+pytestmark = pytest.mark.usefixtures("data_sets")
+CLAIMS = [
+    name
+    for name in selection.experiments(ROOT / "experiments")
+    if name.startswith("claims/")
+]
+# What these measure on checkpoints, and what they start from.
+PLANTED = {
+    "gradients_by_distance": ("fitted", lambda *asked: 0.1),
+    "attention_to_antecedent": ("measured", lambda *asked: Found(0.1, 0.1)),
+}
+MORE = {"own_pretraining": {"init.path": (None, "somewhere")}}
+
+
+@dataclasses.dataclass(frozen=True)
+class Found:
+    chance: float
+    other: float
+
+
+def resolved(config: Config) -> Config:
+    """The config as its cell has it, but for where it starts."""
+    spelled = pattern.resolve(config.model.pattern)
+    return replace(
+        config, {"task": tasks.resolve(config.task), "model.pattern": spelled}
+    )
+
+
+def table(spec: tasks.Spec, draw: np.random.Generator) -> dict[str, list]:
+    """A value of each metric in every bin of distance."""
+    ranges = evaluate.edges(spec.length)
+    names = {"low": [a for a, _ in ranges], "high": [b for _, b in ranges]}
+    values = {name: list(draw.uniform(size=len(ranges))) for name in spec.metrics}
+    return {**names, "count": [1.0] * len(ranges), **values}
+
+
+def rows(cell: Cell, draw: np.random.Generator) -> list[dict]:
+    """The rows of a cell whose members were never trained."""
+    config, population = resolved(cell.config), cell.population
+    spec = tasks.make(config.task).spec
+
+    def metrics() -> dict[str, float]:
+        return {name: float(draw.uniform()) for name in spec.metrics}
+
+    members = [
+        {
+            "member": index,
+            "seed": seed,
+            "lr": lr,
+            "weight_decay": population.weight_decay[0],
+            "status": "done",
+            "step": config.train.steps,
+            "validation": metrics(),
+            "test": metrics(),
+            "by_gap": table(spec, draw),
+            "by_position": table(spec, draw),
+        }
+        for index, (seed, lr) in enumerate(
+            (seed, lr) for seed in population.seed for lr in population.lr
+        )
+    ]
+    costs = {name: spec.length * float(draw.uniform(0.5, 2)) for name in results.COSTS}
+    result = {"metric": spec.metrics[0], "goal": spec.goal, "chance": spec.chance}
+    found = results.member_rows(
+        cell.id,
+        Run(config, population, {}),
+        {**result, **costs, "members": members},
+        [],
+    )
+    return [{**row, "directory": cell.id} for row in found]
+
+
+def collected(study: Study) -> list[dict]:
+    draw = np.random.default_rng(0)
+    return prepared([row for cell in cells(study) for row in rows(cell, draw)])
+
+
+@pytest.mark.parametrize("name", CLAIMS)
+@pytest.mark.parametrize("size", ["quick", "full"])
+def test_every_expectation_is_measured_once_all_cells_are_there(
+    name, size, monkeypatch
+):
+    """With an interval, but for numbers that no seed changes; and so it is decided."""
+    found = importlib.import_module(f"experiments.{name.replace('/', '.')}")
+    last = name.split("/")[-1]
+    if last in PLANTED:
+        monkeypatch.setattr(found, *PLANTED[last])
+    study = change(found.STUDIES[size], MORE.get(last, {}), {})
+    measured = findings(study, collected(study))
+    for one in measured:
+        assert math.isfinite(one.value), one.expectation.claim
+    first = measured[0].interval
+    assert isinstance(first, Interval) and first.low <= first.mean <= first.high
