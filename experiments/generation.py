@@ -32,10 +32,10 @@ QUICK = Study(
     question="Which mixer writes Shakespeare best, byte by byte?",
     claim="A small model of bytes soon predicts plays better than xz packs them.",
     base=Config(
-        task="text(data=tinyshakespeare,length=128)",
+        task="text(data=tinyshakespeare,length=256)",
         model=Model(width=64, stem="conv", mlp="swiglu", mlp_ratio=2.0, norm="rms"),
         train=Train(
-            steps=600, batch=16, eval_every=200, eval_batches=8, test_batches=26
+            steps=700, batch=8, eval_every=350, eval_batches=16, test_batches=52
         ),
     ),
     axes={
