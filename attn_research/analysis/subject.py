@@ -149,7 +149,7 @@ def of_split(restored: Restored, split: Split, sequences: int, length: int) -> S
     return first._replace(later=later, count=sequences, digest=digest)
 
 
-def _cut(batch: Batch, rows: int, length: int) -> Batch:
+def _cut(batch: Batch, rows: int, length: int) -> Any:
     """At most so many rows and positions of a batch, without rows of padding alone."""
     real_B = (batch.segments[:, :length] > 0).any(axis=1)
     real_B &= np.arange(len(real_B)) < rows

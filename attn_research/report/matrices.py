@@ -114,7 +114,7 @@ def draw(
             axis.set_title(key, fontsize=10)
         names = marks if outputs is None else outputs
         for t, row in enumerate(real(weight_TS).tolist()):
-            line = {"panel": key, "t": t}
+            line: dict[str, Any] = {"panel": key, "t": t}
             if names is not None and len(names) == len(weight_TS):
                 line["output"] = names[t]
             table.append(line | {f"s{s}": w for s, w in enumerate(row)})
