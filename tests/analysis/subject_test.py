@@ -44,7 +44,7 @@ def test_a_split_is_drawn_batch_by_batch_and_never_held():
             alive.append(weakref.ref(part.inputs_B))
         rows.append(part.inputs_B)
         assert part.inputs_B.shape[1] == 6 and part.answered[1] is part.batch
-    assert [len(inputs_B) for inputs_B in rows] == [7, 7, 6] and seen.count == 20
+    assert [len(inputs_B) for inputs_B in rows] == [7, 7, 6] and seen.total == 20
     whole = np.concatenate(rows)
     assert len(np.unique(whole, axis=0)) == 20
     again = np.concatenate([part.inputs_B for part in seen.parts()])
