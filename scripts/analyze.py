@@ -108,7 +108,7 @@ def _subject(restored, raw: bytes | None) -> tuple:
     chosen = subject.of_split(restored, FLAGS.split, FLAGS.sequences, FLAGS.length)
     length = chosen.inputs_B.shape[1]
     return chosen, (
-        f"Looked at with {chosen.count} sequences of the {FLAGS.split} split of "
+        f"Looked at with {chosen.total} sequences of the {FLAGS.split} split of "
         f"{restored.config.task}, {length} positions of each."
     )
 

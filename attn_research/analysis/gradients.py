@@ -25,7 +25,7 @@ from attn_research.tasks.contract import Batch, Spec
 
 # Energies this far below the largest are rounding, and no decay is fitted to them.
 FLOOR = 1e-12
-ALONE = 64  # distances that are told one by one
+ALONE = 16  # distances that are told one by one
 
 
 def output_energy(

@@ -18,7 +18,7 @@ class Member(NamedTuple):
     """
 
     restored: Restored
-    index: int
+    number: int
     digest: str
     notes: list[str]
 

@@ -24,7 +24,7 @@ def _nothing() -> Iterator["Subject"]:
 class Subject(NamedTuple):
     """A restored model and sequences; where they are of its task, batch and spec.
 
-    Of `count` sequences these are the first ones, and `later` draws the others, a batch
+    Of `total` sequences these are the first ones, and `later` draws the others, a batch
     at a time. `digest` names all of them by their content.
     """
 
@@ -34,7 +34,7 @@ class Subject(NamedTuple):
     batch: Batch | None
     spec: Spec | None
     later: Callable[[], Iterator["Subject"]] = _nothing
-    count: int = 1
+    total: int = 1
     digest: str = ""
 
     def parts(self) -> Iterator["Subject"]:
@@ -146,10 +146,10 @@ def of_split(restored: Restored, split: Split, sequences: int, length: int) -> S
             f"The first {length} positions of the {split} sequences are padding; a "
             "larger length is allowed"
         )
-    return first._replace(later=later, count=sequences, digest=digest)
+    return first._replace(later=later, total=sequences, digest=digest)
 
 
-def _cut(batch: Batch, rows: int, length: int) -> Batch:
+def _cut(batch: Batch, rows: int, length: int) -> Any:
     """At most so many rows and positions of a batch, without rows of padding alone."""
     real_B = (batch.segments[:, :length] > 0).any(axis=1)
     real_B &= np.arange(len(real_B)) < rows

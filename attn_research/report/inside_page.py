@@ -41,7 +41,7 @@ class Seen(NamedTuple):
             "pattern": restored.config.model.pattern,
             "layers": restored.config.model.layers,
             "width": restored.config.model.width,
-            "member": self.member.index,
+            "member": self.member.number,
             "step": restored.step,
             **restored.hypers,
         }
@@ -52,7 +52,7 @@ class Seen(NamedTuple):
         key = {
             "config": content_hash(member.restored.config),
             "params": member.digest,
-            "member": member.index,
+            "member": member.number,
             "step": member.restored.step,
             "hypers": member.restored.hypers,
             "looked at with": self.subject.digest,
@@ -87,7 +87,7 @@ def labels(seen: Sequence[Seen]) -> list[str]:
         elsewhere = [other.directory != one.directory for other in beside]
         parts = [run] if any(elsewhere) else []
         if not all(elsewhere):
-            parts.append(f"member {one.member.index}")
+            parts.append(f"member {one.member.number}")
         known.append(f"{brief} ({', '.join(parts)})" if parts else brief)
     return known
 

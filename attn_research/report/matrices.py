@@ -9,6 +9,8 @@ import numpy as np
 from attn_research.report.figures import Figure
 
 SHOWN = 40  # tokens whose signs stand along the axes
+MANY = 64 * 64  # numbers, the few largest of which would leave all others dark
+BRIGHT = 0.995  # of them stand within the scale
 INPUT, OUTPUT = "input s (tokens)", "output t (tokens)"
 
 
@@ -46,8 +48,10 @@ def image(
     along both axes, where there are few; `outputs` along the second instead.
     """
     weight_TS = real(weight_TS)
-    top = float(np.nanmax(np.abs(weight_TS))) or 1.0
-    signed = bool(np.nanmin(weight_TS) < -1e-6 * top)
+    largest = top = float(np.nanmax(np.abs(weight_TS))) or 1.0
+    if weight_TS.size > MANY:
+        top = float(np.nanquantile(np.abs(weight_TS), BRIGHT)) or largest
+    signed = bool(np.nanmin(weight_TS) < -1e-6 * largest)
     height, width = weight_TS.shape
     last = (tokens or width) - 0.5, (tokens or height) - 0.5
     drawn = axis.imshow(
@@ -70,7 +74,9 @@ def image(
             outputs = marks
         if outputs is not None:
             axis.set_yticks(range(len(outputs)), outputs, **look)
-    bar = axis.figure.colorbar(drawn, ax=axis, shrink=0.8)
+    beyond = {(False, False): "neither", (True, False): "max", (True, True): "both"}
+    extend = beyond[largest > top, signed and largest > top]
+    bar = axis.figure.colorbar(drawn, ax=axis, shrink=0.8, extend=extend)
     bar.ax.tick_params(labelsize=8)
     return axis
 
@@ -108,7 +114,7 @@ def draw(
             axis.set_title(key, fontsize=10)
         names = marks if outputs is None else outputs
         for t, row in enumerate(real(weight_TS).tolist()):
-            line = {"panel": key, "t": t}
+            line: dict[str, Any] = {"panel": key, "t": t}
             if names is not None and len(names) == len(weight_TS):
                 line["output"] = names[t]
             table.append(line | {f"s{s}": w for s, w in enumerate(row)})

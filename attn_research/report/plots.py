@@ -22,7 +22,7 @@ def matrix(
     return matrices.image(_axis(axis), weight_TS, tokens)
 
 
-def curves(series: Series, x: str, y: str, axis: Any = None, **scales: bool) -> Any:
+def curves(series: Series, x: str, y: str, axis: Any = None, **scales: Any) -> Any:
     """The axis, with the series as lines with bands and a legend; see `figures.lines`.
 
     `scales` are `log_x` and `log_y`. A mixer has its own colour, as in every figure.

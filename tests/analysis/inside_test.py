@@ -253,3 +253,16 @@ def test_an_image_shows_signs_moduli_and_letters():
     assert turned.get_clim() == (0, 2)
     assert [label.get_text() for label in axes[0].get_xticklabels()] == list("abc")
     assert axes[1].get_xlabel() == "input s (tokens)"
+
+
+def test_a_few_large_numbers_do_not_leave_the_others_dark():
+    from matplotlib.figure import Figure
+
+    weight_TS = np.full((100, 100), 0.25)
+    weight_TS[0] = 1
+    large = matrices.image(Figure().subplots(), weight_TS, tokens=800)
+    assert large.images[0].get_clim() == (0, 1)  # one in a hundred is not few
+    weight_TS[0, 20:] = 0.25
+    axis = matrices.image(Figure().subplots(), weight_TS, tokens=800)
+    assert axis.images[0].get_clim() == (0, 0.25)
+    assert axis.images[0].get_extent() == [-0.5, 799.5, 799.5, -0.5]

@@ -37,7 +37,7 @@ def test_a_finished_run_of_this_code_has_no_notes(tmp_path):
     ]
     (directory / layout.RESULT).write_text("{}")
     found = runs.member(directory)
-    assert found.notes == [] and found.index == 1 and found.restored.step == 7
+    assert found.notes == [] and found.number == 1 and found.restored.step == 7
     assert runs.member(directory, 0).digest == found.digest
 
 

@@ -10,7 +10,8 @@ from attn_research.analysis import subject
 from attn_research.analysis.subject import Subject
 from attn_research.config import replace
 from attn_research.options import BadInput
-from tests.analysis.made import TWO, restored
+from attn_research.report.inside import reach
+from tests.analysis.made import LENGTH, TWO, restored
 
 
 def test_of_a_text_the_next_token_is_asked_for():
@@ -43,7 +44,7 @@ def test_a_split_is_drawn_batch_by_batch_and_never_held():
             alive.append(weakref.ref(part.inputs_B))
         rows.append(part.inputs_B)
         assert part.inputs_B.shape[1] == 6 and part.answered[1] is part.batch
-    assert [len(inputs_B) for inputs_B in rows] == [7, 7, 6] and seen.count == 20
+    assert [len(inputs_B) for inputs_B in rows] == [7, 7, 6] and seen.total == 20
     whole = np.concatenate(rows)
     assert len(np.unique(whole, axis=0)) == 20
     again = np.concatenate([part.inputs_B for part in seen.parts()])
@@ -51,6 +52,16 @@ def test_a_split_is_drawn_batch_by_batch_and_never_held():
     del rows, whole, again, part
     gc.collect()
     assert len(alive) == 2 and [ref() for ref in alive] == [None, None]
+
+
+def test_gradients_are_those_of_all_parts():
+    of = restored("conv(width=2)")
+    seen = Subject(of, TWO, None, None, None)
+    twice = seen._replace(later=lambda: iter([seen._replace(inputs_B=TWO[::-1])]))
+    energy_BK = reach._energy(twice, of)
+    assert energy_BK.shape == (4, LENGTH)
+    np.testing.assert_array_equal(energy_BK[2:], energy_BK[1::-1])
+    np.testing.assert_array_equal(energy_BK[:2], reach._energy(seen, of))
 
 
 def test_a_subject_is_named_by_all_that_it_is():

@@ -48,7 +48,8 @@ def test_each_head_is_a_panel_with_words_along_its_sides():
     assert list(layers[1].plan.panels) == ["Jacobian"]
     for shown in layers:
         for share_WW in shown.plan.panels.values():
-            np.testing.assert_allclose(share_WW.sum(axis=1), 1, rtol=1e-5)
+            np.testing.assert_allclose(np.nansum(share_WW, axis=1), 1, rtol=1e-5)
+            assert np.isnan(share_WW[0, 1:]).all()
     assert alone.plan.outputs == [
         "0 dense, head 0",
         "0 dense, head 1",

@@ -5,6 +5,7 @@ has a line, in the colour of its mixer.
 """
 
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 from attn_research.report.figures import Plan, Series
 from attn_research.report.inside.contract import Line, Shown
@@ -30,8 +31,12 @@ def _joined(shown: Mapping[str, Shown]) -> Shown:
     caption = first.caption
     if len(captions) > 1:
         caption = " ".join(f"{run}: {plan.caption}" for run, plan in plans.items())
-    panels = _lines if isinstance(first, Plan) else _images
-    told = {"title": _neutral(first.title), "caption": caption, **panels(plans)}
+    panels: Any = _lines if isinstance(first, Plan) else _images
+    told: dict[str, Any] = {
+        "title": _neutral(first.title),
+        "caption": caption,
+        **panels(plans),
+    }
     columns = dict.fromkeys(
         name for one in shown.values() for line in one.summary for name in line
     )
@@ -43,7 +48,7 @@ def _joined(shown: Mapping[str, Shown]) -> Shown:
     return Shown(first._replace(**told), summary)
 
 
-def _lines(plans: Mapping[str, Plan]) -> dict:
+def _lines(plans: Mapping[str, Plan]) -> dict[str, Any]:
     """A panel for every series, in which each run has a line."""
     several = {
         _neutral(key)
@@ -81,7 +86,7 @@ def _merged(series: Series) -> Series:
     return merged
 
 
-def _images(plans: Mapping[str, Images]) -> dict:
+def _images(plans: Mapping[str, Images]) -> dict[str, Any]:
     """The panels of every run, with the marks that all of them have."""
     first = next(iter(plans.values()))
     panels = {

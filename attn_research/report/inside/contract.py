@@ -9,6 +9,7 @@ from attn_research.report.figures import Figure, Plan
 from attn_research.report.matrices import Images
 
 Line = dict[str, Any]
+WORK = 8192  # tokens that are run through for what a sequence is asked
 
 
 class Shown(NamedTuple):
@@ -27,6 +28,11 @@ class Analysis(NamedTuple):
 
     sentence: str
     show: Callable[[Subject], list[Shown]]
+
+
+def few(length: int) -> int:
+    """How many outputs of a sequence are asked: fewer of a longer one, 8 to 32."""
+    return min(max(WORK // length, 8), 32)
 
 
 def drawn(plan: Plan | Images) -> Figure:

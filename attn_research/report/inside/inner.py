@@ -21,6 +21,9 @@ from attn_research.report.matrices import Images
 from attn_research.report.words import between
 
 SYMBOLS, ROWS = 8, 512  # of a planted fact, and the sequences it is planted in
+SEQUENCES = 64  # in which pairs are counted
+LONG = 512  # tokens; of longer sequences half as many are looked at
+POINTS = 6  # of a curve along a scale of doublings
 QUANTILES = 21
 
 
@@ -41,8 +44,9 @@ def memory(subject: Subject) -> list[Shown]:
         )
     stretch_X = subject.stretch
     known_N = probes.symbols(stretch_X, SYMBOLS)
-    fact = probes.planted(stretch_X, known_N, ROWS, length, place)
-    delays = [*(2**n for n in range(last.bit_length()) if 2**n < last), last]
+    fact = probes.planted(stretch_X, known_N, _rows(length, ROWS), length, place)
+    doubled = [2**n for n in range(last.bit_length()) if 2**n < last]
+    delays = [*_thinned(doubled), last]
     panels: dict[str, Series] = {}
     summary: list[Line] = []
     for when, restored in _both(subject).items():
@@ -73,6 +77,15 @@ def memory(subject: Subject) -> list[Shown]:
     return [Shown(plan, summary)]
 
 
+def _rows(length: int, rows: int) -> int:
+    return rows // 2 if length > LONG else rows
+
+
+def _thinned(doubled: list[int]) -> list[int]:
+    """The values, or where there are many every other one of them up to the last."""
+    return doubled if len(doubled) <= POINTS else doubled[::-1][::2][::-1]
+
+
 def _bracketed(name: str) -> str:
     """`state 0 (lstm)` of a state, and every other name as it is."""
     kind, at, *mixer = name.split(" ") if name.startswith("state") else [name, ""]
@@ -82,8 +95,9 @@ def _bracketed(name: str) -> str:
 def capacity(subject: Subject) -> list[Shown]:
     """The pairs recalled by the pairs there are, beside the bytes of the state."""
     restored = subject.restored
-    pairs = recalling.fitting(restored)
-    found = recalling.recalled(restored, pairs)
+    pairs = _thinned(recalling.fitting(restored))
+    length = opened(restored).trunk.sizes.length
+    found = recalling.recalled(restored, pairs, _rows(length, SEQUENCES))
     label = pattern.brief(restored.config.model.pattern)
     series: Series = {label: [(float(told.pairs), told.recalled) for told in found]}
     summary: list[Line] = [

@@ -14,12 +14,11 @@ from attn_research.analysis.opened import opened
 from attn_research.analysis.subject import Subject
 from attn_research.options import BadInput
 from attn_research.report.figures import Plan, Series
-from attn_research.report.inside.contract import Line, Shown
+from attn_research.report.inside.contract import Line, Shown, few
 from attn_research.report.words import between
 from attn_research.tasks.contract import Batch
 
 FILLS: dict[without.Fill, str] = {"zero": "made zero", "mean": "made its mean"}
-ANSWERS = 16  # of a sequence, for which the context is cut
 PERIOD, REPEATED = 32, 4  # tokens that are repeated, and sequences of them
 LISTED = 32  # heads of one mixer; of more the mean is listed
 LOOKS = {
@@ -99,7 +98,7 @@ def context(subject: Subject) -> list[Shown]:
 
     def batches() -> Iterator[Batch]:
         for part in subject.parts():
-            yield near.thinned(part.answered[1], ANSWERS)
+            yield near.thinned(part.answered[1], few(length))
 
     doubled = [2**n for n in range(length.bit_length()) if 2**n < length - 1]
     reaches = [*doubled, max(length - 1, 1)]

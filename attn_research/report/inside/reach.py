@@ -12,11 +12,10 @@ from attn_research.analysis.opened import opened, untrained
 from attn_research.analysis.subject import Subject
 from attn_research.checkpoint import Restored
 from attn_research.report.figures import Plan, Series
-from attn_research.report.inside.contract import Line, Shown
+from attn_research.report.inside.contract import Line, Shown, few
 from attn_research.report.words import between
 
-PROBES = 2  # of random signs for each output of a gradient
-OUTPUTS = 16  # of a sequence, evenly chosen, whose gradients are taken
+PROBES = 1  # of random signs for each output of a gradient
 
 
 def receptive_field(subject: Subject) -> list[Shown]:
@@ -139,6 +138,7 @@ def _loss(subject: Subject, restored: Restored) -> np.ndarray:
 
 def _chosen(weights_BT: np.ndarray) -> np.ndarray:
     """at_BN: a few of the outputs that count, as many in every batch; -1 is none."""
-    at_BN = asked(weights_BT, OUTPUTS)
-    width = min(OUTPUTS, weights_BT.shape[1]) - at_BN.shape[1]
+    most = few(weights_BT.shape[1])
+    at_BN = asked(weights_BT, most)
+    width = min(most, weights_BT.shape[1]) - at_BN.shape[1]
     return np.pad(at_BN, ((0, 0), (0, width)), constant_values=-1)

@@ -1,11 +1,14 @@
 """What the words of a text look at, head by head."""
 
+from collections.abc import Sequence
+
+import jax
 import numpy as np
 
 from attn_research.analysis import mixing as mix
-from attn_research.analysis.opened import given, opened
+from attn_research.analysis.opened import Named, given, opened
 from attn_research.analysis.subject import Subject
-from attn_research.analysis.words import by_word, reader, words
+from attn_research.analysis.words import Word, by_word, reader, words
 from attn_research.options import BadInput
 from attn_research.report.inside.contract import Shown
 from attn_research.report.matrices import SHOWN, Images
@@ -66,12 +69,17 @@ def sentence(subject: Subject) -> list[Shown]:
     return [Shown(alone, []), *shown]
 
 
-def _panels(named, x_TD, spans) -> tuple[dict[str, np.ndarray], str]:
+def _panels(
+    named: Named, x_TD: jax.Array, spans: Sequence[Word]
+) -> tuple[dict[str, np.ndarray], str]:
     """The matrices by word of a mixer, and what they are in words."""
-    if named.name in mix.JACOBIAN_ONLY:
-        (share_WW,) = by_word(mix.jacobian(named, x_TD)[None], spans)
-        return {"Jacobian": share_WW}, "of the norm of the Jacobian"
-    share_HWW = by_word(mix.closed(named, x_TD), spans)
+    alone = named.name in mix.JACOBIAN_ONLY
+    weight_HTS = mix.jacobian(named, x_TD)[None] if alone else mix.closed(named, x_TD)
+    share_HWW = by_word(weight_HTS, spans)
+    if named.mixer.causal:
+        share_HWW[:, np.triu(np.ones((len(spans), len(spans)), bool), 1)] = np.nan
+    if alone:
+        return {"Jacobian": share_HWW[0]}, "of the norm of the Jacobian"
     panels = {f"head {h}": share_WW for h, share_WW in enumerate(share_HWW)}
     if len(panels) <= HEADS:
         return panels, "a panel for each head"
