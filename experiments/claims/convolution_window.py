@@ -48,9 +48,7 @@ def gain(rows: Sequence[Row], mixer: str, few: int, many: int) -> Interval:
 
 
 def expectations(conv: str, dilated: str) -> tuple[Expectation, ...]:
-    """Of a convolution that reaches back in four layers and not in two, and of a
-    dilated one that does in one.
-    """
+    """Of what a convolution reaches in four layers, a dilated one in one layer."""
     return (
         Expectation(
             "Four layers of a convolution, which reach it, recall more than two",
