@@ -2,8 +2,9 @@
 
 Three kinds of tasks of the Long Range Arena, at a smaller size: nested operations on
 lists, a class of text in bytes, and images in pieces of 4 x 4 pixels in reading order.
-Attention sees all of a sequence; through a window each token sees seven to either side;
-through one of a single token none sees another, and the mean of all is what is left.
+Attention sees all of a sequence; through a window each token sees seven to either side,
+twice that in two layers; through one of a single token none sees another, and the mean
+of all is what is left.
 
     python scripts/prepare_data.py listops_d20s subjectivity mnist_t10k --raw_dir=DIR
     python scripts/sweep.py --experiment=claims/local_benchmarks \\

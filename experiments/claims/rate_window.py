@@ -1,10 +1,10 @@
 """How much of the gap between attention and a state space is the learning rate?
 
-Attention, a selective state space and an implicit long convolution recall pairs at six
-learning rates, a factor of about three apart. The gap to attention is measured twice:
-with the one rate that is best for attention, and with the best rate of each. What lies
-between is the rate's. How narrow the window is: what a mixer loses on the average over
-all rates.
+Attention, a selective state space and an implicit long convolution, each above a short
+convolution, recall pairs at six learning rates, a factor of about three apart. The gap
+to attention is measured twice: with the one rate that is best for attention, and with
+the best rate of each. What lies between is the rate's. How narrow the window is: what a
+mixer loses on the average over all rates.
 
     python scripts/sweep.py --experiment=claims/rate_window --out=runs/rate_window \\
         --workers=2
@@ -27,7 +27,7 @@ from attn_research.config import Config, Model, Population, Train
 from attn_research.config import replace as change
 from attn_research.study import Expectation, Row, Study
 
-DENSE, MAMBA, HYENA = "dense(positions=rope)", "mamba", "hyena"
+DENSE, MAMBA, HYENA = "conv,dense", "conv,mamba", "conv,hyena"
 
 
 def of(rows: Sequence[Row], mixer: str) -> list[Row]:
@@ -104,8 +104,8 @@ QUICK = Study(
         ),
     ),
     confounds=(
-        "The rates tried, width, layers, data, steps and batch are those of every "
-        "mixer; parameters are not.",
+        "The rates tried, the convolution below, width, layers, data, steps and batch "
+        "are those of every mixer; parameters are not.",
         "Validation chooses a rate and the test split measures it.",
     ),
     figure="learning_rate",
@@ -122,7 +122,13 @@ FULL = replace(
             "train.eval_every": 1000,
         },
     ),
-    axes={"model.pattern": (*QUICK.axes["model.pattern"], "gated_delta", "mamba2")},
+    axes={
+        "model.pattern": (
+            *QUICK.axes["model.pattern"],
+            "conv,gated_delta",
+            "conv,mamba2",
+        )
+    },
     population=Population(
         seed=(0, 1, 2, 3, 4), lr=(1e-4, 3e-4, 1e-3, 3e-3, 1e-2, 3e-2)
     ),

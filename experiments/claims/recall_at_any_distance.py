@@ -1,8 +1,9 @@
 """Does attention recall what was said however far back it is?
 
 Pairs of a key and its value stand anywhere among blanks, and a key alone asks for its
-value: at once, or up to 62 tokens later. Every member answers at all of these
-distances, so that near and far are measured on one model.
+value: at once, or up to 62 tokens later. A short convolution binds a value to the key
+before it; above it stands attention, which knows no positions, or something else. Every
+member answers at all distances, so that near and far are measured on one model.
 
     python scripts/sweep.py --experiment=claims/recall_at_any_distance \\
         --out=runs/recall_at_any_distance --workers=2
@@ -19,7 +20,7 @@ from attn_research.config import Config, Model, Population, Train
 from attn_research.config import replace as change
 from attn_research.study import Expectation, Study
 
-DENSE = "dense(positions=rope)"
+DENSE, LSTM = "conv,dense", "conv,lstm"
 NEAR, FAR = 7, 32
 
 
@@ -52,7 +53,7 @@ QUICK = Study(
             stop_at=0.995,
         ),
     ),
-    axes={"model.pattern": ("lstm", "linear(heads=1)", DENSE)},
+    axes={"model.pattern": (LSTM, "conv,linear(heads=1)", DENSE)},
     population=Population(seed=(0, 1, 2), lr=(1.5e-3, 4e-3)),
     expectations=(
         Expectation(
@@ -70,15 +71,15 @@ QUICK = Study(
         ),
         Expectation(
             "The recall of an LSTM falls more",
-            lambda rows: lead(rows, "lstm", DENSE, fall),
+            lambda rows: lead(rows, LSTM, DENSE, fall),
             low=0.1,
             unit="accuracy",
         ),
     ),
     confounds=(
         "Near and far values are asked for in the same sequences, of the same members.",
-        "Width, layers, data, steps, batch and learning rates are those of every "
-        "mixer; parameters are not.",
+        "Width, layers, the convolution below, data, steps, batch and learning rates "
+        "are those of every mixer; parameters are not.",
     ),
     figure="by_gap",
 )

@@ -64,8 +64,8 @@ QUICK = Study(
     population=Population(),
     expectations=(
         Expectation(
-            "The length from which an LSTM takes less time than attention is none that "
-            "was measured",
+            "The length from which an LSTM takes less time than attention is beyond "
+            f"{LONGEST}",
             lambda rows: overtaken(at(rows, 1), DENSE, LSTM, "step_seconds"),
             low=float(LONGEST),
             unit="tokens",
