@@ -25,7 +25,7 @@ from attn_research.study import Expectation, Row, Study
 DENSE, WIDE = "dense(positions=rope)", 8
 WINDOW = f"window(window={WIDE},positions=rope)"
 ALONE = "window(window=1)"
-LISTS = "classification(data=listops_d20s,length=96)"
+LISTS = "classification(data=listops_d20s,length=128)"
 TEXT = "classification(data=subjectivity,length=96)"
 IMAGES = "image_classification(data=mnist_t10k,form=patches)"
 
