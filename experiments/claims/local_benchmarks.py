@@ -11,7 +11,7 @@ of all is what is left.
         --out=runs/local_benchmarks --workers=2
     python scripts/report.py runs/local_benchmarks
 
-Quick size, at most 8 minutes on two cores; not measured yet.
+Quick size, at most 10 minutes on two cores; not measured yet.
 """
 
 from collections.abc import Sequence
