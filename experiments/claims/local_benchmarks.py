@@ -11,7 +11,7 @@ of all is what is left.
         --out=runs/local_benchmarks --workers=2
     python scripts/report.py runs/local_benchmarks
 
-Quick size, at most 8 minutes on two cores; not measured yet.
+Quick size, at most 10 minutes on two cores; not measured yet.
 """
 
 from collections.abc import Sequence
@@ -25,7 +25,7 @@ from attn_research.study import Expectation, Row, Study
 DENSE, WIDE = "dense(positions=rope)", 8
 WINDOW = f"window(window={WIDE},positions=rope)"
 ALONE = "window(window=1)"
-LISTS = "classification(data=listops_d20s,length=96)"
+LISTS = "classification(data=listops_d20s,length=128)"
 TEXT = "classification(data=subjectivity,length=96)"
 IMAGES = "image_classification(data=mnist_t10k,form=patches)"
 

@@ -8,7 +8,7 @@ a step, and the state that decoding keeps after so many tokens.
         --out=runs/memory_and_length
     python scripts/report.py runs/memory_and_length
 
-Quick size, at most 6 minutes of one core (one cell at a time, or cells slow each
+Quick size, at most 8 minutes of one core (one cell at a time, or cells slow each
 other); not measured yet.
 """
 
