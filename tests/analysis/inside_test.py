@@ -265,4 +265,4 @@ def test_a_few_large_numbers_do_not_leave_the_others_dark():
     weight_TS[0, 20:] = 0.25
     axis = matrices.image(Figure().subplots(), weight_TS, tokens=800)
     assert axis.images[0].get_clim() == (0, 0.25)
-    assert axis.images[0].get_extent() == [-0.5, 799.5, 799.5, -0.5]
+    assert tuple(axis.images[0].get_extent()) == (-0.5, 799.5, 799.5, -0.5)
