@@ -12,8 +12,8 @@ that can be seen.
         --out=runs/attention_to_antecedent --workers=2
     python scripts/report.py runs/attention_to_antecedent
 
-Quick size, at most 8 minutes on two cores, and two more for the report; not measured
-yet.
+Quick size, at most 8 minutes on two cores, and four more for each report; not
+measured yet.
 """
 
 from collections.abc import Sequence
@@ -28,7 +28,7 @@ from attn_research.study import Expectation, Row, Study
 
 DENSE = "dense(positions=rope)"
 WORDS, BYTES = "coreference(length=60,cue=gender)", "text(data=gap,length=192)"
-SEQUENCES = 64
+SEQUENCES = 32
 
 Reader = Literal["pronoun", "name"]
 
