@@ -1,6 +1,7 @@
 """The selective scan: a diagonal state per channel, steps and directions per token."""
 
 from functools import partial
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -64,7 +65,7 @@ def selective_scan(
             y_BTD = jnp.stack(history, axis=1)
         case "sequential" | "associative":
 
-            def body(h_BND, inputs):
+            def body(h_BND: jax.Array, inputs: Any) -> Any:
                 return _chunk(implementation, rate_ND, h_BND, inputs)
 
             size = min(chunk or CHUNKS[implementation], T)
