@@ -417,7 +417,7 @@ def test_the_texts_of_a_data_set_are_modelled_each_once():
         ("forecasting(context=400)", "too few for a context of 400"),
         ("question_answering(language=fr)", "Unknown language 'fr'"),
         ("classification(data=movie_review)", "did you mean 'movie_reviews'"),
-        ("classification(data=subjectivity)", "prepare it with: python scripts"),
+        ("classification(data=sentence_polarity)", "prepare it with: python scripts"),
     ],
 )
 def test_a_set_that_does_not_fit_is_one_sentence(spec, words):
