@@ -44,7 +44,7 @@ QUICK = Study(
             mlp="gelu",
             mlp_ratio=2.0,
         ),
-        train=Train(steps=1200, batch=16, eval_every=400, eval_batches=19),
+        train=Train(steps=1800, batch=16, eval_every=600, eval_batches=19),
     ),
     axes={"model.pattern": MIXERS},
     population=Population(seed=(0, 1, 2), lr=(4e-3,)),

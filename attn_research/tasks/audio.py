@@ -11,7 +11,7 @@ import numpy as np
 from attn_research.ops.mel import mel_frames
 from attn_research.options import option
 from attn_research.tasks import sets
-from attn_research.tasks.contract import SPLITS, Batch, Spec, Split, drawn
+from attn_research.tasks.contract import SPLITS, Batch, Spec, Split
 from attn_research.tasks.data import waves
 
 WINDOW, HOP, BANDS = 200, 80, 40  # 25 ms and 10 ms at 8 kHz
@@ -72,7 +72,7 @@ def path_option() -> str:
 
 
 @dataclass(frozen=True)
-class AudioClassification:
+class AudioClassification(sets.OfASet):
     """The class of a recording, from its samples or from log-mel frames.
 
     Read by an encoder; `model.strides` shortens a wave. What is longer than `samples`
@@ -115,14 +115,6 @@ class AudioClassification:
         """What is not read, and what is padding."""
         sizes = np.diff(arrays["audio"].offsets_N)
         return sets.told(sizes, self.samples, "recordings", "samples")
-
-    def batch(
-        self, key: jax.Array, split: Split | jax.Array, size: int, arrays: Any = ()
-    ) -> Batch:
-        return drawn(self, key, split, size, arrays)
-
-    def count(self, split: Split | jax.Array, arrays: Any) -> jax.Array:
-        return sets.count(arrays["edges"], split)
 
     def examples(
         self, index_B: jax.Array, split: Split | jax.Array, arrays: Any

@@ -9,14 +9,14 @@ import numpy as np
 
 from attn_research.options import option
 from attn_research.tasks import sets
-from attn_research.tasks.contract import SPLITS, Batch, Spec, Split, drawn
+from attn_research.tasks.contract import SPLITS, Batch, Spec, Split
 
 # Control characters that open and close what a question is about.
 MARKS = {"pronoun": (1, 2), "a": (3, 4), "b": (5, 6)}
 
 
 @dataclass(frozen=True)
-class Classification:
+class Classification(sets.OfASet):
     """The class of a text, read as bytes by an encoder.
 
     Of a set with a pronoun and two names that it may refer to, the three are put
@@ -68,14 +68,6 @@ class Classification:
         sizes = np.diff(arrays["text"].offsets_N)
         told = sets.told(sizes, self.length, "texts", "bytes")
         return [*told, *sets.divisions(self.data, self.data_dir)]
-
-    def batch(
-        self, key: jax.Array, split: Split | jax.Array, size: int, arrays: Any = ()
-    ) -> Batch:
-        return drawn(self, key, split, size, arrays)
-
-    def count(self, split: Split | jax.Array, arrays: Any) -> jax.Array:
-        return sets.count(arrays["edges"], split)
 
     def examples(
         self, index_B: jax.Array, split: Split | jax.Array, arrays: Any

@@ -9,12 +9,12 @@ import numpy as np
 
 from attn_research.options import BadInput, option
 from attn_research.tasks import sets
-from attn_research.tasks.contract import SPLITS, Batch, Spec, Split, drawn
+from attn_research.tasks.contract import SPLITS, Batch, Spec, Split
 from attn_research.tasks.data import packed
 
 
 @dataclass(frozen=True)
-class ImageClassification:
+class ImageClassification(sets.OfASet):
     """The class of an image, read pixel by pixel, row by row, or patch by patch.
 
     Pixels are scaled to [-1, 1]. `permute` reorders the positions by one fixed
@@ -87,14 +87,6 @@ class ImageClassification:
         """What stands for a split that there is not; all is read."""
         return sets.divisions(self.data, self.data_dir)
 
-    def batch(
-        self, key: jax.Array, split: Split | jax.Array, size: int, arrays: Any = ()
-    ) -> Batch:
-        return drawn(self, key, split, size, arrays)
-
-    def count(self, split: Split | jax.Array, arrays: Any) -> jax.Array:
-        return sets.count(arrays["edges"], split)
-
     def examples(
         self, index_B: jax.Array, split: Split | jax.Array, arrays: Any
     ) -> Batch:
@@ -110,7 +102,7 @@ class ImageClassification:
 
 
 @dataclass(frozen=True)
-class ImageGeneration:
+class ImageGeneration(sets.OfASet):
     """The next byte of an image, from all before it in reading order.
 
     The channels of a pixel follow each other (van den Oord et al., 2016,
@@ -146,14 +138,6 @@ class ImageGeneration:
     def notes(self, arrays: Any) -> list[str]:
         """What stands for a split that there is not; all is read."""
         return sets.divisions(self.data, self.data_dir)
-
-    def batch(
-        self, key: jax.Array, split: Split | jax.Array, size: int, arrays: Any = ()
-    ) -> Batch:
-        return drawn(self, key, split, size, arrays)
-
-    def count(self, split: Split | jax.Array, arrays: Any) -> jax.Array:
-        return sets.count(arrays["edges"], split)
 
     def examples(
         self, index_B: jax.Array, split: Split | jax.Array, arrays: Any

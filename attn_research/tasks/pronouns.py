@@ -10,13 +10,13 @@ import numpy as np
 from attn_research.options import option
 from attn_research.tasks import sets
 from attn_research.tasks.classification import MARKS
-from attn_research.tasks.contract import SPLITS, Batch, Spec, Split, drawn
+from attn_research.tasks.contract import SPLITS, Batch, Spec, Split
 
 NOBODY = ord("-")  # the first byte of a row, the answer where no name is meant
 
 
 @dataclass(frozen=True)
-class Pronouns:
+class Pronouns(sets.OfASet):
     """The first and the last byte of the name that a marked pronoun means.
 
     An encoder reads a byte that stands for nobody, and a text whose pronoun is between
@@ -87,14 +87,6 @@ class Pronouns:
         if lost:
             notes.append(f"{lost:,} names lie in what is cut and cannot be found.")
         return [*notes, *sets.divisions(self.data, self.data_dir)]
-
-    def batch(
-        self, key: jax.Array, split: Split | jax.Array, size: int, arrays: Any = ()
-    ) -> Batch:
-        return drawn(self, key, split, size, arrays)
-
-    def count(self, split: Split | jax.Array, arrays: Any) -> jax.Array:
-        return sets.count(arrays["edges"], split)
 
     def examples(
         self, index_B: jax.Array, split: Split | jax.Array, arrays: Any

@@ -9,12 +9,12 @@ import numpy as np
 
 from attn_research.options import BadInput, option, unknown
 from attn_research.tasks import sets
-from attn_research.tasks.contract import SPLITS, Batch, Spec, Split, drawn
+from attn_research.tasks.contract import SPLITS, Batch, Spec, Split
 from attn_research.tasks.data.raw import decoded, encoded
 
 
 @dataclass(frozen=True)
-class QuestionAnswering:
+class QuestionAnswering(sets.OfASet):
     """The first and the last byte of the answer, in a question and its paragraph.
 
     An encoder reads the bytes of the question, a zero byte, and the paragraph
@@ -82,14 +82,6 @@ class QuestionAnswering:
         if lost:
             notes.append(f"{lost:,} answers lie in what is cut and cannot be found.")
         return [*notes, *sets.divisions(self.data, self.data_dir)]
-
-    def batch(
-        self, key: jax.Array, split: Split | jax.Array, size: int, arrays: Any = ()
-    ) -> Batch:
-        return drawn(self, key, split, size, arrays)
-
-    def count(self, split: Split | jax.Array, arrays: Any) -> jax.Array:
-        return sets.count(arrays["edges"], split)
 
     def examples(
         self, index_B: jax.Array, split: Split | jax.Array, arrays: Any

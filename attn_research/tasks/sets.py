@@ -14,7 +14,14 @@ import jax.numpy as jnp
 import numpy as np
 
 from attn_research.options import INT_MAX, BadInput, option
-from attn_research.tasks.contract import SPLITS, Split, split_index
+from attn_research.tasks.contract import (
+    SPLITS,
+    Batch,
+    Finite,
+    Split,
+    drawn,
+    split_index,
+)
 from attn_research.tasks.data import packed, splits, subwords
 
 END = 0  # The byte that ends or joins texts; none holds one of its own.
@@ -28,6 +35,25 @@ class Stretches(NamedTuple):
 
     values_L: Any
     offsets_N: Any
+
+
+class OfASet:
+    """A task of the rows of a set: batches are its `examples`, drawn with replacement.
+
+    Where each split begins among the rows is `edges`, one of its arrays.
+    """
+
+    def batch(
+        self: Finite,
+        key: jax.Array,
+        split: Split | jax.Array,
+        size: int,
+        arrays: Any = (),
+    ) -> Batch:
+        return drawn(self, key, split, size, arrays)
+
+    def count(self, split: Split | jax.Array, arrays: Any) -> jax.Array:
+        return count(arrays["edges"], split)
 
 
 def data_option() -> str:

@@ -148,7 +148,7 @@ class Translation:
 
 
 @dataclass(frozen=True)
-class Summarisation:
+class Summarisation(sets.OfASet):
     """The answer to a question about a meeting, from its whole transcript.
 
     The decoder writes bytes or subwords; the encoder reads the question, a zero byte,
@@ -210,14 +210,6 @@ class Summarisation:
             np.diff(arrays["target"].offsets_N) + 1, self.length, "summaries"
         )
         return [note for note in (told, written) if note]
-
-    def batch(
-        self, key: jax.Array, split: Split | jax.Array, size: int, arrays: Any = ()
-    ) -> Batch:
-        return drawn(self, key, split, size, arrays)
-
-    def count(self, split: Split | jax.Array, arrays: Any) -> jax.Array:
-        return sets.count(arrays["edges"], split)
 
     def examples(
         self, index_B: jax.Array, split: Split | jax.Array, arrays: Any

@@ -16,9 +16,10 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from attn_research.analysis.statistics import Interval, lead
-from attn_research.config import Config, Model, Population, Train
+from attn_research.config import Population
 from attn_research.config import replace as change
 from attn_research.study import Expectation, Row, Study
+from experiments.time_series import QUICK as SERIES
 
 DENSE, RECURRENT = "dense(positions=rope)", ("gru", "diagonal")
 SETS = ("etth1", "etth2")
@@ -35,20 +36,7 @@ QUICK = Study(
     question="Do recurrences forecast time series as well as attention, or better?",
     claim="Recurrent mixers forecast time series as well as attention, or better.",
     source="Lin et al., 2023, arXiv:2308.11200; Wang et al., 2024, arXiv:2403.11144",
-    base=Config(
-        task="forecasting(data=etth1,context=336,horizon=96)",
-        model=Model(
-            width=32,
-            layers=2,
-            strides=(12,),
-            pool="all",
-            rescale=True,
-            dropout=0.2,
-            mlp="gelu",
-            mlp_ratio=2.0,
-        ),
-        train=Train(steps=300, batch=64, eval_every=100, eval_batches=32),
-    ),
+    base=change(SERIES.base, {"train.steps": 300, "train.eval_batches": 32}),
     axes={"task.data": SETS, "model.pattern": (DENSE, *RECURRENT)},
     population=Population(seed=(0, 1, 2), lr=(1e-3,)),
     expectations=tuple(
