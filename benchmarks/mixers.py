@@ -3,9 +3,10 @@
     python benchmarks/mixers.py --out=benchmarks/results/mixers_cpu.json
     python benchmarks/mixers.py --quick
 
-Batch 1, 4 heads of 64, causal, one core and one thread each: CPU time of a forward, and
-of a forward with the backward of a drawn cotangent; peak memory as the compiler
-predicts it and as the process reaches it. Every subject runs in a process of its own,
+Batch 1, 4 heads of 64, causal (linformer and nystrom have no such form), one core and
+one thread each: CPU time of a forward, and of a forward with the backward of a drawn
+cotangent; peak memory as the compiler predicts it and as the process reaches it, in
+float32 or, by `--dtypes=bfloat16`, of bfloat16 inputs. Every subject runs in a process of its own,
 from the shortest length up, until a length takes longer than it may; ours and the peers
 have huge pages, without which every fresh array of 16 MB is 4,096 page faults.
 Exponents are fitted from 1,024 tokens on. Without PyTorch its peers are left out. An
@@ -42,7 +43,7 @@ FAMILIES = {
         "jax.nn.dot_product_attention",
         "torch SDPA",
     ),
-    "sparse, selective": (
+    "sparse, low rank": (
         "window",
         "bigbird",
         "longformer",
@@ -50,6 +51,8 @@ FAMILIES = {
         "topk",
         "moba",
         "reformer",
+        "linformer",
+        "nystrom",
         "window 256",
     ),
     "linear, fast weights": (

@@ -73,10 +73,10 @@ def ops() -> dict[str, Callable[[int, str], Subject]]:
 
 
 def mixers() -> dict[str, Callable[[int, str], Subject]]:
-    """Every mixer of the table that has a causal form, with its projections."""
-    from attn_research.modules import BOTH_WAYS_ONLY, MIXERS
+    """Every mixer of the table with its projections; causal, if it has such a form."""
+    from attn_research.modules import MIXERS
 
-    return {name: _mixer(name) for name in MIXERS if name not in BOTH_WAYS_ONLY}
+    return {name: _mixer(name) for name in MIXERS}
 
 
 def _op(call: Callable[..., Any]) -> Callable[[int, str], Subject]:
@@ -96,12 +96,12 @@ def _mixer(name: str) -> Callable[[int, str], Subject]:
         import jax
 
         from attn_research.functional import functional
-        from attn_research.modules import MIXERS
+        from attn_research.modules import BOTH_WAYS_ONLY, MIXERS
 
-        mixer = MIXERS[name]
+        mixer, causal = MIXERS[name], name not in BOTH_WAYS_ONLY
         model = functional(
             lambda rngs: mixer(
-                mixer.Options(), width=WIDTH, causal=True, length=length, rngs=rngs
+                mixer.Options(), width=WIDTH, causal=causal, length=length, rngs=rngs
             )
         )
         params = jax.jit(model.init)(jax.random.key(0))
