@@ -6,13 +6,13 @@
 Batch 1, 4 heads of 64, causal (linformer and nystrom have no such form), one core and
 one thread each: CPU time of a forward, and of a forward with the backward of a drawn
 cotangent; peak memory as the compiler predicts it and as the process reaches it, in
-float32 or, by `--dtypes=bfloat16`, of bfloat16 inputs. Every subject runs in a process of its own,
-from the shortest length up, until a length takes longer than it may; ours and the peers
-have huge pages, without which every fresh array of 16 MB is 4,096 page faults.
-Exponents are fitted from 1,024 tokens on. Without PyTorch its peers are left out. An
-existing file keeps what is not measured anew, each subject with the commit it was
-measured at. On a machine that others share, `--rounds=3` measures all subjects in turn
-three times and keeps the least.
+float32 or, by `--dtypes=bfloat16`, of bfloat16 inputs. Every subject runs in a process
+of its own, from the shortest length up, until a length takes longer than it may; ours
+and the peers have huge pages, without which every fresh array of 16 MB is 4,096 page
+faults. Exponents are fitted from 1,024 tokens on. Without PyTorch its peers are left
+out. An existing file keeps what is not measured anew, each subject with the commit it
+was measured at. On a machine that others share, `--rounds=3` measures all subjects in
+turn three times and keeps the least.
 """
 
 import importlib.util
