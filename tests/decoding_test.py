@@ -2,7 +2,6 @@
 
 import dataclasses
 from functools import partial
-from operator import itemgetter
 
 import jax
 import jax.numpy as jnp
@@ -11,23 +10,13 @@ import optax
 import pytest
 
 from attn_research import (
-    checkpoint,
     decoding,
-    layout,
     losses,
-    population,
-    program,
-    train,
     writing,
 )
-from attn_research.config import Model, Population, replace
+from attn_research.config import Model
 from attn_research.modules.models import Sizes, build
 from attn_research.tasks import Batch, Spec
-from attn_research.tasks.data import packed
-from attn_research.tasks.data.packed import VARIABLE
-from tests.parameters import drawn
-from tests.tasks import mocks
-from tests.train_test import SMALL, result
 
 TEXTS = ["one cat", "two dogs ran", "", "drei Bäume"]
 ORIGINALS = ["ein", "zwei", "null", "three"]
@@ -247,97 +236,7 @@ def test_the_error_rate_is_that_of_jiwer():
     assert found["metrics"]["exact_match"] == sum(map(str.__eq__, said, heard)) / 400
 
 
-# --- whole runs ----------------------------------------------------------------------
-
-
-@pytest.fixture(scope="module")
-def data_sets(tmp_path_factory):
-    where = tmp_path_factory.mktemp("data_sets")
-    mocks.prepare(where)
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv(VARIABLE, str(where))
-        yield where
-
-
-def tiny(task, **more):
-    changes = {"task": task, "model.pattern": "conv", "model.layers": 1}
-    return replace(SMALL, {**changes, "train.steps": 6, **more})
-
-
-def test_the_best_member_of_a_run_writes(data_sets, tmp_path):
-    config = tiny("translation(source_length=12,length=10)", **{"train.decode": 6})
-    assert train.run(config, Population(lr=(1e-6, 0.1)), tmp_path / "run") == 0
-    found = result(tmp_path / "run")
-    bits = [one["validation"]["bits_per_byte"] for one in found["members"]]
-    made, _, arrays = initial(config)
-    each = [
-        decoding.told(made, jax.tree.map(itemgetter(m), kept(tmp_path / "run")), arrays)
-        for m in range(2)
-    ]
-    # From the checkpoint again: a run that was killed as it wrote writes the same.
-    assert each[np.argmin(bits)]["decoded"] == found["decoded"]
-    assert each[0] != each[1]
-    originals = packed.load("tico19")["test"]["en"]
-    told = found["decoded"]
-    assert told["examples"] == 6 and len(told["samples"]) == 6
-    for sample, original in zip(told["samples"], originals, strict=False):
-        assert sample["source"] == original[:12].tobytes().decode(errors="replace")
-        assert sample.keys() == {"source", "reference", "text"}
-    assert "exact_match" in told["metrics"]
-    assert any("not read" in note for note in found["notes"])
-
-
-@pytest.mark.parametrize(
-    ("task", "metrics", "columns"),
-    [
-        ("text(path={0},length=12)", set(), {"prompt", "text"}),
-        ("captioning(frames=4,side=36)", {"exact_match"}, {"reference", "text"}),
-        (
-            "spoken_strings(samples=960,words=2)",
-            {"exact_match", "error_rate"},
-            {"reference", "text"},
-        ),
-        (
-            "spoken_strings(samples=960,words=2,writes=true)",
-            {"exact_match"},
-            {"reference", "text"},
-        ),
-        ("image_classification(form=patches)", None, None),
-    ],
-)
-def test_every_kind_of_text_is_told(task, metrics, columns, data_sets, tmp_path):
-    (tmp_path / "letters").write_bytes(b"abc def " * 200)
-    made, params, arrays = initial(tiny(task.format(tmp_path / "letters")))
-    found = decoding.told(made, params, arrays)
-    if metrics is None:
-        assert found == {}
-        return
-    assert found["decoded"]["metrics"].keys() >= metrics
-    assert found["decoded"]["samples"][0].keys() == columns
-    assert found == decoding.told(made, params, arrays)
-
-
-def kept(directory):
-    """The parameters of all members as the checkpoint has them."""
-    return checkpoint.read(directory / layout.CHECKPOINTS, ["params"])[1]["params"]
-
-
-def initial(config):
-    """The program of a config, parameters that it starts from, and its data."""
-    made = program.make(program.resolve(config), population.mesh())
-    params = jax.device_put(drawn(made.model, deviation=0.3))
-    return made, params, jax.tree.map(jnp.asarray, made.task.arrays())
-
-
-def test_what_does_not_fit_is_not_decoded(data_sets, monkeypatch):
-    made, params, arrays = initial(tiny("captioning(frames=4,side=36)"))
-    monkeypatch.setattr(decoding.memory, "available", lambda device: 10**6)
-    found = decoding.told(made, params, arrays)["decoded"]
-    assert found["examples"] == 0 and found["samples"] == []
-    assert "Decoding needs about" in found["notes"][0]
-    none = dataclasses.replace(made.config.train, decode=0)
-    config = dataclasses.replace(made.config, train=none)
-    assert decoding.told(made._replace(config=config), params, arrays) == {}
+# --- spans ---------------------------------------------------------------------------
 
 
 def test_a_span_is_shown_as_the_text_that_it_is():

@@ -1,6 +1,5 @@
 """The directory of a study: one study, cells by content, results rebuilt from files."""
 
-import csv
 import dataclasses
 import json
 import shutil
@@ -8,12 +7,11 @@ import shutil
 import pytest
 
 from attn_research import layout, store
-from attn_research.config import Config, Model, Population, Train
+from attn_research.config import Config, Population, Train
 from attn_research.durable import Damaged, Journal, write_json
 from attn_research.layout import members
 from attn_research.lock import Lock
 from attn_research.options import BadInput
-from attn_research.results import as_csv, safe, varying
 from attn_research.study import Expectation, Study, cells
 
 BASE = Config(task="recall(length=32)", train=Train(steps=4))
@@ -179,52 +177,6 @@ def test_a_member_that_diverged_is_never_the_best(opened):
     assert store.status(opened.directory)[0].best == 0.0
 
 
-def test_collecting_gives_every_finished_member_once(opened):
-    directory, ids = opened
-    for id in ids[:2]:
-        finish(store.place(directory, id))
-    rows = store.collect(directory)
-    assert [(row["cell"], row["member"]) for row in rows] == [
-        (id, member) for id in ids[:2] for member in range(4)
-    ]
-    first = rows[0]
-    assert first["model.width"] == 64 and first["task.length"] == 32
-    assert first["by_gap"] == {"low": [0], "high": [8], "count": [3]}
-    with open(directory / "results.csv", newline="") as file:
-        table = list(csv.DictReader(file))
-    assert len(table) == 8
-    assert "task.length" in table[0] and "model.pattern" not in table[0]
-    assert table[3]["test.accuracy"] == str(0.2 * 3)
-    assert "by_gap" not in table[0] and "environment" not in table[0]
-    assert store.rows(directory) == rows
-    (directory / "results.csv").unlink()
-    store.collect(directory)
-    with open(directory / "results.csv", newline="") as file:
-        assert list(csv.DictReader(file)) == table
-
-
-def test_rows_have_the_last_training_loss_and_what_was_written(opened):
-    directory, ids = opened
-    folder = store.place(directory, ids[0])
-    finish(folder, decoded={"metrics": {"exact_match": 0.25}, "samples": []})
-    with Journal(folder / layout.METRICS) as journal:
-        for step, loss in ((2, 3.0), (4, 1.5)):
-            for member in (0, 1):
-                journal.append({"step": step, "member": member, "train_loss": loss})
-    rows = store.collect(directory)
-    assert [row["train_loss"] for row in rows] == [1.5, 1.5, None, None]
-    assert all(row["decoded.exact_match"] == 0.25 for row in rows)
-    with open(directory / "results.csv", newline="") as file:
-        table = list(csv.DictReader(file))
-    assert [row["train_loss"] for row in table] == ["1.5", "1.5", "", ""]
-    assert all(row["decoded.exact_match"] == "0.25" for row in table)
-    (folder / layout.METRICS).write_text("no record\n")
-    told = []
-    rows = store.rows(directory, told.append)
-    assert [row["train_loss"] for row in rows] == [None] * 4
-    assert len(told) == 1 and layout.METRICS in told[0]
-
-
 DAMAGE = {
     "config": (layout.CONFIG, b"{"),
     "swapped": (layout.CONFIG, None),
@@ -290,36 +242,3 @@ def test_a_hostile_id_in_a_study_is_refused(opened):
 def test_no_study(tmp_path):
     with pytest.raises(BadInput, match="no directory of a study"):
         store.status(tmp_path)
-
-
-@pytest.mark.parametrize(
-    "value, wanted",
-    [
-        ("=1+1", "'=1+1"),
-        ("+cmd", "'+cmd"),
-        ("-x", "'-x"),
-        ("@a", "'@a"),
-        ("\tx", "'\tx"),
-        ("-1.5e-3", "-1.5e-3"),
-        ("+3", "+3"),
-        ("-inf", "-inf"),
-        (-2.5, -2.5),
-        ("a=b", "a=b"),
-        (None, None),
-    ],
-)
-def test_no_spreadsheet_takes_a_cell_for_a_formula(value, wanted):
-    assert safe(value) == wanted
-
-
-def test_csv_of_nothing_has_a_header():
-    assert as_csv([]).startswith("cell,member,status,seed")
-    assert varying([]) == []
-
-
-def test_a_run_of_the_study_keeps_its_model(opened):
-    """A field that no axis varies is in every row, whatever its default becomes."""
-    study = Study("n", "q", "c", Config(model=Model(width=16)))
-    found = store.open_study(opened.directory.parent / "other", study, cells(study))
-    finish(store.place(found.directory, found.ids[0]))
-    assert {row["model.width"] for row in store.rows(found.directory)} == {16}
