@@ -54,19 +54,19 @@ QUICK = Study(
     expectations=(
         Expectation(
             "The time of dense attention grows faster than linearly",
-            lambda rows: growth(rows, "dense", "step_seconds").mean,
+            lambda rows: growth(rows, "dense", "step_seconds"),
             low=1.3,
             high=2.1,
         ),
         Expectation(
             "The time of linear attention grows linearly",
-            lambda rows: growth(rows, "linear", "step_seconds").mean,
+            lambda rows: growth(rows, "linear", "step_seconds"),
             low=0.8,
             high=1.1,
         ),
         Expectation(
             "The memory of dense attention, computed in blocks, grows linearly",
-            lambda rows: growth(rows, "dense", "peak_bytes").mean,
+            lambda rows: growth(rows, "dense", "peak_bytes"),
             low=0.8,
             high=1.1,
         ),

@@ -21,8 +21,9 @@ hardly what is asked.
 
 from collections.abc import Sequence
 from dataclasses import replace
+from operator import attrgetter, itemgetter
 
-from attn_research.analysis.statistics import at_best_rate, bootstrap, reached, trained
+from attn_research.analysis.statistics import Interval, level, reached
 from attn_research.config import Config, Model, Population, Train
 from attn_research.config import replace as change
 from attn_research.study import Expectation, Row, Study
@@ -31,13 +32,11 @@ DENSE = "dense(positions=rope)"
 FIXED, WORDS = 0.07, 4.87
 
 
-def loss(rows: Sequence[Row]) -> float:
-    """The smallest test loss of a mixer, a mean over seeds at its best rate."""
-    means = []
-    for mixer in {row["mixer"] for row in rows}:
-        best = trained(at_best_rate([row for row in rows if row["mixer"] == mixer]))
-        means.append(bootstrap([row["test.loss"] for row in best]).mean)
-    return min(means)
+def loss(rows: Sequence[Row]) -> Interval:
+    """The test loss of the mixer whose loss is least, over seeds at its best rate."""
+    mixers = {row["mixer"] for row in rows}
+    found = [level(rows, mixer, itemgetter("test.loss")) for mixer in mixers]
+    return min(found, key=attrgetter("mean"))
 
 
 QUICK = Study(

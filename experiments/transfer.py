@@ -30,31 +30,43 @@ itself is one flag of `scripts/train.py`: `--pretrain=masked`.
 from collections.abc import Sequence
 from dataclasses import replace
 
-from attn_research.analysis.statistics import at_best_rate, bootstrap, headline
+from attn_research.analysis.statistics import (
+    Interval,
+    at_best_rate,
+    bootstrap,
+    by_seed,
+    headline,
+    paired,
+)
 from attn_research.config import Config, Model, Population, Train
 from attn_research.config import replace as change
 from attn_research.study import Expectation, Row, Study
 
 
-def gain(rows: Sequence[Row]) -> float:
+def gain(rows: Sequence[Row]) -> Interval:
     """What a pretrained start gains of the headline over drawing everything.
 
-    On the test split, as a mean over seeds; validation chooses the learning rate, and
-    among several starts.
+    On the test split, at equal seeds; validation chooses the learning rate, and among
+    several starts.
     """
     cells: dict[str, list[Row]] = {}
     for row in rows:
         cells.setdefault(row["cell"], []).append(row)
-    scratch, pretrained = [], []
-    for members in cells.values():
-        best, start = at_best_rate(members), members[0]["init.path"]
-        sign = 1.0 if best[0]["goal"] == "max" else -1.0
-        chosen, tested = (
-            sign * bootstrap([headline(row, split) for row in best]).mean
-            for split in ("validation", "test")
-        )
-        (pretrained if start else scratch).append((chosen, tested))
-    return max(pretrained)[1] - max(scratch)[1]
+    sign = 1.0 if rows[0]["goal"] == "max" else -1.0
+
+    def best(pretrained: bool) -> dict[int, float]:
+        starts = [
+            at_best_rate(members)
+            for members in cells.values()
+            if bool(members[0]["init.path"]) == pretrained
+        ]
+        chosen = max(starts, key=validated)
+        return by_seed(chosen, lambda row: sign * headline(row))
+
+    def validated(start: Sequence[Row]) -> float:
+        return sign * bootstrap([headline(row, "validation") for row in start]).mean
+
+    return paired(best(True), best(False))
 
 
 QUICK = Study(

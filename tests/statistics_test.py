@@ -87,6 +87,29 @@ def test_a_small_loss_is_a_good_one_and_weight_decay_is_chosen_too():
     assert best["weight_decay"] == 0.1
 
 
+def test_the_best_mixer_is_chosen_in_validation_and_the_worst_in_the_test():
+    rows = [
+        row(mixer=mixer, seed=seed, validation=validation, test=test + seed)
+        for mixer, validation, test in (
+            ("a", 0.9, 0.5),
+            ("b", 0.8, 0.7),
+            ("c", 0.7, 0.6),
+        )
+        for seed in (0, 1)
+    ]
+    assert stats.reached(rows) == stats.reached(rows, "a") == Interval(5.5, 5, 6)
+    assert stats.reached(rows, "c").mean == 6.5
+    assert stats.worst(rows).mean == 5.5
+    small = [{**one, "goal": "min"} for one in rows]
+    assert stats.reached(small) == stats.reached(rows, "c")
+    assert stats.worst(small).mean == 7.5
+    lost = [{**one, "status": "diverged"} for one in rows if one["mixer"] == "b"]
+    rest = [one for one in rows if one["mixer"] != "b"]
+    assert math.isnan(stats.worst(rest + lost).mean)
+    assert stats.reached(rest + lost).mean == 5.5
+    assert math.isnan(stats.reached([]).mean)
+
+
 def test_the_curve_over_rates_is_of_the_test_and_rises_with_the_rate():
     rows = [
         row(lr, seed, 0.5, 100 * lr + seed) for lr in (1e-2, 1e-3) for seed in (0, 1)

@@ -20,6 +20,7 @@ from attn_research.analysis.statistics.rows import (
     overtaken,
     reached,
     trained,
+    worst,
 )
 from attn_research.analysis.statistics.samples import (
     bootstrap,
@@ -65,4 +66,5 @@ __all__ = [
     "steps_to_solution",
     "survival_median",
     "trained",
+    "worst",
 ]

@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Callable, Sequence
+from functools import partial
 
 import numpy as np
 
@@ -43,22 +44,6 @@ def at_best_rate(rows: Sequence[Row]) -> list[Row]:
         return math.inf if math.isnan(mean) else mean
 
     return min(groups.values(), key=rank) if groups else []
-
-
-def reached(rows: Sequence[Row], mixer: str | None = None) -> float:
-    """The mean test headline over seeds at the best rate of a mixer.
-
-    Without a name that of the mixer that is best in it; NaN where nothing was trained.
-    """
-    names = {row["mixer"] for row in rows} if mixer is None else {mixer}
-    values = []
-    for name in sorted(names):
-        best = trained(at_best_rate([row for row in rows if row["mixer"] == name]))
-        values.append(float(np.mean([headline(row) for row in best])) if best else None)
-    known = [value for value in values if value is not None]
-    if not known:
-        return math.nan
-    return max(known) if rows[0]["goal"] == "max" else min(known)
 
 
 def by_distance(
@@ -111,6 +96,33 @@ def level(
     """A measure of a mixer at its best rate, mean over seeds with its interval."""
     own = [row for row in rows if row["mixer"] == mixer]
     return bootstrap(list(by_seed(at_best_rate(own), measure).values()))
+
+
+def reached(rows: Sequence[Row], mixer: str | None = None) -> Interval:
+    """The test headline of a mixer, or of the one that is best in validation.
+
+    At the rate best in validation, mean over seeds with its interval.
+    """
+    return level(rows, mixer or _ranked(rows, "validation")[0])
+
+
+def worst(rows: Sequence[Row]) -> Interval:
+    """The test headline of the mixer that is worst in it, as of `reached`.
+
+    Unknown where all seeds of a mixer diverged.
+    """
+    return level(rows, _ranked(rows, "test")[-1])
+
+
+def _ranked(rows: Sequence[Row], split: str) -> list[str]:
+    """The mixers by their headline in a split, the best first, the unknown last."""
+
+    def rank(mixer: str) -> float:
+        mean = level(rows, mixer, partial(headline, split=split)).mean
+        sign = -1.0 if rows[0]["goal"] == "max" else 1.0
+        return math.inf if math.isnan(mean) else sign * mean
+
+    return sorted(sorted({row["mixer"] for row in rows}), key=rank) or [""]
 
 
 def lead(
