@@ -27,7 +27,7 @@ QUICK = Study(
     base=Config(
         task="classification(data=movie_reviews,length=4096,grams=5,buckets=16384)",
         model=Model(width=64, layers=1, strides=(8,), dropout=0.3),
-        train=Train(steps=400, batch=16, eval_every=100, eval_batches=13),
+        train=Train(steps=250, batch=16, eval_every=125, eval_batches=13),
     ),
     axes={
         "model.pattern": (DENSE, "linear", "gru", "conv", f"conv+{DENSE}"),

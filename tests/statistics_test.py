@@ -91,9 +91,9 @@ def test_the_best_mixer_is_chosen_in_validation_and_the_worst_in_the_test():
     rows = [
         row(mixer=mixer, seed=seed, validation=validation, test=test + seed)
         for mixer, validation, test in (
-            ("a", 0.9, 0.5),
-            ("b", 0.8, 0.7),
-            ("c", 0.7, 0.6),
+            ("a", 9, 5),
+            ("b", 8, 7),
+            ("c", 7, 6),
         )
         for seed in (0, 1)
     ]
