@@ -24,15 +24,20 @@ BLANK = 0  # the symbol of a string that stands for none
 
 
 def losses(
-    outputs: jax.Array, targets: jax.Array, target: Target, segments_BT: Any = None
+    outputs: jax.Array,
+    targets: jax.Array,
+    target: Target,
+    segments_BT: Any = None,
+    longest: int = 0,
 ) -> tuple[jax.Array, jax.Array]:
     """The loss of each prediction, and its scores, stacked before it.
 
     Cross-entropy in nats for tokens and classes. For values the error squared, and
     absolute, averaged over the channels, which a target of one channel leaves out. For
     spans `outputs` is BT2 and `targets` B2, the first and the last position: the mean
-    cross-entropy of both over the positions of segments above 0. For strings `outputs`
-    is BTV and `targets` BL, ended by `BLANK`: see `string_loss`.
+    cross-entropy of both over the positions of segments above 0, and the scores of
+    `best_span`. For strings `outputs` is BTV and `targets` BL, ended by `BLANK`: see
+    `string_loss`.
     """
     if target == "value":
         if targets.ndim < outputs.ndim:
@@ -40,7 +45,7 @@ def losses(
         error = outputs - targets
         return jnp.mean(error * error, axis=-1), jnp.mean(jnp.abs(error), axis=-1)[None]
     if target == "span":
-        return _span(outputs, targets, segments_BT)
+        return _span(outputs, targets, segments_BT, longest)
     if target == "string":
         return _string(outputs, targets, segments_BT)
     loss = optax.softmax_cross_entropy_with_integer_labels(outputs, targets)
@@ -64,13 +69,13 @@ def hits(
     return jnp.sum(stacked_3BV * weights.reshape(1, -1, 1), axis=1)
 
 
-def _span(logits_BT2, span_B2, segments_BT):
+def _span(logits_BT2, span_B2, segments_BT, longest):
     real_BT1 = _real(logits_BT2, segments_BT)[..., None]
     logits_BT2 = jnp.where(real_BT1, logits_BT2, jnp.finfo(logits_BT2.dtype).min)
     loss_B2 = optax.softmax_cross_entropy_with_integer_labels(
         jnp.swapaxes(logits_BT2, 1, 2), span_B2
     )
-    first_B, last_B = best_span(logits_BT2).T
+    first_B, last_B = best_span(logits_BT2, longest).T
     low_B, high_B = span_B2.T
     shared_B = jnp.minimum(last_B, high_B) - jnp.maximum(first_B, low_B) + 1
     both_B = (last_B - first_B + 1) + (high_B - low_B + 1)
@@ -80,17 +85,27 @@ def _span(logits_BT2, span_B2, segments_BT):
     return jnp.mean(loss_B2, axis=1), scores
 
 
-def best_span(logits_BT2: jax.Array) -> jax.Array:
-    """span_B2: the first and last position, in order, of the largest sum of logits."""
+def best_span(logits_BT2: jax.Array, longest: int = 0) -> jax.Array:
+    """span_B2: the first and last position, in order, of the largest sum of logits.
+
+    With `longest` above 0, of those of so many positions at most.
+    """
     first_BT, last_BT = logits_BT2[..., 0], logits_BT2[..., 1]
-    # The best first position up to each last one: a running maximum and its place.
-    top_BT = jax.lax.cummax(first_BT, axis=1)
-    place_1T = jnp.arange(first_BT.shape[1])[None]
-    fresh_BT = first_BT >= top_BT
-    from_BT = jax.lax.cummax(jnp.where(fresh_BT, place_1T, 0), axis=1)
+    length = first_BT.shape[1]
+    size = min(longest or length, length)
+    # The best first position that each last one may have.
+    if size == length:
+        top_BT = jax.lax.cummax(first_BT, axis=1)
+    else:
+        before = (0, 0), (size - 1, 0)
+        top_BT = jax.lax.reduce_window(
+            first_BT, -jnp.inf, jax.lax.max, (1, size), (1, 1), before
+        )
     end_B1 = jnp.argmax(top_BT + last_BT, axis=1, keepdims=True)
-    start_B1 = jnp.take_along_axis(from_BT, end_B1, axis=1)
-    return jnp.concatenate([start_B1, end_B1], axis=1)
+    place_1T = jnp.arange(length)[None]
+    near_BT = (place_1T <= end_B1) & (place_1T > end_B1 - size)
+    start_B = jnp.argmax(jnp.where(near_BT, first_BT, -jnp.inf), axis=1)
+    return jnp.concatenate([start_B[:, None], end_B1], axis=1)
 
 
 def _string(logits_BTV, labels_BL, segments_BT):

@@ -248,7 +248,7 @@ def make(config: Config, onto: Mesh) -> Program:
                 spec, model, member.params, batch, None
             )
             loss, scores = losses(
-                outputs, labelled.targets, spec.target, batch.segments
+                outputs, labelled.targets, spec.target, batch.segments, spec.longest
             )
             more = evaluate.sums(
                 loss,

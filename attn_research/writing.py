@@ -153,7 +153,8 @@ def written(
         case "span":
             logits_BT2, _, _ = program.predict(spec, model, params, batch, None)
             real_BT1 = (batch.segments > 0)[..., None]
-            found_B2 = best_span(jnp.where(real_BT1, logits_BT2, -jnp.inf))
+            scored_BT2 = jnp.where(real_BT1, logits_BT2, -jnp.inf)
+            found_B2 = best_span(scored_BT2, spec.longest)
             text_BT, wanted_BT = (
                 stretch(batch.inputs, span_B2) for span_B2 in (found_B2, batch.targets)
             )

@@ -18,7 +18,7 @@ from attn_research.losses import (
 from attn_research.losses import losses as eager
 
 RNG = np.random.default_rng(0)
-losses = jax.jit(eager, static_argnums=2)
+losses = jax.jit(eager, static_argnums=2, static_argnames="longest")
 
 
 @pytest.mark.parametrize("target", ["token", "class"])
@@ -43,13 +43,16 @@ def test_errors_of_values_with_and_without_channels():
     np.testing.assert_allclose(scores, [[1.5]])
 
 
-def test_a_span_is_found_among_the_real_positions_in_order():
+@pytest.mark.parametrize("longest", [0, 1, 4, 20])
+def test_a_span_is_found_among_the_real_positions_in_order(longest):
     batch, time = 40, 9
     logits = RNG.normal(size=(batch, time, 2)).astype(np.float32)
     extent = RNG.integers(2, time + 1, batch)
     segments = (np.arange(time)[None] < extent[:, None]).astype(np.int32)
     span = np.sort(RNG.integers(0, extent[:, None], (batch, 2)), axis=1)
-    loss, scores = map(np.asarray, losses(logits, span, "span", segments))
+    loss, scores = map(
+        np.asarray, losses(logits, span, "span", segments, longest=longest)
+    )
     exact, f1 = scores
     for row in range(batch):
         real = logits[row, : extent[row]].astype(np.float64)
@@ -57,6 +60,7 @@ def test_a_span_is_found_among_the_real_positions_in_order():
         wanted = -(log[span[row, 0], 0] + log[span[row, 1], 1]) / 2
         assert loss[row] == pytest.approx(wanted, rel=1e-5)
         pairs = itertools.combinations_with_replacement(range(extent[row]), 2)
+        pairs = [(a, b) for a, b in pairs if b - a < (longest or time)]
         best = max(pairs, key=lambda p: real[p[0], 0] + real[p[1], 1])  # noqa: B023
         assert bool(exact[row]) == (best == tuple(span[row]))
         said, true = (set(range(a, b + 1)) for a, b in (best, span[row]))

@@ -134,7 +134,9 @@ def sequence_scores(
 ) -> tuple[jax.Array, list[jax.Array]]:
     """loss_B, and each of the `losses.SCORES` of the target, as `sequence_losses`."""
     outputs, asked, _ = predict(spec, restored.model, restored.params, batch, None)
-    loss, scores = losses(outputs, asked.targets, spec.target, batch.segments)
+    loss, scores = losses(
+        outputs, asked.targets, spec.target, batch.segments, spec.longest
+    )
     rows = len(loss)
     weight_BL = asked.weights.reshape(rows, -1)
     count_B = jnp.sum(weight_BL, axis=1)

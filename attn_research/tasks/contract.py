@@ -47,7 +47,8 @@ class Spec:
     `outputs` the number of classes predicted or of real values regressed. A target is
     one token or value per position, or one class, value, span or string per sequence.
     `labels` is the largest number of positions of a sequence with a weight: the head is
-    evaluated there only. The first of `metrics` is the headline; `chance` is what the
+    evaluated there only; a span that is answered has `longest` positions at most, if
+    that is above 0. The first of `metrics` is the headline; `chance` is what the
     trivial answer reaches in it. `source_features` above 0 asks for an encoder-decoder
     whose source has `source_length` positions. Where `finite`, the splits are sets
     whose examples have numbers: the task is a `Finite` one. `names` are those of the
@@ -70,6 +71,7 @@ class Spec:
     labels: int
     metrics: tuple[str, ...]
     per_sequence: bool = False
+    longest: int = 0
     chance: float | None = None
     source_inputs: Literal["tokens", "values"] = "tokens"
     source_features: int = 0

@@ -20,12 +20,13 @@ class QuestionAnswering(sets.OfASet):
     An encoder reads the bytes of the question, a zero byte, and the paragraph
     (Rajpurkar et al., 2016, arXiv:1606.05250). The scores compare positions: `f1` is
     the overlap of both stretches in bytes. Of several answers the first counts; a
-    question without one is left out.
+    question without one, or whose answer lies in what is not read, is left out.
     """
 
     data: str = option("xquad", "Data set of questions, contexts and answers.")
     language: str = option("en", "Language of the questions; all takes every one.")
     length: int = option(1024, "Bytes of question and paragraph.", low=4)
+    longest: int = option(64, "Bytes that are answered, at most; 0: no bound.", low=0)
     data_dir: str = sets.data_option()
 
     @property
@@ -38,15 +39,16 @@ class QuestionAnswering(sets.OfASet):
             length=self.length,
             causal=False,
             labels=self.length,
+            longest=self.longest,
             metrics=("f1", "exact_match", "loss"),
             finite=True,
         )
 
     def arrays(self) -> dict[str, Any]:
         columns = sets.loaded(self.data, self.data_dir, "question", "context")
-        found = {s: _answers(columns[s], self.data) for s in SPLITS}
+        found = {s: self._found(columns[s]) for s in SPLITS}
         chosen = {
-            s: [i for i in self._chosen(columns[s]) if found[s][i] is not None]
+            s: [i for i, span in found[s].items() if span[1] < self.length]
             for s in SPLITS
         }
 
@@ -54,12 +56,22 @@ class QuestionAnswering(sets.OfASet):
             return [columns[s][name][i] for s in SPLITS for i in chosen[s]]
 
         span_N2 = np.array([found[s][i] for s in SPLITS for i in chosen[s]])
-        before_N1 = np.array([[len(q) + 1] for q in texts("question")])
         return {
             "question": sets.stretches(texts("question")),
             "context": sets.stretches(texts("context")),
-            "span": (span_N2 + before_N1).astype(np.int32),
+            "span": span_N2.reshape(-1, 2).astype(np.int32),
             "edges": sets.edges(chosen),
+            "asked": np.int32(sum(map(len, found.values()))),
+        }
+
+    def _found(self, columns: Any) -> dict[int, tuple[int, int]]:
+        """The first and last byte of each answer in question and paragraph."""
+        spans = _answers(columns, self.data)
+        before = {i: len(columns["question"][i]) + 1 for i in self._chosen(columns)}
+        return {
+            i: (span[0] + skipped, span[1] + skipped)
+            for i, skipped in before.items()
+            if (span := spans[i]) is not None
         }
 
     def _chosen(self, columns: Any) -> np.ndarray:
@@ -78,9 +90,11 @@ class QuestionAnswering(sets.OfASet):
         sizes = sizes + np.diff(arrays["context"].offsets_N)
         what = "questions with their paragraphs"
         notes = sets.told(sizes, self.length, what, "bytes")
-        lost = int((arrays["span"][:, 1] >= self.length).sum())
+        lost = int(arrays["asked"]) - len(arrays["span"])
         if lost:
-            notes.append(f"{lost:,} answers lie in what is cut and cannot be found.")
+            notes.append(
+                f"{lost:,} questions are left out: their answers lie in what is cut."
+            )
         return [*notes, *sets.divisions(self.data, self.data_dir)]
 
     def examples(
@@ -94,12 +108,11 @@ class QuestionAnswering(sets.OfASet):
         asked_B = asked_B - arrays["question"].offsets_N[row_B]
         return Batch(
             inputs=byte_BT.astype(jnp.int32),
-            # An answer that is cut off stands at the last position.
-            targets=jnp.minimum(span_B2, self.length - 1),
+            targets=span_B2,
             weights=jnp.ones(index_B.shape),
             segments=segments_BT,
             # From the end of the question to the answer.
-            gap=jnp.minimum(span_B2[:, 0] - asked_B - 1, self.length - 1),
+            gap=span_B2[:, 0] - asked_B - 1,
         )
 
 
