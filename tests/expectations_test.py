@@ -32,7 +32,7 @@ PLANTED = {
 }
 STARTS = {"init.path": (None, "somewhere")}
 MORE = dict.fromkeys(("own_pretraining", "transfer"), STARTS)
-WRITTEN = ("exact_match", "error_rate", "chrf", "rouge1", "words_f1")
+WRITTEN = ("exact_match", "error_rate", "bleu", "chrf", "rouge1", "words_f1")
 
 
 @dataclasses.dataclass(frozen=True)

@@ -46,7 +46,7 @@ def written(
 
 
 @dataclass(frozen=True)
-class Translation:
+class Translation(sets.OfASet):
     """The bytes of a translation, by a decoder that reads the bytes of the original.
 
     Or subwords, of both languages together. `unit` joins the sentences of a document,
@@ -135,9 +135,6 @@ class Translation:
             source_segments=told_BS,
             bytes=sets.sizes(arrays, targets_BT),
         )
-
-    def count(self, split: Split | jax.Array, arrays: Any) -> jax.Array:
-        return sets.count(arrays["edges"], split)
 
     def examples(
         self, index_B: jax.Array, split: Split | jax.Array, arrays: Any
