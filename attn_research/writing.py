@@ -53,7 +53,7 @@ def kind(spec: Spec) -> Kind | None:
     return "answer" if spec.source_features else "continuation"
 
 
-def answers(module: Any, batch: Batch, length: int) -> jax.Array:
+def answers(module: Any, batch: Batch, length: int, unrepeated: int = 0) -> jax.Array:
     """text_BT: the likeliest bytes, one by one, after reading the source.
 
     As many as training asked for, less the end: a model may know no more positions.
@@ -67,6 +67,7 @@ def answers(module: Any, batch: Batch, length: int) -> jax.Array:
         length=length,
         end=END,
         context=(batch.source, batch.source_segments),
+        unrepeated=unrepeated,
     )
     return tokens_BT[:, 1:]
 
@@ -169,7 +170,7 @@ def written(
             drawn_BT = pictures.drawn(model.bind(params), rows, spec.length, key)
             return Written(drawn_BT, batch.targets, None, real_B)
         case "answer":
-            text_BT = answers(model.bind(params), batch, spec.length)
+            text_BT = answers(model.bind(params), batch, spec.length, spec.unrepeated)
             read_BS = batch.source if spec.source_inputs == "tokens" else None
             return Written(
                 text_BT, batch.targets[:, : spec.length - 1], read_BS, real_B

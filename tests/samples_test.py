@@ -96,6 +96,21 @@ def initial(config):
     return made, params, jax.tree.map(jnp.asarray, made.task.arrays())
 
 
+def test_what_is_written_goes_in_no_circles(data_sets):
+    spec = "summarisation(source_length=60,length=40,unrepeated=2)"
+    made, params, arrays = initial(tiny(spec))
+    batch = made.task.batch(jax.random.key(0), "test", 8, arrays)
+    written = jax.jit(
+        lambda: decoding.written(
+            made.task.spec, made.model, params, batch, jax.random.key(0)
+        )
+    )
+    for row in np.asarray(written().text_BT).tolist():
+        told = bytes(row).partition(b"\0")[0]
+        pairs = [told[i : i + 2] for i in range(len(told) - 1)]
+        assert len(pairs) > 10 and len(set(pairs)) == len(pairs)
+
+
 def test_what_does_not_fit_is_not_decoded(data_sets, monkeypatch):
     made, params, arrays = initial(tiny("captioning(frames=4,side=36)"))
     monkeypatch.setattr(decoding.memory, "available", lambda device: 10**6)

@@ -65,37 +65,61 @@ def generate(
     end: int = NEVER,
     context: tuple[jax.Array, ...] = (),
     places: int | None = None,
+    unrepeated: int = 0,
 ) -> jax.Array:
     """tokens_BT of `length` tokens, each row its prompt and what follows it.
 
     `lengths_B` (at least 1) are the tokens of each row of `prompts_BS` that count.
     After the token `end` a row repeats it. `context` is what the module's `start` takes
     beside batch and length. `places` are the positions that it is asked for, `length`
-    by default: the last token is not read, so that one less is enough. Raises BadInput
-    where the arguments do not fit.
+    by default: the last token is not read, so that one less is enough. With
+    `unrepeated` above 0 no stretch of so many tokens is chosen that the row has already
+    (Paulus et al., 2017, arXiv:1705.04304, with three). Raises BadInput where the
+    arguments do not fit.
     """
     _check(prompts_BS, length, sampling, key)
+    if unrepeated < 0:
+        raise BadInput(f"unrepeated is {unrepeated}; at least 0 is allowed")
     batch = prompts_BS.shape[0]
     given_BT = _widened(prompts_BS, length)
     keys_T = jax.random.split(jax.random.key(0) if key is None else key, length)
 
     def token(state: Any, inputs: Any) -> tuple[Any, jax.Array]:
-        carry, token_B, ended_B = state
+        carry, token_B, ended_B, last_BT = state
         time, one_key = inputs
         logits_BV, carry = module.step(token_B, carry)
+        if unrepeated:
+            last_BT = last_BT.at[:, time].set(token_B)
+            again_BV = _again(last_BT, time, unrepeated, logits_BV.shape[1])
+            logits_BV = jnp.where(again_BV, jnp.finfo(logits_BV.dtype).min, logits_BV)
         chosen_B = sample(logits_BV, one_key, sampling)
         ended_B = ended_B | ((token_B == end) & (time >= lengths_B))
         chosen_B = jnp.where(ended_B, end, chosen_B)
         following_B = given_BT[:, time + 1].astype(jnp.int32)
         chosen_B = jnp.where(time + 1 < lengths_B, following_B, chosen_B)
-        return (carry, chosen_B, ended_B), chosen_B
+        return (carry, chosen_B, ended_B, last_BT), chosen_B
 
     first_B = given_BT[:, 0].astype(jnp.int32)
     carry = module.start(batch, places or length, *context)
-    state = carry, first_B, jnp.zeros(batch, bool)
+    written_BT = jnp.zeros((batch, length if unrepeated else 0), jnp.int32)
+    state = carry, first_B, jnp.zeros(batch, bool), written_BT
     times = jnp.arange(length - 1)
     _, tokens_TB = jax.lax.scan(token, state, (times, keys_T[: length - 1]))
     return jnp.concatenate([first_B[:, None], tokens_TB.T], axis=1)
+
+
+def _again(tokens_BT: jax.Array, time: jax.Array, size: int, count: int) -> jax.Array:
+    """again_BV: the tokens after `time` that end a stretch of `size` a second time."""
+    length = tokens_BT.shape[1]
+    place_1T = jnp.arange(length)[None]
+    # Where the last `size` - 1 tokens stood before: what followed them there.
+    same_BT = (place_1T >= size - 1) & (place_1T <= time)
+    for back in range(1, size):
+        shifted_BT = jnp.pad(tokens_BT, ((0, 0), (back, 0)))[:, :length]
+        same_BT &= shifted_BT == tokens_BT[:, time - back + 1][:, None]
+    row_B1 = jnp.arange(tokens_BT.shape[0])[:, None]
+    none_BV = jnp.zeros((tokens_BT.shape[0], count), bool)
+    return none_BV.at[row_B1, tokens_BT].max(same_BT)
 
 
 class Beams(NamedTuple):

@@ -50,10 +50,11 @@ class Spec:
     evaluated there only; a span that is answered has `longest` positions at most, if
     that is above 0. The first of `metrics` is the headline; `chance` is what the
     trivial answer reaches in it. `source_features` above 0 asks for an encoder-decoder
-    whose source has `source_length` positions. Where `finite`, the splits are sets
-    whose examples have numbers: the task is a `Finite` one. `names` are those of the
-    classes, or of the symbols of a string, from 1 on. With `subwords` tokens are those
-    of `data.subwords`: the column `pieces` of the arrays has the bytes of each.
+    whose source has `source_length` positions; of what it writes no stretch of
+    `unrepeated` tokens stands twice, if that is above 0. Where `finite`, the splits are
+    sets whose examples have numbers: the task is a `Finite` one. `names` are those of
+    the classes, or of the symbols of a string, from 1 on. With `subwords` tokens are
+    those of `data.subwords`: the column `pieces` of the arrays has the bytes of each.
     `picture` is the height, width and channels of an image whose bytes, in reading
     order, are the tokens that are asked for or the values, in [-1, 1], that are read.
     `groups` are the names of the kinds of examples that the test tells apart: who
@@ -76,6 +77,7 @@ class Spec:
     source_inputs: Literal["tokens", "values"] = "tokens"
     source_features: int = 0
     source_length: int = 0
+    unrepeated: int = 0
     finite: bool = False
     names: tuple[str, ...] = ()
     subwords: bool = False

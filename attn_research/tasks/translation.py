@@ -13,7 +13,7 @@ from attn_research.tasks.contract import SPLITS, Batch, Draws, Spec, Split, draw
 from attn_research.tasks.data import subwords
 
 
-def _spec(source_length: int, length: int, count: int) -> Spec:
+def _spec(source_length: int, length: int, count: int, unrepeated: int) -> Spec:
     return Spec(
         inputs="tokens",
         features=count or subwords.BYTES,
@@ -26,9 +26,15 @@ def _spec(source_length: int, length: int, count: int) -> Spec:
         chance=None if count else 8.0,
         source_features=count or subwords.BYTES,
         source_length=source_length,
+        unrepeated=unrepeated,
         finite=True,
         subwords=count > 0,
     )
+
+
+def unrepeated_option() -> int:
+    """The option that keeps what is decoded from going round in circles."""
+    return option(0, "No stretch of so many tokens is written twice; 0: any is.", low=0)
 
 
 def written(
@@ -64,6 +70,7 @@ class Translation(sets.OfASet):
     source_length: int = option(256, "Tokens read of an original.", low=1)
     length: int = option(256, "Tokens written, the end included.", low=2)
     subwords: int = sets.subwords_option()
+    unrepeated: int = unrepeated_option()
     data_dir: str = sets.data_option()
 
     def __post_init__(self) -> None:
@@ -71,7 +78,7 @@ class Translation(sets.OfASet):
 
     @property
     def spec(self) -> Spec:
-        return _spec(self.source_length, self.length, self.subwords)
+        return _spec(self.source_length, self.length, self.subwords, self.unrepeated)
 
     def arrays(self) -> dict[str, Any]:
         columns = sets.loaded(self.data, self.data_dir)
@@ -158,6 +165,7 @@ class Summarisation(sets.OfASet):
     source_length: int = option(16384, "Tokens read of a question and meeting.", low=2)
     length: int = option(512, "Tokens written, the end included.", low=2)
     subwords: int = sets.subwords_option()
+    unrepeated: int = unrepeated_option()
     data_dir: str = sets.data_option()
 
     def __post_init__(self) -> None:
@@ -165,7 +173,7 @@ class Summarisation(sets.OfASet):
 
     @property
     def spec(self) -> Spec:
-        return _spec(self.source_length, self.length, self.subwords)
+        return _spec(self.source_length, self.length, self.subwords, self.unrepeated)
 
     def arrays(self) -> dict[str, Any]:
         columns = sets.loaded(self.data, self.data_dir, "transcript", "queries")

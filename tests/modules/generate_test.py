@@ -63,6 +63,31 @@ def test_greedy_tokens_are_those_of_the_whole_prefix(mixer):
         np.testing.assert_allclose(chosen_T, logits_TV.max(axis=1), atol=1e-4)
 
 
+@pytest.mark.parametrize("size", [2, 3])
+def test_no_stretch_stands_twice_and_what_is_left_is_the_likeliest(size):
+    model, params = built()
+
+    @jax.jit
+    def run(params):
+        module = model.bind(params)
+        tokens_BT = generate(module, PROMPTS, LENGTHS, length=T, unrepeated=size)
+        return tokens_BT, module(tokens_BT)
+
+    tokens_BT, logits_BTV = map(np.asarray, run(params))
+    banned = 0
+    for row, length in enumerate(LENGTHS):
+        told = tokens_BT[row].tolist()
+        for at in range(length, T):
+            known = {tuple(told[i : i + size]) for i in range(at - size + 1)}
+            last = told[at - size + 1 : at]
+            again = [(*last, token) in known for token in range(logits_BTV.shape[2])]
+            banned += sum(again)
+            logits_V = np.where(again, -np.inf, logits_BTV[row, at - 1])
+            assert not again[told[at]]
+            assert logits_V[told[at]] == pytest.approx(logits_V.max(), abs=1e-4)
+    assert banned > 0
+
+
 def test_after_the_end_a_row_repeats_it():
     model, params = built()
 
@@ -178,6 +203,7 @@ def test_the_penalty_ranks_by_length():
         ({"sampling": Sampling(1.0)}, "needs a key"),
         ({"sampling": Sampling(-1.0)}, "temperature and top_k of at least 0"),
         ({"sampling": Sampling(top_p=0.0)}, "top_p above 0"),
+        ({"unrepeated": -1}, "unrepeated is -1"),
     ],
 )
 def test_arguments_that_do_not_fit_are_refused(options, says):
