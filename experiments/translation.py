@@ -2,7 +2,8 @@
 
 English sentences on the pandemic into French (TICO-19): 2,528 to learn, those of other
 documents to choose and to test, as subwords of both languages, 1,000 of them. Of an
-original 56 are read, of a translation 64 written, about 160 bytes.
+original 56 are read, of a translation 64 written, about 160 bytes, none of three twice
+(in circles a translation would have a BLEU of 2.7 where it has 3.8).
 
 Without a look at the original, counts of what follows two bytes of French
 (interpolated, Witten-Bell) have 2.74 bits per byte, of what follows five 1.95. Another
@@ -43,7 +44,7 @@ QUICK = Study(
     claim="Minutes of training beat what is trivial; they do not make a translator.",
     base=Config(
         task="translation(data=tico19,origin=en,into=fr,source_length=56,length=64,"
-        "subwords=1000)",
+        "subwords=1000,unrepeated=3)",
         model=Model(width=64, layers=2, mlp="gelu", mlp_ratio=2.0, dropout=0.1),
         train=Train(steps=600, batch=32, eval_every=200, eval_batches=9),
     ),
