@@ -42,7 +42,7 @@ QUICK = Study(
     axes={
         "model.pattern": (
             DENSE,
-            "linear(positions=rope)",
+            "retnet",
             "gru",
             PLANE,
             f"{PLANE},{DENSE}",
