@@ -8,6 +8,8 @@ import dataclasses
 from pathlib import Path
 from typing import Any
 
+import jax
+
 from attn_research import layout, transfer
 from attn_research.checkpoint import Described, describe, load
 from attn_research.checkpoint.tree import paths
@@ -107,7 +109,7 @@ def trunk(config: Config, model: Functional) -> Params:
             f"has the digest {found.digest}, not {start.digest}; another --out starts "
             "from what is there"
         )
-    arrays = load(start.path, found.member, found.step).params
+    arrays = jax.device_get(load(start.path, found.member, found.step).params)
     return transfer.fitted(paths(arrays), model, _meant(config))
 
 

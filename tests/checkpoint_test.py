@@ -69,6 +69,9 @@ def test_twelve_layers_come_back_in_their_order(tmp_path):
         restored.model.apply(restored.params, tokens_BT),
         model.apply(best, tokens_BT),
     )
+    # Traced tokens index the tables of a user's program that closes over them.
+    apply = jax.jit(lambda tokens: restored.model.apply(restored.params, tokens))
+    assert apply(tokens_BT).shape == (1, 4, 8)
     assert not same(load(tmp_path, member=0).params, best)
     for member in (-1, 2):
         with pytest.raises(BadInput, match="allowed are 'best' and 0 to 1"):

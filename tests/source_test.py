@@ -3,6 +3,7 @@
 import shutil
 from pathlib import Path
 
+import jax
 import numpy as np
 import pytest
 
@@ -81,7 +82,7 @@ def test_every_member_starts_from_the_best_trunk_with_a_head_of_its_own(
     assert best.hypers["lr"] == 1e-2, "not the first, which diverges"
     assert steps(probed / CHECKPOINTS) == [0, 12]
     begun = params_at(probed, 0)
-    want = paths(best.params["trunk"])
+    want = paths(jax.device_get(best.params["trunk"]))
     want["frontend/place"] = transfer.stretched(want["frontend/place"], 24)
     for path, leaf_P in paths(begun["trunk"]).items():
         for leaf in leaf_P:

@@ -76,7 +76,8 @@ def load(
     found, items, facts = read(path / CHECKPOINTS, ["params"], step=step)
     index = _index(path, member, facts, members(population))
     params_P = items["params"]
-    params = jax.tree.map(lambda leaf: leaf[index], params_P)
+    # On a device: a traced index into an array of NumPy would be an error.
+    params = jax.tree.map(lambda leaf: jax.device_put(leaf[index]), params_P)
     different = mismatch(params, jax.eval_shape(model.init, jax.random.key(0)))
     if different:
         raise BadInput(f"The checkpoint in {path} does not fit its model: {different}")
