@@ -2,8 +2,9 @@
 
 Each channel of ETTh1: 336 hours are read, 96 are forecast, by one small encoder for all
 channels. A strided convolution makes patches of the hours; every window is read less
-its mean and over its deviation. A day repeated has a mean squared error of 0.51 on the
-same windows, the last value repeated 1.29.
+its mean and over its deviation. On the same windows a day repeated has a mean squared
+error of 0.51, the last value repeated 1.29, and a linear map of the 336 hours, fitted
+by least squares to all channels at once, 0.370.
 
     python scripts/prepare_data.py etth1 --raw_dir=DIR
     python scripts/sweep.py --experiment=time_series --out=runs/time_series --workers=2
@@ -12,7 +13,8 @@ same windows, the last value repeated 1.29.
 Quick size, about 7 minutes of one core, mean squared error on the test split, mean of
 three seeds: linear 0.405, conv 0.406, gru 0.407, conv,dense 0.408, dense 0.409. All
 that was expected holds. The seeds of a mixer lie up to 0.008 apart, so that no mixer is
-better than another; the literature has 0.37 (Nie et al., 2022, arXiv:2211.14730).
+better than another, and none as good as the linear map; the literature has 0.37 for
+attention too (Nie et al., 2022, arXiv:2211.14730).
 """
 
 from dataclasses import replace
