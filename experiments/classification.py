@@ -9,6 +9,12 @@ are positive; the majority of the test split is 0.53.
     python scripts/prepare_data.py movie_reviews --raw_dir=DIR
     python scripts/sweep.py --experiment=classification --out=runs/classification
     python scripts/report.py runs/classification
+
+Quick size, about 5 minutes of one core for each mixer, accuracy on the test split, mean
+of three seeds with its interval: linear 0.803 (0.795 to 0.815), conv+dense 0.798, dense
+0.797 (0.785 to 0.805), conv 0.783 (0.765 to 0.800), gru 0.782. With one layer above
+hashed stretches of bytes every mixer learns the reviews by heart (training loss 0.1)
+and none is better than another: it is words that decide, not what mixes them.
 """
 
 from dataclasses import replace
