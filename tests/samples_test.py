@@ -11,19 +11,8 @@ import pytest
 from attn_research import checkpoint, decoding, layout, population, program, train
 from attn_research.config import Population, replace
 from attn_research.tasks.data import packed
-from attn_research.tasks.data.packed import VARIABLE
 from tests.parameters import drawn
-from tests.tasks import mocks
 from tests.train_test import SMALL, result
-
-
-@pytest.fixture(scope="module")
-def data_sets(tmp_path_factory):
-    where = tmp_path_factory.mktemp("data_sets")
-    mocks.prepare(where)
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv(VARIABLE, str(where))
-        yield where
 
 
 def tiny(task, **more):

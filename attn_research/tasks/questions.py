@@ -52,6 +52,13 @@ class QuestionAnswering(sets.OfASet):
             for s in SPLITS
         }
 
+        for split in SPLITS:
+            if not chosen[split]:
+                raise BadInput(
+                    f"No answer of the {split} split of {self.data} lies within a "
+                    f"length of {self.length}; read more of it"
+                )
+
         def texts(name: str) -> list[np.ndarray]:
             return [columns[s][name][i] for s in SPLITS for i in chosen[s]]
 
@@ -59,7 +66,7 @@ class QuestionAnswering(sets.OfASet):
         return {
             "question": sets.stretches(texts("question")),
             "context": sets.stretches(texts("context")),
-            "span": span_N2.reshape(-1, 2).astype(np.int32),
+            "span": span_N2.astype(np.int32),
             "edges": sets.edges(chosen),
             "asked": np.int32(sum(map(len, found.values()))),
         }

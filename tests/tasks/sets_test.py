@@ -263,6 +263,7 @@ def test_the_texts_of_a_data_set_are_modelled_each_once():
         ("image_classification(data=movie_reviews)", "has no images of one size"),
         ("forecasting(context=400)", "too few for a context of 400"),
         ("question_answering(language=fr)", "Unknown language 'fr'"),
+        ("question_answering(length=9)", "No answer of the train split of xquad lies"),
         ("classification(data=movie_review)", "did you mean 'movie_reviews'"),
         ("classification(data=sentence_polarity)", "prepare it with: python scripts"),
     ],
