@@ -11,15 +11,15 @@ Axes here: R rows of batch and query head, I blocks of C queries, J blocks of S 
 
 import math
 from functools import partial
-from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
 
 from attn_research.ops import precision
-from attn_research.ops.logits import PLAIN, Logits, capped, spread
-from attn_research.ops.masks import Mask, together
-from attn_research.ops.tiles import Tiles, tiles
+from attn_research.ops.logits import PLAIN, Logits
+from attn_research.ops.masks import Mask
+from attn_research.ops.plan import Block, Chosen, Plan, near
+from attn_research.ops.tiles import tiles
 
 BLOCK = 256
 
@@ -33,8 +33,12 @@ def attend(
     source_BS: jax.Array | None,
     block: int = BLOCK,
     logits: Logits = PLAIN,
+    chosen: Chosen | None = None,
 ) -> jax.Array:
-    """out_BTHE: what `dense.naive` gives, without a matrix of T x S."""
+    """out_BTHE: what `dense.naive` gives, without a matrix of T x S.
+
+    Where there is something `chosen`, of what the mask admits only that is seen.
+    """
     (B, T, H, _), (S, G) = q_BTHK.shape, k_BSGK.shape[1:3]
     segmented = segments_BT is not None and source_BS is not None
     if segments_BT is None or source_BS is None:
@@ -49,6 +53,12 @@ def attend(
         ends = source_BJS[0].size - S, segment_BIC[0].size - T
         bias_HD = jnp.pad(bias_HD.astype(wide), ((0, 0), ends))
     sink_H = None if logits.sink_H is None else logits.sink_H.astype(wide)
+    if chosen is not None:
+        chosen = Chosen(
+            _blocks(chosen.best, C),
+            _blocks(chosen.own[:, :, None, None], C)[..., 0],
+            _blocks(chosen.keys[:, :, None, None], D)[..., 0],
+        )
     out_RICE: jax.Array = _attend(
         Plan(mask, H, G, S, logits.cap, segmented or S % D != 0),
         _blocks(q_BTHK, C),
@@ -57,6 +67,7 @@ def attend(
         segment_BIC,
         source_BJS,
         tiles(mask, segment_BIC, source_BJS, segmented),
+        chosen,
         bias_HD,
         sink_H,
     )
@@ -73,82 +84,7 @@ def _blocks(x_BTHK: jax.Array, block: int) -> jax.Array:
     """x as rows of batch and head, then blocks; zeros (segment 0) fill the last."""
     B, T, H, K = x_BTHK.shape
     x_BHTK = jnp.pad(x_BTHK.swapaxes(1, 2), ((0, 0), (0, 0), (0, -T % block), (0, 0)))
-    return x_BHTK.reshape(B * H, -1, block, K)
-
-
-class Plan(NamedTuple):
-    """What is static: mask, query and key heads, the true number of keys, the cap.
-
-    `apart` tells whether segments differ, be it by what fills the last block of keys.
-    """
-
-    mask: Any
-    heads: int
-    groups: int
-    keys: int
-    cap: float | None
-    apart: bool
-
-    def rows(self, row: Any) -> tuple[Any, Any, Any]:
-        """The key row, the batch row and the head of a query row."""
-        batch, head = row // self.heads, row % self.heads
-        return batch * self.groups + head // (self.heads // self.groups), batch, head
-
-    def walk(self, block: "Block", visit: Any, carry: Any) -> Any:
-        """The carry after visit(j, carry) of each key block that the block reaches."""
-        b, i, C, S, listed = block.b, block.i, block.queries, block.keys, block.listed
-        if listed is None:
-            low, high = self.mask.span(i * C, (i + 1) * C - 1, self.keys)
-            low, high = jnp.int32(low // S), jnp.int32(-(-high // S))
-            return jax.lax.fori_loop(low, high, visit, carry)
-        b = jnp.minimum(b, listed.count_BI.shape[0] - 1)
-        return jax.lax.fori_loop(
-            jnp.int32(0),
-            listed.count_BI[b, i],
-            lambda n, carry: visit(listed.visit_BIN[b, i, n], carry),
-            carry,
-        )
-
-    def admit(self, block: "Block", j: Any, segment_C, source_S) -> jax.Array:
-        """Which queries of a block see which keys of the block j."""
-        b, i, C, S, listed = block.b, block.i, block.queries, block.keys, block.listed
-        if listed is None:
-            query_C = i * C + jnp.arange(C, dtype=jnp.int32)
-            key_S = j * S + jnp.arange(S, dtype=jnp.int32)
-        else:
-            b = jnp.minimum(b, listed.count_BI.shape[0] - 1)
-            query_C, key_S = listed.query_BIC[b, i], listed.key_BJS[b, j]
-        admit_CS = self.mask.admit(query_C[:, None], key_S[None])
-        return together(segment_C, source_S) & admit_CS if self.apart else admit_CS
-
-    def shape(self, raw_CS: jax.Array, bias_D: jax.Array | None) -> jax.Array:
-        """The scores of scaled products: capped, with the bias of their distances."""
-        score_CS = capped(raw_CS, self.cap)
-        if bias_D is None:
-            return score_CS
-        return score_CS + spread(bias_D[None], score_CS.shape[0])[0]
-
-
-class Block(NamedTuple):
-    """A block of queries: its batch row and number, the sizes, the list of visits."""
-
-    b: Any
-    i: Any
-    queries: int
-    keys: int
-    listed: Tiles | None
-
-    def near(self, j: Any, blocks: int) -> Any:
-        """Where the distances to the key block j start among all."""
-        return self.i * self.queries + (blocks - 1 - j) * self.keys
-
-
-def _near(bias_HD: jax.Array | None, h: Any, block: Block, j: Any, blocks: int) -> Any:
-    """The bias of the distances between a block and the key block j."""
-    if bias_HD is None:
-        return None
-    size = block.queries + block.keys - 1
-    return jax.lax.dynamic_slice(bias_HD, (h, block.near(j, blocks)), (1, size))[0]
+    return x_BHTK.reshape(B * H, -(-T // block), block, K)
 
 
 @partial(jax.custom_vjp, nondiff_argnums=(0,))
@@ -157,7 +93,16 @@ def _attend(plan: Plan, *arrays) -> jax.Array:
 
 
 def _forward(
-    plan: Plan, q_RICK, k_RJSK, v_RJSE, segment_BIC, source_BJS, listed, bias_HD, sink_H
+    plan: Plan,
+    q_RICK,
+    k_RJSK,
+    v_RJSE,
+    segment_BIC,
+    source_BJS,
+    listed,
+    chosen,
+    bias_HD,
+    sink_H,
 ):
     rows, blocks, C, K = q_RICK.shape
     J, S, E = v_RJSE.shape[1:]
@@ -168,13 +113,13 @@ def _forward(
 
         def queries(i):
             q_CK, segment_C = q_RICK[r, i], segment_BIC[b, i]
-            block = Block(b, i, C, S, listed)
+            block = Block(r, b, i, C, S, listed, chosen)
 
             def keys(j, carry):
                 top_C, total_C, sum_CE = carry
                 v_SE = v_RJSE[x, j]
                 raw_CS = _product("CK,SK->CS", q_CK, k_RJSK[x, j]) / math.sqrt(K)
-                score_CS = plan.shape(raw_CS, _near(bias_HD, h, block, j, J))
+                score_CS = plan.shape(raw_CS, near(bias_HD, h, block, j, J))
                 admit_CS = plan.admit(block, j, segment_C, source_BJS[b, j])
                 score_CS = jnp.where(admit_CS, score_CS, -jnp.inf)
                 new_C = jnp.maximum(top_C, score_CS.max(axis=1))
@@ -213,8 +158,8 @@ def _residuals(plan: Plan, *arrays):
 
 
 def _backward(plan: Plan, kept, grad_RICE):
-    q_RICK, k_RJSK, v_RJSE, segment_BIC, source_BJS, listed = kept[:6]
-    bias_HD, sink_H, out_RICE, log_RIC = kept[6:]
+    q_RICK, k_RJSK, v_RJSE, segment_BIC, source_BJS, listed, chosen = kept[:7]
+    bias_HD, sink_H, out_RICE, log_RIC = kept[7:]
     rows, blocks, C, K = q_RICK.shape
     J, S = k_RJSK.shape[1:3]
     wide = precision.wide(q_RICK.dtype)
@@ -225,14 +170,15 @@ def _backward(plan: Plan, kept, grad_RICE):
 
         def queries(grads, i):
             q_CK, segment_C, log_C = q_RICK[r, i], segment_BIC[b, i], log_RIC[r, i]
-            block, grad_CE = Block(b, i, C, S, listed), grad_RICE[r, i]
+            block = Block(r, b, i, C, S, listed, chosen)
+            grad_CE = grad_RICE[r, i]
             shared_C = _product("CE,CE->C", grad_CE, out_RICE[r, i])
 
             def keys(j, grads):
                 dq_CK, dk_JSK, dv_JSE, dbias_D = grads
                 k_SK, v_SE = k_RJSK[x, j], v_RJSE[x, j]
                 raw_CS = _product("CK,SK->CS", q_CK, k_SK) * scale
-                bias_D = _near(bias_HD, h, block, j, J)
+                bias_D = near(bias_HD, h, block, j, J)
                 score_CS, back = jax.vjp(plan.shape, raw_CS, bias_D)
                 admit_CS = plan.admit(block, j, segment_C, source_BJS[b, j])
                 score_CS = jnp.where(admit_CS, score_CS, -jnp.inf)
@@ -284,7 +230,7 @@ def _backward(plan: Plan, kept, grad_RICE):
         return None if d is None else d.reshape(-1, plan.heads, *d.shape[1:]).sum(0)
 
     arrays = dq.astype(q_RICK.dtype), grouped(dk, k_RJSK), grouped(dv, v_RJSE)
-    return *arrays, None, None, None, summed(dbias), summed(dsink)
+    return *arrays, None, None, None, None, summed(dbias), summed(dsink)
 
 
 _attend.defvjp(_residuals, _backward)

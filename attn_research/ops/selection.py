@@ -13,10 +13,11 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from attn_research.ops import dense, precision
+from attn_research.ops import dense, flash, precision
 from attn_research.ops.linearity import linear_in
 from attn_research.ops.logits import PLAIN, Logits, spread
-from attn_research.ops.masks import together
+from attn_research.ops.masks import CAUSAL, FULL, together
+from attn_research.ops.plan import Chosen, among
 from attn_research.ops.positions import restart
 
 
@@ -79,10 +80,10 @@ class Blocks:
 
     def prepare(
         self, k_BSGK, ids_BS, place_BS, whole=False
-    ) -> tuple[jax.Array | None, ...]:
+    ) -> tuple[jax.Array, jax.Array | None]:
         """The mean key of each block; of packed keys, of the block of each.
 
-        Then of packed keys their positions, and where their blocks start.
+        Then of packed keys their positions.
         """
         keys, size = k_BSGK.shape[1], self.size
         wide = precision.wide(k_BSGK.dtype)
@@ -95,51 +96,56 @@ class Blocks:
             tokens_N = np.full(sum_BNGK.shape[1], size)
             tokens_N[-1] -= more
             tokens_1N11 = jnp.asarray(tokens_N, wide)[None, :, None, None]
-            return sum_BNGK / tokens_1N11, None, None
-        within_BS = place_BS % size
-        block_BS = jnp.cumsum((within_BS == 0).astype(jnp.int32), axis=1)
+            return sum_BNGK / tokens_1N11, None
+        block_BS = jnp.cumsum((place_BS % size == 0).astype(jnp.int32), axis=1)
         total = jax.vmap(partial(jax.ops.segment_sum, num_segments=keys + 1))
         sum_BNGK = total(k_BSGK.astype(wide), block_BS)
         tokens_BN = total(jnp.ones(block_BS.shape, wide), block_BS)
         mean_BNGK = sum_BNGK / jnp.maximum(tokens_BN, 1)[:, :, None, None]
         mean_BSGK = jnp.take_along_axis(mean_BNGK, block_BS[:, :, None, None], axis=1)
-        start_BS = jnp.arange(keys, dtype=jnp.int32)[None] - within_BS
-        return mean_BSGK, place_BS, start_BS
+        return mean_BSGK, place_BS
 
     def keep(self, known, q_BTHK, place_BT, admit_BTS, score_BHTS) -> jax.Array:
         """All keys of the blocks that each query selects."""
-        mean, place_BS, start_BS = known
+        number_BHTM = self.numbers(known, q_BTHK, place_BT, admit_BTS)
+        place_BS = known[1]
+        if place_BS is None:
+            place_BS = jnp.arange(admit_BTS.shape[2], dtype=jnp.int32)[None]
+        own_BT1 = (place_BT // self.size)[:, :, None]
+        kept = among(
+            own_BT1[:, None], number_BHTM, (place_BS // self.size)[:, None, None]
+        )
+        return jnp.broadcast_to(kept, score_BHTS.shape)
+
+    def numbers(self, known, q_BTHK, place_BT, admit_BTS) -> jax.Array:
+        """number_BHTM of the best blocks but a query's own; -1 where there are no more.
+
+        Of equal ones the first.
+        """
+        mean, place_BS = known
+        (B, T, H, K), (N, G) = q_BTHK.shape, mean.shape[1:3]
+        own_BT1 = (place_BT // self.size)[:, :, None]
         if place_BS is None:
             # N blocks of keys, all of one size.
-            starts_BTN = admit_BTS[:, :, :: self.size]
-            place_N = jnp.arange(mean.shape[1], dtype=jnp.int32)
-            own_BTN = place_BT[:, :, None] // self.size == place_N[None, None]
-            best_BHTN = self._best(mean, q_BTHK, starts_BTN & ~own_BTN)
-            keep_BHTN = own_BTN[:, None] | best_BHTN
-            return jnp.repeat(keep_BHTN, self.size, axis=3)[..., : admit_BTS.shape[2]]
-        # Of packed keys each stands for its block, and the first of them competes.
-        own_BTS = place_BT[:, :, None] // self.size == place_BS[:, None] // self.size
-        first_BS = place_BS % self.size == 0
-        best_BHTS = self._best(mean, q_BTHK, admit_BTS & ~own_BTS & first_BS[:, None])
-        # Of a slot that holds no key yet the start may lie outside: it is not admitted.
-        start_B11S = jnp.clip(start_BS, 0, first_BS.shape[1] - 1)[:, None, None]
-        return own_BTS[:, None] | jnp.take_along_axis(best_BHTS, start_B11S, axis=3)
-
-    def _best(self, mean_BNGK, q_BTHK, others_BTN) -> jax.Array:
-        """best_BHTN: the count - 1 highest of the others by query and mean key."""
-        B, T, H, K = q_BTHK.shape
-        N, G = mean_BNGK.shape[1:3]
-        if self.count == 1:
-            return jnp.zeros((B, H, T, N), bool)
+            number_BN = jnp.arange(N, dtype=jnp.int32)[None]
+            others_BTN = admit_BTS[:, :, :: self.size]
+        else:
+            # Of packed keys each stands for its block, and the first of them competes.
+            number_BN = place_BS // self.size
+            others_BTN = admit_BTS & (place_BS % self.size == 0)[:, None]
+        others_BTN &= own_BT1 != number_BN[:, None]
         gate_BGRTN = jnp.einsum(
             "BTGRK,BNGK->BGRTN",
-            q_BTHK.reshape(B, T, G, H // G, K).astype(mean_BNGK.dtype),
-            mean_BNGK,
+            q_BTHK.reshape(B, T, G, H // G, K).astype(mean.dtype),
+            mean,
         )
         gate_BHTN = jnp.where(
             others_BTN[:, None], gate_BGRTN.reshape(B, H, T, N), -jnp.inf
         )
-        return _highest(gate_BHTN, self.count - 1)
+        best_BHTM, index_BHTM = jax.lax.top_k(gate_BHTN, min(self.count - 1, N))
+        number_BHTN = jnp.broadcast_to(number_BN[:, None, None], gate_BHTN.shape)
+        number_BHTM = jnp.take_along_axis(number_BHTN, index_BHTM, axis=3)
+        return jnp.where(best_BHTM > -jnp.inf, number_BHTM, -1)
 
 
 def _highest(score_BHTS: jax.Array, count: int) -> jax.Array:
@@ -197,8 +203,9 @@ def attend(
 ) -> jax.Array:
     """out_BTHE of self-attention to the keys that the rule selects.
 
-    "naive", the twin, takes all queries at once; "chunked", the default, `chunk` at a
-    time. Raises ValueError for another implementation, or where shapes do not fit.
+    "naive", the twin, takes all queries at once; "chunked", the default, selects for
+    `chunk` at a time. Raises ValueError for another implementation, or where shapes do
+    not fit.
     """
     dense.shapes(q_BTHK, k_BTGK, v_BTGE)
     if implementation not in (None, "naive", "chunked"):
@@ -213,14 +220,47 @@ def attend(
     known = rule.prepare(jax.lax.stop_gradient(k_BTGK), ids_BT, place_BT, whole)
     C = T if implementation == "naive" else min(chunk, T)
     more = -T % C
+
+    def chunks(x_BT: jax.Array) -> jax.Array:
+        x_BT = jnp.pad(x_BT, ((0, 0), (0, more), *[(0, 0)] * (x_BT.ndim - 2)))
+        return x_BT.reshape(B, -1, C, *x_BT.shape[2:]).swapaxes(0, 1)
+
+    def admitted(ids_BC: jax.Array, place_BC: jax.Array) -> jax.Array:
+        admit_BCS = together(ids_BC, ids_BT)
+        if causal:
+            admit_BCS &= place_BT[:, None] <= place_BC[:, :, None]
+        return admit_BCS
+
+    if isinstance(rule, Blocks) and implementation != "naive":
+        # Whole blocks are selected: attention in tiles, as without a selection.
+        number_IBHCM = jax.lax.map(
+            lambda one: rule.numbers(known, one[0], one[2], admitted(*one[1:])),
+            (
+                chunks(jax.lax.stop_gradient(q_BTHK)),
+                chunks(ids_BT),
+                chunks(place_BT),
+            ),
+        )
+        number_BICHM = number_IBHCM.transpose(1, 0, 3, 2, 4)
+        number_BTHM = number_BICHM.reshape(B, T + more, *number_BICHM.shape[3:])
+        number_BT = place_BT // rule.size
+        return flash.attend(
+            q_BTHK,
+            k_BTGK,
+            v_BTGE,
+            CAUSAL if causal else FULL,
+            segments_BT,
+            segments_BT,
+            logits=logits,
+            chosen=Chosen(number_BTHM[:, :T], number_BT, number_BT),
+        )
+
     bias_HD = logits.bias_HD
     if bias_HD is not None:
         bias_HD = jnp.pad(bias_HD, ((0, 0), (0, more)))
 
     def some(first, q_BCHK, ids_BC, place_BC) -> jax.Array:
-        admit_BCS = together(ids_BC, ids_BT)
-        if causal:
-            admit_BCS &= place_BT[:, None] <= place_BC[:, :, None]
+        admit_BCS = admitted(ids_BC, place_BC)
         bias_HCS = None
         if bias_HD is not None:
             near_HD = jax.lax.dynamic_slice_in_dim(bias_HD, first, C + T - 1, axis=1)
@@ -241,10 +281,6 @@ def attend(
 
     if C == T:
         return some(0, q_BTHK, ids_BT, place_BT)
-
-    def chunks(x_BT: jax.Array) -> jax.Array:
-        x_BT = jnp.pad(x_BT, ((0, 0), (0, more), *[(0, 0)] * (x_BT.ndim - 2)))
-        return x_BT.reshape(B, -1, C, *x_BT.shape[2:]).swapaxes(0, 1)
 
     first_I = jnp.arange(0, T, C, dtype=jnp.int32)
     out_IBCHE = jax.lax.map(

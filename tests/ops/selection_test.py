@@ -62,11 +62,21 @@ def pulled(rule, causal, form, ids, q, k, v, ct):
     return out, *back(ct)
 
 
-@pytest.mark.parametrize("rule, causal", [(Best(3), True), (Blocks(3, 4), False)])
-def test_chunks_give_what_the_naive_form_gives_in_float64(rule, causal):
+@pytest.mark.parametrize(
+    "rule, causal, packed",
+    [
+        (Best(3), True, True),
+        (Blocks(3, 4), False, True),
+        (Blocks(3, 4), True, True),
+        (Blocks(3, 4), True, False),
+        (Blocks(1, 4), False, False),
+    ],
+)
+def test_chunks_give_what_the_naive_form_gives_in_float64(rule, causal, packed):
+    rows = ROWS if packed else None
     with jax.enable_x64(True):
-        want = pulled(rule, causal, "naive", ROWS, *arrays(np.float64))
-    got = pulled(rule, causal, "chunked", ROWS, *arrays())
+        want = pulled(rule, causal, "naive", rows, *arrays(np.float64))
+    got = pulled(rule, causal, "chunked", rows, *arrays())
     for one, two, reach in zip(got, want, (2e-6, 1e-5, 1e-5, 1e-5), strict=True):
         one, two = np.asarray(one, np.float64), np.asarray(two)
         assert np.linalg.norm(one - two) <= reach * np.linalg.norm(two)
