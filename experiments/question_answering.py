@@ -12,6 +12,9 @@ begin and to end an answer, one of 4.54.
         --out=runs/question_answering
     python scripts/report.py runs/question_answering
 
+Of the quick size dense is measured: an F1 of 0.094 (0.074 to 0.106 over three seeds),
+about twice that of a fixed span. The other mixers are not measured.
+
 `--size=memorise` trains one mixer on eight questions alone.
 """
 

@@ -16,6 +16,10 @@ one answer in place of all (the mean of 24).
     python scripts/sweep.py --experiment=summarisation --out=runs/summarisation
     python scripts/report.py runs/summarisation
 
+A first member (conv,dense, 300 steps, one seed) has 1.91 bits per byte and a ROUGE-1 of
+0.18 on the test split (0.13 where it may go round in circles), in phrases of such
+meetings that have little to do with what was asked. The quick size is not measured.
+
 `--size=memorise` trains one mixer on eight answers alone.
 """
 

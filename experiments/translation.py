@@ -14,6 +14,10 @@ sentence in place of all translations has a BLEU of 0.3 and a chrF of 19.0 (the 
     python scripts/sweep.py --experiment=translation --out=runs/translation
     python scripts/report.py runs/translation
 
+A first member (conv,dense, 800 steps, one seed) has 1.86 bits per byte, a BLEU of 3.8
+and a chrF of 22.6 on the test split: "On March 11, 2020, ..." begins as "Le 11 mars
+2020, le monde de la pandémie". The quick size is not measured as a whole.
+
 `--size=memorise` trains one mixer on eight sentences alone.
 """
 
