@@ -51,6 +51,7 @@ def attend(
         source_BS = segments_BT
     if source_BS is not None and segments_BT is None:
         segments_BT = jnp.ones(q_BTHK.shape[:2], jnp.int32)
+    visible(q_BTHK, k_BSGK, mask, segments_BT, source_BS)
     plain = all(part is None for part in logits)
     lack = splash.lacks(mask, logits, q_BTHK.dtype)
     if source_BS is not segments_BT or k_BSGK.shape[1] != q_BTHK.shape[1]:
@@ -90,6 +91,23 @@ def shapes(q_BTHK: Any, k_BSGK: Any, v_BSGE: Any) -> None:
             f"Attention got q {q_BTHK.shape}, k {k_BSGK.shape}, v {v_BSGE.shape}; "
             "BTHK, BSGK, BSGE with H a multiple of G are allowed"
         )
+
+
+def visible(
+    q_BTHK: Any, k_BSGK: Any, mask: Any, segments_BT: Any, source_BS: Any
+) -> None:
+    """Raises ValueError where the mask is none, or segments are of other tokens."""
+    if not callable(getattr(mask, "admit", None)):
+        raise ValueError(
+            f"The mask is {type(mask).__name__}; one of ops.masks or ops.patterns is "
+            "allowed, such as CAUSAL or window(255, 0)"
+        )
+    for ids, of in ((segments_BT, q_BTHK), (source_BS, k_BSGK)):
+        if ids is not None and ids.shape != of.shape[:2]:
+            raise ValueError(
+                f"Segments are {ids.shape}; {of.shape[:2]}, one for each token, is "
+                "allowed"
+            )
 
 
 def choose(

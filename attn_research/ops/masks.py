@@ -70,6 +70,16 @@ def matrix(mask: Mask, queries: int, keys: int) -> jax.Array:
     return jnp.broadcast_to(mask.admit(query_T1, key_1S), (queries, keys))
 
 
+def tiling(mask: Mask, queries: int, keys: int, block: int) -> np.ndarray:
+    """may_IJ: which blocks of keys a block of queries may see, all of one size.
+
+    Raises ValueError for an empty block.
+    """
+    if block < 1:
+        raise ValueError(f"The block is {block}; at least 1 is allowed")
+    return np.asarray(mask.may(areas(queries, keys, block, block)))
+
+
 def count(mask: Mask, length: int, block: int = 256) -> int:
     """The number of admitted pairs of a query and a key of one sequence.
 
@@ -103,7 +113,8 @@ class Several:
     rule: str
     masks: tuple[Any, ...]
 
-    __and__, __or__, dense, pairs = both, either, matrix, count
+    __and__, __or__ = both, either
+    dense, blocks, pairs = matrix, tiling, count
 
     def admit(self, query: Index, key: Index) -> Any:
         """Whether the query may see the key; positions broadcast."""
@@ -133,7 +144,7 @@ class Band:
     left: int | None = None
     right: int | None = None
 
-    __or__, dense = either, matrix
+    __or__, dense, blocks = either, matrix, tiling
 
     def __and__(self, other: Mask) -> Any:
         if not isinstance(other, Band):

@@ -15,7 +15,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from attn_research.ops.masks import Area, Index, both, count, either, matrix
+from attn_research.ops.masks import Area, Index, both, count, either, matrix, tiling
 
 
 @dataclass(frozen=True)
@@ -24,7 +24,8 @@ class Globals:
 
     tokens: int
 
-    __and__, __or__, dense, pairs = both, either, matrix, count
+    __and__, __or__ = both, either
+    dense, blocks, pairs = matrix, tiling, count
 
     def admit(self, query: Index, key: Index) -> Any:
         """Whether one of the two is global."""
@@ -49,7 +50,8 @@ class Stride:
 
     step: int
 
-    __and__, __or__, dense, pairs = both, either, matrix, count
+    __and__, __or__ = both, either
+    dense, blocks, pairs = matrix, tiling, count
 
     def admit(self, query: Index, key: Index) -> Any:
         """Whether the step divides the distance."""
@@ -76,7 +78,8 @@ class Local:
 
     size: int
 
-    __and__, __or__, dense, pairs = both, either, matrix, count
+    __and__, __or__ = both, either
+    dense, blocks, pairs = matrix, tiling, count
 
     def admit(self, query: Index, key: Index) -> Any:
         """Whether both are in one block."""
@@ -110,7 +113,8 @@ class Random:
     size: int
     seed: int
 
-    __and__, __or__, dense, pairs = both, either, matrix, count
+    __and__, __or__ = both, either
+    dense, blocks, pairs = matrix, tiling, count
 
     def admit(self, query: Index, key: Index) -> Any:
         """Whether the blocks of both are linked."""

@@ -36,6 +36,7 @@ def attend(
     implementation, or where the shapes do not fit.
     """
     dense.shapes(q_BTHK, k_BTGK, v_BTGE)
+    dense.visible(q_BTHK, k_BTGK, mask, segments_BT, segments_BT)
     arrays = q_BTHK, k_BTGK, v_BTGE, mask, segments_BT, segments_BT
     if implementation == "naive":
         return dense.naive(*arrays, logits)

@@ -199,6 +199,13 @@ def test_what_cannot_run_is_refused():
             attend(q, k, v, implementation="fast")
         with pytest.raises(ValueError, match="multiple of G"):
             attend(q[:, :, :1], k, v)
+        with pytest.raises(ValueError, match=r"Segments are \(1, 9\); \(1, 4\)"):
+            attend(q, k, v, segments_BT=np.ones((1, 9), int))
+    for attend in (dense.attend, sparse.attend):
+        with pytest.raises(ValueError, match="The mask is ndarray; one of ops.masks"):
+            attend(q, k, v, mask=np.ones((4, 4), bool))
+    with pytest.raises(ValueError, match="block is 0; at least 1"):
+        CAUSAL.blocks(4, 4, 0)
 
 
 def test_torch_gives_the_same_outputs_and_gradients():

@@ -64,11 +64,13 @@ def test_links_are_spread_evenly():
 
 
 @pytest.mark.parametrize("mask", MASKS, ids=str)
-@pytest.mark.parametrize("rows, columns", [(1, 1), (4, 3), (5, 30)])
+@pytest.mark.parametrize("rows, columns", [(1, 1), (4, 4), (4, 3), (5, 30)])
 def test_blocks_hold_every_admitted_pair(mask, rows, columns):
     admit_TS = seen(mask, 25, 30)
     area = areas(25, 30, rows, columns)
     may_IJ, full_IJ = mask.may(area), mask.full(area)
+    if rows == columns:
+        np.testing.assert_array_equal(mask.blocks(25, 30, rows), may_IJ)
     for i, j in np.ndindex(may_IJ.shape):
         inside = admit_TS[i * rows : (i + 1) * rows, j * columns : (j + 1) * columns]
         assert may_IJ[i, j] or not inside.any()
