@@ -135,6 +135,9 @@ class Train:
         500, "Steps between checkpoints, at evaluations; the last is always kept.",
         low=1,
     )  # fmt: skip
+    keep: int = option(
+        2, "Newest checkpoints that are kept; 0: all, to look along training.", low=0
+    )
     stop_at: float = option(
         0.0,
         "A member whose headline metric reaches this is solved and stops; 0: never.",

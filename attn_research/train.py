@@ -73,7 +73,8 @@ def run(
     count = len(hypers_P.seed)
     environment.code()  # as it is now: a later change of the source is another code
     _claim(directory, config, members)
-    with Writer(directory / layout.CHECKPOINTS) as writer, Interrupt() as interrupt:
+    checkpoints = Writer(directory / layout.CHECKPOINTS, train.keep)
+    with checkpoints as writer, Interrupt() as interrupt:
         done = layout.read_result(directory)
         if done:
             print(f"{directory} is done already; nothing was run.", flush=True)

@@ -6,11 +6,13 @@
     python scripts/analyze.py --list
 
 With a text the checkpoint is all that is needed, without one the data of the task.
-Several runs, or members of one, have a line each in every figure. What was measured
-before, of the same parameters by the same code, is taken from RUN/analysis/cache.
+Several runs, members of one, or steps along its training, have a line each in every
+figure. What was measured before, of the same parameters by the same code, is taken from
+RUN/analysis/cache.
 """
 
 import sys
+from itertools import product
 from pathlib import Path
 
 from absl import flags
@@ -22,7 +24,12 @@ flags.DEFINE_list("what", None, "Analyses of --list; all of them where none is n
 flags.DEFINE_list(
     "member", ["best"], "Members of the population, or best, or all; commas between."
 )
-flags.DEFINE_integer("step", None, "Step of the run; the newest where none is given.")
+flags.DEFINE_list(
+    "step",
+    ["newest"],
+    "Steps of the run that are kept (all of them by --train.keep=0), or newest, or "
+    "all; commas between.",
+)
 flags.DEFINE_string("text", None, "A text to look at; its bytes are the tokens.")
 flags.DEFINE_string("file", None, "A file to look at, its first --length bytes.")
 flags.DEFINE_string("split", "test", "Split of the task to look at without a text.")
@@ -64,8 +71,8 @@ def run(*given: str) -> int:
     environment.remember()
     seen = []
     for directory in directories:
-        for which in _members(directory):
-            found = member(directory, which, FLAGS.step)
+        for which, step in product(_members(directory), _steps(directory)):
+            found = member(directory, which, step)
             for note in found.notes:
                 print(f"{directory}: {note}")
             subject, words = _subject(found.restored, raw)
@@ -86,6 +93,18 @@ def _members(directory: Path) -> list:
     return [
         "best" if name == "best" else convert(name, int, "--member")
         for name in FLAGS.member
+    ]
+
+
+def _steps(directory: Path) -> list[int | None]:
+    """The steps asked for of a run; None is the newest that is whole."""
+    from attn_research import checkpoint, layout
+
+    if FLAGS.step == ["all"]:
+        return list(checkpoint.steps(directory / layout.CHECKPOINTS)) or [None]
+    return [
+        None if name == "newest" else convert(name, int, "--step")
+        for name in FLAGS.step
     ]
 
 

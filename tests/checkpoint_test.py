@@ -129,6 +129,10 @@ def test_the_newest_are_kept_and_the_rest_deleted(tmp_path):
     assert steps(tmp_path) == [3, 4]
     left = {p.name for p in tmp_path.iterdir()}
     assert left == {"00000003", "00000004", ".lock"}
+    saved(tmp_path / "all", 1, 2, 3, 4, keep=0)
+    assert steps(tmp_path / "all") == [1, 2, 3, 4]
+    with pytest.raises(BadInput, match="keep is -1; at least 0, which keeps all"):
+        Writer(tmp_path, keep=-1)
 
 
 def test_an_acknowledged_step_is_not_written_again(tmp_path):

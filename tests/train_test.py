@@ -102,10 +102,12 @@ def test_a_resumed_run_has_the_bits_of_an_uninterrupted_one(
     mixers, tmp_path, monkeypatch
 ):
     every = {"model.pattern": ",".join(mixers), "model.layers": len(mixers)}
-    config = replace(SMALL, every)
+    config = replace(SMALL, {**every, "train.keep": 0})
     assert train.run(config, FOUR, tmp_path / "whole") == flags.DONE
     stopped_and_resumed(config, FOUR, tmp_path / "parts", monkeypatch)
     assert_same_run(tmp_path / "whole", tmp_path / "parts")
+    assert checkpoint.steps(tmp_path / "whole" / layout.CHECKPOINTS) == [6, 12]
+    assert len(checkpoint.steps(tmp_path / "parts" / layout.CHECKPOINTS)) == 3
 
 
 @pytest.mark.parametrize(

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from attn_research.analysis.ablation import ablations, without
+    from attn_research.analysis.answers import binned, each_answer, rarity
     from attn_research.analysis.capacity import recalled
     from attn_research.analysis.context import loss_by_context, loss_by_mask, nearby
     from attn_research.analysis.gradients import (
@@ -33,10 +34,12 @@ if TYPE_CHECKING:
 
 _PUBLIC = {
     "ablations": "ablation",
+    "binned": "answers",
     "bits": "probes",
     "by_distance": "gradients",
     "cka": "representations",
     "decay": "gradients",
+    "each_answer": "answers",
     "effective_rank": "representations",
     "furthest": "receptive_field",
     "head_scores": "heads",
@@ -51,6 +54,7 @@ _PUBLIC = {
     "planted": "probes",
     "pointed": "pointing",
     "radius": "receptive_field",
+    "rarity": "answers",
     "reachable": "receptive_field",
     "recalled": "capacity",
     "repeated": "heads",
@@ -62,10 +66,12 @@ _PUBLIC = {
 }
 __all__ = [
     "ablations",
+    "binned",
     "bits",
     "by_distance",
     "cka",
     "decay",
+    "each_answer",
     "effective_rank",
     "furthest",
     "head_scores",
@@ -80,6 +86,7 @@ __all__ = [
     "planted",
     "pointed",
     "radius",
+    "rarity",
     "reachable",
     "recalled",
     "repeated",

@@ -15,9 +15,10 @@ from attn_research.program import evaluated
 from attn_research.tasks.contract import Batch, Spec, Split, finite, split_index
 
 TOGETHER = 8  # sequences of one batch
+COUNTED = 64  # batches of the training split in which answers are counted
 
 
-def _nothing() -> Iterator["Subject"]:
+def _nothing() -> Iterator[Any]:
     yield from ()
 
 
@@ -25,7 +26,8 @@ class Subject(NamedTuple):
     """A restored model and sequences; where they are of its task, batch and spec.
 
     Of `total` sequences these are the first ones, and `later` draws the others, a batch
-    at a time. `digest` names all of them by their content.
+    at a time. `training` draws some batches of the training split, of a text none.
+    `digest` names all of them by their content.
     """
 
     restored: Restored
@@ -34,6 +36,7 @@ class Subject(NamedTuple):
     batch: Batch | None
     spec: Spec | None
     later: Callable[[], Iterator["Subject"]] = _nothing
+    training: Callable[[], Iterator[Batch]] = _nothing
     total: int = 1
     digest: str = ""
 
@@ -140,13 +143,21 @@ def of_split(restored: Restored, split: Split, sequences: int, length: int) -> S
             if (found := drawn(number)) is not None:
                 yield found
 
+    def training() -> Iterator[Batch]:
+        key = jax.random.key(0)
+        one: Any = jax.jit(task.batch, static_argnums=(1, 2))
+        for number in range(COUNTED):
+            yield one(jax.random.fold_in(key, number), "train", TOGETHER, arrays)
+
     first = drawn(0)
     if first is None:
         raise BadInput(
             f"The first {length} positions of the {split} sequences are padding; a "
             "larger length is allowed"
         )
-    return first._replace(later=later, total=sequences, digest=digest)
+    return first._replace(
+        later=later, training=training, total=sequences, digest=digest
+    )
 
 
 def _cut(batch: Batch, rows: int, length: int) -> Any:

@@ -23,9 +23,9 @@ from attn_research.options import BadInput
 class Writer:
     """The one writer of the checkpoints in a directory, as a context manager.
 
-    Keeps the newest `keep` steps. A step found damaged is moved into `_bad` and told to
-    `report` in one sentence. An error of the disk is raised as `DiskError` by the call
-    after the save that it stopped.
+    Keeps the newest `keep` steps, all of them where it is 0. A step found damaged is
+    moved into `_bad` and told to `report` in one sentence. An error of the disk is
+    raised as `DiskError` by the call after the save that it stopped.
     """
 
     def __init__(
@@ -34,8 +34,8 @@ class Writer:
         keep: int = 2,
         report: Callable[[str], None] = print,
     ):
-        if keep < 1:
-            raise BadInput(f"keep is {keep}; at least 1 checkpoint has to be kept")
+        if keep < 0:
+            raise BadInput(f"keep is {keep}; at least 0, which keeps all, is allowed")
         self.directory, self.keep, self.report = Path(directory), keep, report
         self._lock = Lock(directory)
         self._thread: threading.Thread | None = None
@@ -153,6 +153,7 @@ class Writer:
                 one.write(temporary, step, items, facts)
                 temporary.rename(folder(self.directory, step))
                 fsync(self.directory)
+                # The newest of 0 are none of them: nothing is before -0.
                 for old in steps(self.directory)[: -self.keep]:
                     self._move(folder(self.directory, old), "_trash")
                 self._empty_trash()

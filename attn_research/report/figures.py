@@ -32,6 +32,7 @@ UNITS = {
     "position": "position in the sequence (tokens)",
     "last position": "last position of the sequence (tokens)",
     "distance": "distance (tokens)",
+    "rarity": "surprisal of the answer by its frequency alone (nats)",
     "gradient": "norm of the gradient",
     "share": "share of the energy within the distance",
 }

@@ -65,7 +65,7 @@ class Seen(NamedTuple):
 def labels(seen: Sequence[Seen]) -> list[str]:
     """A label for each: its mixers, and where two have the same ones the run.
 
-    A run of which several members are seen is told by them.
+    A run of which several members or steps are seen is told by them.
     """
     patterns = [one.member.restored.config.model.pattern for one in seen]
     briefs = [pattern.brief(one) for one in patterns]
@@ -84,10 +84,12 @@ def labels(seen: Sequence[Seen]) -> list[str]:
             for other, alike in zip(seen, briefs, strict=True)
             if alike == brief and other is not one
         ]
-        elsewhere = [other.directory != one.directory for other in beside]
-        parts = [run] if any(elsewhere) else []
-        if not all(elsewhere):
+        here = [other.member for other in beside if other.directory == one.directory]
+        parts = [run] if len(here) < len(beside) else []
+        if any(other.number != one.member.number for other in here):
             parts.append(f"member {one.member.number}")
+        if any(other.restored.step != one.member.restored.step for other in here):
+            parts.append(f"step {one.member.restored.step}")
         known.append(f"{brief} ({', '.join(parts)})" if parts else brief)
     return known
 

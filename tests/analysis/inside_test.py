@@ -40,6 +40,8 @@ WORDS = (
 ALL_FIGURES = {
     *FIGURES, "gradients", "ablation", "ablation_heads", "context", "memory",
     "capacity", "stream_norm", "effective_rank", "cka", "eigenvalues", "gates",
+    *(f"loss_by_{x}" for x in ("gap", "position", "rarity")),
+    *(f"accuracy_by_{x}" for x in ("gap", "position", "rarity")),
 }  # fmt: skip
 ALL_WORDS = (
     *WORDS, "whole model", "layer 1 (lstm)", "loss", "dense, head 3",
@@ -125,6 +127,18 @@ def test_several_runs_have_a_line_each_in_one_figure(together):
     assert "4 models compared" in page and "Inside dense,lstm, conv" in page
     assert page.count("The run is not finished: it is at step 7 of") == 4
     assert "conv (member 1): trained" in (folder / "cka.csv").read_text()
+
+
+def test_steps_along_training_have_a_line_each(tmp_path):
+    task = "recall(length=16,pairs=2,vocabulary=16)"
+    run = run_of(tmp_path / "run", task, "conv", 16, 16, steps=(7, 9))
+    ended = command(
+        "analyze", str(run), "--step=all", "--what=representations", "--sequences=2"
+    )
+    assert ended.code == DONE, ended.err
+    with open(run / "analysis" / "effective_rank.csv") as file:
+        rows = list(csv.DictReader(file))
+    assert {row["run"] for row in rows} == {"conv (step 7)", "conv (step 9)"}
 
 
 def test_what_was_measured_is_kept_in_the_directory_of_its_run(together, recall):
@@ -219,6 +233,7 @@ def test_a_model_without_states_or_gates_has_no_dynamics():
         (["--member=second"], "--member is 'second'; a whole number is allowed"),
         (["--member=2"], "allowed are 'best' and 0 to 1"),
         (["--step=8"], "no step 8"),
+        (["--step=last"], "--step is 'last'; a whole number is allowed"),
         (["--split=tests"], "Unknown split 'tests'"),
         (["--sequences=0"], "--sequences"),
     ],

@@ -60,7 +60,9 @@ def restored(
     return Restored(config, {"seed": 0}, model, params, 0)
 
 
-def run_of(directory, task: str, pattern: str, vocabulary: int, length: int):
+def run_of(
+    directory, task: str, pattern: str, vocabulary: int, length: int, steps=(7,)
+):
     """A run whose parameters were drawn, not trained; its data is nowhere."""
     config = replace(
         Config(), {"task": task, "model.pattern": pattern, "model.width": 8}
@@ -68,7 +70,8 @@ def run_of(directory, task: str, pattern: str, vocabulary: int, length: int):
     sizes = Sizes("tokens", vocabulary, vocabulary, length, True)
     params_P = population_of(build(config.model, sizes), 2)
     with Writer(directory / layout.CHECKPOINTS) as writer:
-        writer.save(7, {"params": params_P}, {"best": 1})
+        for step in steps:
+            writer.save(step, {"params": params_P}, {"best": 1})
     layout.write_config(directory, config, Population(seed=(0, 1)), sizes._asdict())
     return directory
 

@@ -61,9 +61,14 @@ def by_distance(
         ):
             seen.setdefault((low, high), []).append(value)
     return [
-        (math.sqrt(max(low, 0.5) * max(high, 0.5)), bootstrap(values))
+        (middle(low, high), bootstrap(values))
         for (low, high), values in sorted(seen.items())
     ]
+
+
+def middle(low: float, high: float) -> float:
+    """Where a bin of distances is drawn: its geometric middle, that of 0 at a half."""
+    return math.sqrt(max(low, 0.5) * max(high, 0.5))
 
 
 def inside(row: Row, table: str, metric: str, low: float, high: float) -> float:
