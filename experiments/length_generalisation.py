@@ -11,10 +11,12 @@ each language needs; attention of a constant depth cannot count modulo 2 at ever
         --out=runs/length_generalisation --workers=2
     python scripts/report.py runs/length_generalisation
 
-Of the quick size, parity is measured, about a minute of one core for each mixer:
-accuracy at positions 32 to 255, mean of three seeds: lstm 1.000, dense 0.504, linear
-0.505. From the ninth position on dense attention is no better than a guess, also at the
-lengths that it was trained at. The other mixers and languages are not measured.
+Quick size, 7 minutes of one core (half a minute a cell), accuracy at positions 32 to
+255, mean of three seeds, parity, flip-flop, brackets: lstm 1.000, 0.999, 0.961;
+lstm,dense 1.000, 0.998, 0.959; dense 0.506, 0.554, 0.804; linear 0.505, 0.623, 0.872;
+conv 0.495, 0.739, 0.890. All that was expected holds. At the lengths of training dense
+attention holds flip-flops (0.999) and brackets (0.975), and is no better than a guess
+at parity from the ninth position on.
 """
 
 import math

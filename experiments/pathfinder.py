@@ -36,7 +36,7 @@ QUICK = Study(
             mlp_ratio=2.0,
         ),
         train=Train(
-            steps=250, batch=32, eval_every=125, eval_batches=16, test_batches=32
+            steps=450, batch=32, eval_every=225, eval_batches=16, test_batches=32
         ),
     ),
     axes={

@@ -14,9 +14,13 @@ sentence in place of all translations has a BLEU of 0.3 and a chrF of 19.0 (the 
     python scripts/sweep.py --experiment=translation --out=runs/translation
     python scripts/report.py runs/translation
 
-A first member (conv,dense, 800 steps, one seed) has 1.86 bits per byte, a BLEU of 3.8
-and a chrF of 22.6 on the test split: "On March 11, 2020, ..." begins as "Le 11 mars
-2020, le monde de la pandémie". The quick size is not measured as a whole.
+Quick size, 22 minutes of one core (3 to 6 a mixer), bits per byte on the test split,
+mean of three seeds with its interval, and BLEU and chrF of the best member: gru 1.834
+(1.827 to 1.842), 3.8, 20.4; conv 1.913 (1.907 to 1.918), 1.8, 18.2; conv,dense 1.926
+(1.915 to 1.941), 3.0, 21.2; dense 2.019 (2.009 to 2.027), 2.9, 23.6; linear 2.067
+(2.065 to 2.069), 2.6, 20.8. What was expected holds. "On March 11, 2020, the World
+Health Organization declared ... a pandemic" becomes, by conv, "Le 11 mars, l’OMS a
+déclaré que la pandémie ..."; elsewhere dates and names come over, sentences do not.
 
 `--size=memorise` trains one mixer on eight sentences alone.
 """
