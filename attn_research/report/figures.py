@@ -223,8 +223,9 @@ def _scale(
             first, last = (math.log2(value) for value in (at[0], at[-1]))
             at = [2.0**n for n in range(math.floor(first), math.ceil(last) + 1)]
     shown = ticks(at, log_x)
-    # The first bin of positions holds position 0 alone, drawn where a log scale can.
-    first = "0" if x.endswith("position") and shown[:1] == [0.5] else None
+    # The first bin holds position or distance 0 alone, drawn where a log scale can.
+    binned = x.endswith("position") or x == "gap"
+    first = "0" if binned and shown[:1] == [0.5] else None
     labels = [short(value) for value in shown]
     axis.set_xticks(shown, [first or labels[0], *labels[1:]] if labels else [])
     if log_y:
