@@ -12,8 +12,11 @@ begin and to end an answer, one of 4.54.
         --out=runs/question_answering
     python scripts/report.py runs/question_answering
 
-Of the quick size dense is measured: an F1 of 0.094 (0.074 to 0.106 over three seeds),
-about twice that of a fixed span. The other mixers are not measured.
+Quick size, 12 minutes of one core, F1 over bytes and loss on the test split, mean of
+three seeds: gru 0.096 (0.069 to 0.134), 4.24 nats; dense 0.094 (0.074 to 0.106), 4.44;
+conv,dense 0.090 (0.080 to 0.097), 4.34; linear 0.084 (0.069 to 0.114), 4.43; conv 0.084
+(0.075 to 0.100), 4.50. What was expected holds: all know more than where words begin
+and end, and find about twice what a fixed span does; no mixer is better than another.
 
 `--size=memorise` trains one mixer on eight questions alone.
 """
