@@ -14,8 +14,8 @@ Quick size, 2 to 4 minutes of one core for each mixer, bits per byte on the test
 mean of three seeds with its interval: gru 2.418 (2.409 to 2.427), conv,dense 2.448
 (2.433 to 2.463), conv 2.467 (2.444 to 2.483), dense 2.514 (2.504 to 2.529), linear
 2.560 (2.550 to 2.571). What was expected holds: all are below xz, linear alone is above
-the counts. In windows of 128 bytes gru had 2.46: of a window the
-first four bytes, with next to no context, cost 0.02.
+the counts. In windows of 128 bytes gru had 2.46: of a window the first four bytes, with
+next to no context, cost 0.02.
 """
 
 from dataclasses import replace
