@@ -8,6 +8,15 @@ every batch. Beside each accuracy stands that of a guess among the values.
     python scripts/sweep.py --experiment=mad --out=runs/mad --workers=2
     python scripts/report.py runs/mad
 
+Quick size, 17 minutes of one core (half a minute a cell), accuracy on the test split,
+mean of three seeds, of recall, noisy recall, fuzzy recall, selective copying,
+compression and memorization: conv,dense 0.977, 0.852, 0.140, 0.609, 1.000, 1.000; dense
+0.568, 0.370, 0.143, 0.952, 1.000, 1.000; lstm 0.362, 0.373, 0.150, 0.381, 0.320, 1.000;
+linear 0.360, 0.379, 0.149, 0.346, 0.282, 0.955; conv 0.465, 0.380, 0.149, 0.076, 0.065,
+1.000. What was expected holds. Fuzzy recall nobody learns in 400 steps, dense attention
+alone recalls in one seed of three, and over the six tasks the hybrid is 0.091 (0.037 to
+0.155) ahead of it.
+
 The full size has the published settings, where training sees each of 12,800 sequences
 200 times; facts are published with 256.
 """
