@@ -2,9 +2,11 @@
 
 import math
 from collections.abc import Sequence
+from pathlib import PurePath
 from typing import Any
 
 from attn_research.analysis.statistics import Row
+from attn_research.layout import CELLS
 from attn_research.modules import pattern
 from attn_research.report import figures, series
 from attn_research.report.figures import Figure, Plan
@@ -22,8 +24,31 @@ LENGTH_COSTS = ("step_seconds", "flops", "peak_bytes", "state_bytes", "compile_s
 
 
 def prepared(rows: Sequence[Row]) -> list[Line]:
-    """The rows with `mixer`, the pattern as a person writes it."""
-    return [{**row, "mixer": pattern.brief(row["model.pattern"])} for row in rows]
+    """The rows with `mixer`, the pattern as a person writes it, and `start`.
+
+    That is where the parameters came from: a run, or a cell of a study, by its name, or
+    by its path where two have one name.
+    """
+    paths = {row["init.path"] for row in rows if row.get("init.path") is not None}
+    names = [_brief(path) for path in paths]
+    starts: dict[Any, str] = {None: "from scratch"}
+    for path in paths:
+        brief = _brief(path)
+        starts[path] = f"from {path if names.count(brief) > 1 else brief}"
+    return [
+        {
+            **row,
+            "mixer": pattern.brief(row["model.pattern"]),
+            "start": starts[row.get("init.path")],
+        }
+        for row in rows
+    ]
+
+
+def _brief(path: str) -> str:
+    """The name of a run, or of a study with the first letters of a cell of it."""
+    *_, study, cells, run = ("", "", *PurePath(path).parts)
+    return f"{study}/{run[:6]}" if cells == CELLS else run
 
 
 def axes(rows: Sequence[Row]) -> list[str]:

@@ -19,6 +19,7 @@ from attn_research.report.saving import inlined, save, template
 from attn_research.report.series import groups
 from attn_research.report.summaries import tables
 from attn_research.report.texts import NAMES, results, texts, unread
+from attn_research.report.transferred import gained
 from attn_research.report.words import between, changed, decided, expected, measured
 from attn_research.study import Finding, Study, findings, verdict
 
@@ -62,6 +63,7 @@ def write(directory: str | os.PathLike[str], study: Study | None = None) -> Writ
         missing=len(missing),
         changed=changed(described["expected"], study) if study else [],
         ranking=ranking(rows) if rows else [],
+        gained=gained(rows),
         cells=cells or [{"cell": s.id, "state": s.state} for s in states],
         columns=list(cells[0]) if cells else ["cell", "state"],
         kinds=kinds(rows),

@@ -20,7 +20,11 @@ def groups(rows: Iterable[T], by: Callable[[T], str]) -> dict[str, list[T]]:
 
 def titled(row: Row, names: Iterable[str]) -> str:
     """The fields of a row that it has, as a person writes them: `length 64`."""
-    return ", ".join(f"{n.split('.')[-1]} {row[n]}" for n in names if n in row)
+    return ", ".join(
+        row["start"] if name == "init.path" else f"{name.split('.')[-1]} {row[name]}"
+        for name in names
+        if name in row
+    )
 
 
 def along(

@@ -7,6 +7,7 @@ from typing import Any
 from attn_research import layout, store
 from attn_research.analysis.statistics import Row
 from attn_research.report.drawings import axes
+from attn_research.report.series import titled
 from attn_research.report.sheets import misread, sheets
 
 NAMES = {
@@ -70,8 +71,6 @@ def _titles(rows: Sequence[Row]) -> dict[str, str]:
     """The mixer and the varying fields of each cell, as a person writes them."""
     names = axes(rows) if rows else []
     return {
-        row["cell"]: ", ".join(
-            [row["mixer"], *(f"{n.split('.')[-1]} {row.get(n)}" for n in names)]
-        )
+        row["cell"]: ", ".join(filter(None, [row["mixer"], titled(row, names)]))
         for row in rows
     }

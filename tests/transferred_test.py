@@ -1,0 +1,57 @@
+"""What a start from another run gained, of rows whose gain is planted."""
+
+import pytest
+
+from attn_research.report.drawings import prepared
+from attn_research.report.series import titled
+from attn_research.report.transferred import gained
+
+CELL = "/runs/before/cells/0123456789abcdef"
+
+
+def row(seed, value, path=None, lr=1e-3, pattern="conv", **more):
+    return {
+        "cell": f"{pattern}{path}{more}", "seed": seed, "lr": lr, "weight_decay": 0.1,
+        "status": "done", "step": 200, "task": "text", "model.pattern": pattern,
+        "init.path": path, "init.trunk": "all", "metric": "loss", "goal": "min",
+        "test.loss": value, "validation.loss": value, **more,
+    }  # fmt: skip
+
+
+def test_a_gain_is_paired_by_seeds_at_the_best_rates():
+    rows = [
+        *(row(seed, 3.0 + seed) for seed in (0, 1, 2)),
+        *(row(seed, 9.0, lr=1e-2) for seed in (0, 1, 2)),
+        *(row(seed, 2.0 + seed, CELL, lr=1e-2) for seed in (0, 1, 2)),
+        *(row(seed, 1.5 + seed, "/runs/other") for seed in (0, 1)),
+        row(0, 1.0, pattern="dense"),
+    ]
+    cell, other = gained(prepared(rows))
+    assert cell["mixer"] == "conv" and cell["start"] == "from before/012345"
+    assert (cell["loss"], cell["from scratch"]) == (3.0, 4.0)
+    assert cell["gained"] == 1.0 and cell["95 %"] == "1 to 1"
+    assert (cell["steps"], cell["seeds"]) == (200, 3)
+    assert other["start"] == "from other" and other["gained"] == 1.5
+    assert other["seeds"] == 2
+
+
+def test_a_frozen_start_is_compared_with_all_that_learns_from_scratch():
+    rows = [
+        row(0, 3.0),
+        row(0, 5.0, **{"init.trunk": "frozen"}),
+        row(0, 2.0, CELL, **{"init.trunk": "frozen"}),
+    ]
+    (line,) = gained(prepared(rows))
+    assert line["start"] == "from before/012345, trunk frozen"
+    assert line["gained"] == 1.0
+
+
+@pytest.mark.parametrize("rows", [[], [row(0, 1.0)], [row(0, 1.0, CELL)]])
+def test_nothing_is_gained_over_nothing(rows):
+    assert gained(prepared(rows)) == []
+
+
+def test_two_starts_of_one_name_are_told_by_their_paths():
+    rows = prepared([row(0, 1.0), row(0, 1.0, "/a/run"), row(0, 1.0, "/b/run")])
+    told = [titled(one, ["init.path"]) for one in rows]
+    assert told == ["from scratch", "from /a/run", "from /b/run"]
