@@ -37,11 +37,11 @@ class Answers(NamedTuple):
 
 
 class Bin(NamedTuple):
-    """The mean of answers from `low` to `high`, its interval over sequences."""
+    """The mean over so many answers from `low` to `high`, its interval over sequences."""
 
     low: float
     high: float
-    count: int
+    answers: int
     mean: Interval
 
 

@@ -39,7 +39,7 @@ def test_what_is_copied_is_known_at_its_distance_alone():
     assert len(found.loss_N) == int(weights_BT.sum())
     two, three = analysis.binned(found, found.score_N, found.gap_N, [(2, 2), (3, 3)])
     assert (two.mean.mean, three.mean.mean) == (1.0, 0.0)
-    assert two.count + three.count == len(found.loss_N)
+    assert two.answers + three.answers == len(found.loss_N)
     np.testing.assert_array_equal(found.position_N, np.nonzero(weights_BT)[1])
 
 
@@ -50,7 +50,7 @@ def test_who_knows_nothing_knows_as_little_everywhere():
     np.testing.assert_allclose(found.loss_N, math.log(VOCABULARY), rtol=1e-6)
     assert found.sequence_N.max() == 3
     bins = analysis.binned(found, found.loss_N, found.position_N, [(0, 3), (4, 99)])
-    assert [one.count for one in bins] == [4 * 4, 4 * (LENGTH - 4)]
+    assert [one.answers for one in bins] == [4 * 4, 4 * (LENGTH - 4)]
 
 
 def test_the_frequency_of_an_answer_is_its_rarity():
@@ -74,7 +74,7 @@ def test_an_interval_is_over_sequences():
     place_N = np.arange(10)
     found = Answers(sequence_N, loss_N, loss_N, place_N, place_N, place_N)
     (one,) = analysis.binned(found, loss_N, place_N, [(0, 9), (10, 19)])
-    assert one.mean == (2.0, 1.0, 3.0) and one.count == 10
+    assert one.mean == (2.0, 1.0, 3.0) and one.answers == 10
 
 
 def test_the_page_shows_what_there_is_of_answers():

@@ -75,7 +75,7 @@ def _shown(
         points = []
         for one in of.binned(found, value_N, along.place_N, along.edges):
             names = f"{along.x} from", "to", "answers"
-            span = one.low, round(one.high), one.count
+            span = one.low, round(one.high), one.answers
             line = lines.setdefault(span[:2], dict(zip(names, span, strict=True)))
             line |= {y: one.mean.mean, f"95 % ({y})": between(one.mean)}
             points.append((_middle(along.x, one.low, one.high), one.mean))
