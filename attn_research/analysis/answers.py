@@ -37,7 +37,7 @@ class Answers(NamedTuple):
 
 
 class Bin(NamedTuple):
-    """The mean over so many answers from `low` to `high`, its interval over sequences."""
+    """The mean of some answers, from `low` to `high`, and its interval over sequences."""
 
     low: float
     high: float
