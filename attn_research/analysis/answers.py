@@ -37,7 +37,7 @@ class Answers(NamedTuple):
 
 
 class Bin(NamedTuple):
-    """The mean of some answers, from `low` to `high`, and its interval over sequences."""
+    """The mean of answers from `low` to `high`, and its interval over sequences."""
 
     low: float
     high: float
