@@ -65,12 +65,14 @@ def open_study(
     *,
     asked: Sequence[Cell] | None = None,
     command: str = "",
+    size: str = "quick",
 ) -> Store:
     """The study's directory, made or extended by `cells`.
 
     `cells` may be a share of those `asked` for, which all must end before a verdict;
-    `command` is kept as the one that repeats it. Raises `BadInput` where the directory
-    belongs to another study. Cells that are there already keep what they have.
+    `command` is kept as the one that repeats it, and `size` is the size of the study in
+    its experiment. Cells that are there already keep what they have. Raises `BadInput`
+    where the directory belongs to another study.
     """
     directory = Path(directory)
     check_name(study.name, "The name of a study")
@@ -104,6 +106,7 @@ def open_study(
                 layout.write_config(folder, cell.config, cell.population)
         described = {
             "name": study.name,
+            "size": size,
             "question": study.question,
             "claim": study.claim,
             "source": study.source,
@@ -138,10 +141,13 @@ def read_study(directory: str | os.PathLike[str]) -> dict[str, Any]:
             raise Damaged(f"{path} is damaged (a cell has no 'id')")
         place(directory, str(cell["id"]))
     later = {"claim": "", "source": "", "confounds": [], "expected": [], "commands": []}
+    later |= {"size": "quick"}
     found = {**later, "asked": [cell["id"] for cell in found["cells"]], **found}
     for name in ("confounds", "expected", "commands", "asked"):
         if not isinstance(found[name], list):
             raise Damaged(f"{path} is damaged (its {name!r} is no list)")
+    if not isinstance(found["size"], str):
+        raise Damaged(f"{path} is damaged (its 'size' is no text)")
     return found
 
 

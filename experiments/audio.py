@@ -74,8 +74,8 @@ STRINGS = replace(
             "task": "spoken_strings(data=fsdd,form=frames,words=4,samples=19200)",
             "model.strides": (4,),
             "model.width": 64,
-            "train.steps": 600,
-            "train.eval_every": 200,
+            "train.steps": 300,
+            "train.eval_every": 100,
             "train.test_batches": 19,
         },
     ),
@@ -88,7 +88,15 @@ STRINGS = replace(
 WRITTEN = replace(
     STRINGS,
     claim="So does a decoder that listens to the encoded recordings.",
-    base=change(STRINGS.base, {"task.writes": "true", "train.decode": 256}),
+    base=change(
+        STRINGS.base,
+        {
+            "task.writes": "true",
+            "train.decode": 256,
+            "train.steps": 600,
+            "train.eval_every": 200,
+        },
+    ),
     expectations=(
         Expectation(
             "The mixer that writes best errs in few words",

@@ -17,7 +17,10 @@ from attn_research.options import BadInput
 EXPERIMENTS = Path(__file__).resolve().parents[1] / "experiments"
 
 flags.DEFINE_string(
-    "size", "quick", "Size of the study that states the expectations, quick or full."
+    "size",
+    None,
+    "Size of the study that states the expectations, such as quick or full; by default "
+    "the one that was swept.",
 )
 flags.DEFINE_bool("ledger", False, "Gathers studies: claims, verdicts, effects, costs.")
 flags.DEFINE_string("out", "runs/ledger", "Directory of the ledger.")
@@ -33,8 +36,11 @@ def run(*directories: str) -> int:
         raise BadInput(f"{given}; give --ledger the directories of studies")
     if not FLAGS.ledger and len(directories) != 1:
         raise BadInput(f"{given}; give one directory of a study, or --ledger")
-    names = [store.read_study(directory)["name"] for directory in directories]
-    studies = [selection.named(EXPERIMENTS, name, FLAGS.size) for name in names]
+    described = [store.read_study(directory) for directory in directories]
+    studies = [
+        selection.named(EXPERIMENTS, one["name"], FLAGS.size or one["size"])
+        for one in described
+    ]
     pairs = list(zip(directories, studies, strict=True))
     entries = ledger.gather(pairs) if FLAGS.ledger else []
     for directory, study in pairs:

@@ -67,7 +67,9 @@ def sweep() -> int:
         overview.preview(cells)
         return 0
     command = shlex.join(["python", "scripts/sweep.py", *sys.argv[1:]])
-    opened = store.open_study(FLAGS.out, study, cells, asked=asked, command=command)
+    opened = store.open_study(
+        FLAGS.out, study, cells, asked=asked, command=command, size=FLAGS.size
+    )
     code = local.run(
         opened.directory,
         opened.ids,

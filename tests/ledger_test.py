@@ -11,7 +11,8 @@ from attn_research import store
 from attn_research.flags import DONE
 from attn_research.options import BadInput
 from attn_research.report import ledger
-from attn_research.study import Expectation, Interval
+from attn_research.study import Expectation, Interval, cells
+from experiments import audio
 from tests import planted
 from tests.browser import assert_reads_well, needs_chromium
 from tests.command import assert_one_sentence, command
@@ -193,3 +194,14 @@ def test_the_command_writes_reports_and_the_ledger(tmp_path):
     assert "Nothing was expected of it." in page.text
     assert "python sweep it" in (tmp_path / "all" / "LEDGER.md").read_text()
     assert_one_sentence(command("report", "--ledger"), "0 arguments are given")
+
+
+def test_the_size_that_was_swept_states_what_is_expected(tmp_path):
+    strings = audio.STUDIES["strings"]
+    store.open_study(tmp_path, strings, cells(strings), size="strings")
+    (expected,) = strings.expectations
+    (whole, *_) = audio.STUDIES["quick"].expectations
+    for arguments, claim in (([], expected.claim), (["--size=quick"], whole.claim)):
+        ended = command("report", str(tmp_path), *arguments)
+        assert ended.code == DONE, ended.err
+        assert f"{claim}: unknown" in ended.out and "undecided" in ended.out

@@ -101,9 +101,10 @@ def test_what_was_expected_first_is_kept(tmp_path):
             STUDY, expectations=(Expectation("So", lambda rows: 1.0, low, unit="s"),)
         )
 
-    for low in (0.5, 0.7):
-        store.open_study(tmp_path, expecting(low), [])
+    for low, size in ((0.5, "quick"), (0.7, "full")):
+        store.open_study(tmp_path, expecting(low), [], size=size)
     found = store.read_study(tmp_path)
+    assert found["size"] == "full"
     first = {"claim": "So", "low": 0.5, "high": None, "unit": "s"}
     assert found["expected"] == [first]
     del found["expected"]
