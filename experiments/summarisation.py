@@ -24,7 +24,8 @@ holds, and the claim too: these are phrases of such meetings, nearly the same fo
 question. Where three may not stand twice but two may, the best ROUGE-1 is 0.179 (on
 validation, which chose, gru has 0.248 and 0.188).
 
-`--size=memorise` trains one mixer on sixteen answers alone.
+`--size=memorise` trains one mixer on sixteen answers alone: a loss of 0.008 nats in the
+last hundred of 300 steps.
 """
 
 from collections.abc import Sequence
