@@ -18,8 +18,8 @@ conv,dense 0.090 (0.080 to 0.097), 4.34; linear 0.084 (0.069 to 0.114), 4.43; co
 (0.075 to 0.100), 4.50. What was expected holds: all know more than where words begin
 and end, and find about twice what a fixed span does; no mixer is better than another.
 
-`--size=memorise` trains one mixer on eight questions alone: a loss of 0.0003 nats in the
-last hundred of 200 steps.
+`--size=memorise` trains one mixer on eight questions alone: a loss of 0.0003 nats in
+the last hundred of 200 steps.
 """
 
 from collections.abc import Sequence
