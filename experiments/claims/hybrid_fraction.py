@@ -38,7 +38,7 @@ QUICK = Study(
     "Waleffe et al., 2024, arXiv:2406.07887",
     base=Config(
         task="recall(length=48,pairs=8,vocabulary=64)",
-        model=Model(width=64, layers=4),
+        model=Model(width=64, layers=4, stem="conv"),
         train=Train(
             steps=600,
             batch=32,
@@ -70,8 +70,8 @@ QUICK = Study(
         ),
     ),
     confounds=(
-        "Width, layers, data, steps, batch and learning rates are those of every "
-        "mixer; parameters are not.",
+        "Width, layers, the convolution below, data, steps, batch and learning rates "
+        "are those of every mixer; parameters are not.",
     ),
     figure="cost_state_bytes",
 )

@@ -46,7 +46,7 @@ QUICK = Study(
         task="recall(length=48,pairs=12,vocabulary=64)",
         model=Model(width=64),
         train=Train(
-            steps=600,
+            steps=1200,
             batch=32,
             eval_every=100,
             eval_batches=4,
@@ -58,7 +58,7 @@ QUICK = Study(
         "task.pairs": (FEW, MANY),
         "model.pattern": (LARGE, SMALL, DELTA, LITTLE),
     },
-    population=Population(seed=(0, 1, 2), lr=(3e-3, 1e-2)),
+    population=Population(seed=(0, 1, 2), lr=(1.5e-3, 3e-3)),
     expectations=(
         Expectation(
             "The delta rule recalls more of many pairs than linear attention with the "

@@ -50,7 +50,7 @@ QUICK = Study(
         task="parity",
         model=Model(width=32, mlp="gelu", mlp_ratio=2.0),
         train=Train(
-            steps=400, batch=32, eval_every=200, eval_batches=4, test_batches=8
+            steps=1200, batch=32, eval_every=400, eval_batches=4, test_batches=8
         ),
     ),
     axes={
