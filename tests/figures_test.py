@@ -14,6 +14,10 @@ def test_a_mixer_looks_the_same_everywhere_and_like_no_other():
     assert looks["window(window=8)"].color == looks["window"].color
     for name in MARKS:
         assert marks([name]) == {name: MARKS[name]}
+        assert marks([f"layer 2 ({name})"]) == {f"layer 2 ({name})": MARKS[name]}
+    layers = marks([f"layer {n} (dense)" for n in range(9)])
+    assert {look.color for look in layers.values()} == {MARKS["dense"].color}
+    assert len(set(layers.values())) == 9
 
 
 def test_ticks_stand_at_the_values_and_never_on_top_of_each_other():

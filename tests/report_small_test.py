@@ -1,6 +1,8 @@
 """Reports of studies with little in them, and of one figure."""
 
+import csv
 import dataclasses
+import json
 
 import pytest
 
@@ -119,3 +121,25 @@ def test_a_table_holds_no_formula(tmp_path):
 
     saving.save(tmp_path, drawn._replace(drawing=Blank()))
     assert (tmp_path / "f.csv").read_text() == "series,x\n'=1+1,-1.5\n"
+
+
+def in_bits(cell, result):
+    """The same numbers under another name, of the longer sequences."""
+    if "length=64" not in cell.config.task:
+        return result
+    text = json.dumps(result).replace('"accuracy"', '"bits_per_byte"')
+    return {**json.loads(text), "goal": "min"}
+
+
+def test_tasks_of_different_metrics_have_figures_and_columns_of_their_own(tmp_path):
+    one = planted.study(patterns=("dense", "conv"), lengths=(32, 64))
+    planted.written(tmp_path, one, in_bits)
+    page = Page(report.write(tmp_path, one).path)
+    names = {path.stem for path in page.folder.glob("*.csv")}
+    assert {"by_gap", "by_gap_bits_per_byte", "learning_rate_bits_per_byte"} <= names
+    assert "Quality by distance: bits_per_byte" in page.text
+    with open(page.folder / "by_gap_bits_per_byte.csv") as file:
+        rows = list(csv.DictReader(file))
+    assert {"panel", "series", "gap", "bits_per_byte"} <= set(rows[0])
+    source = (page.folder / "index.html").read_text()
+    assert "<th>metric</th>" in source and "<th>quality</th>" in source

@@ -76,9 +76,23 @@ def axes(rows: Sequence[Row]) -> list[str]:
 
 
 def plans(rows: Sequence[Row]) -> list[Plan]:
-    """Every figure that these rows can fill, none of them drawn."""
-    if not rows:
-        return []
+    """Every figure that these rows can fill, none of them drawn.
+
+    Rows of several metrics have figures of their own for each: those of the first have
+    the plain names.
+    """
+    by_metric = series.groups(rows, lambda row: row["metric"])
+    made = [(metric, _plans(some)) for metric, some in by_metric.items()]
+    (_, first), *others = made or [("", [])]
+    return first + [
+        plan._replace(name=f"{plan.name}_{metric}", title=f"{plan.title}: {metric}")
+        for metric, own in others
+        for plan in own
+    ]
+
+
+def _plans(rows: Sequence[Row]) -> list[Plan]:
+    """The figures of rows of one metric."""
     metric, varying = rows[0]["metric"], axes(rows)
     numeric = [name for name in varying if _numeric(rows, name)]
     told = _sentence(figures.unit(metric))

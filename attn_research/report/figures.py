@@ -219,7 +219,7 @@ def _scale(
         axis.set_xscale("log")
         axis.minorticks_off()
         # The middles of bins are no round numbers.
-        if x in ("gap", "position", "last position"):
+        if x in ("gap", "position", "last position", "distance"):
             first, last = (math.log2(value) for value in (at[0], at[-1]))
             at = [2.0**n for n in range(math.floor(first), math.ceil(last) + 1)]
     shown = ticks(at, log_x)

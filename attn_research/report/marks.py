@@ -35,19 +35,25 @@ DASHES, MARKERS = ("-", "--", ":", "-."), "os^DvPX*hp<>d8"
 def marks(labels: list[str]) -> dict[str, Mark]:
     """A look for every label, no two alike: that of its mixer, or one of the hybrids'.
 
-    A second label of the same mixer gets its colour with another dash; a mixer without
-    a look of its own the first colour and dash that are free.
+    A label begins with its mixer, or names it in brackets at its end. Another label of
+    the same mixer gets its colour with another dash, and where these are used up with
+    another marker; a mixer without a look of its own the first colour and dash that are
+    free.
     """
     chosen: dict[str, Mark] = {}
     for label in labels:
-        name = label.partition("(")[0].strip()
+        name = _mixer(label)
         if "," in _outside(label):
             seen = sum("," in _outside(other) for other in chosen)
             chosen[label] = HYBRID[seen % len(HYBRID)]
         elif name in MARKS:
             seen = sum(mark.color == MARKS[name].color for mark in chosen.values())
             mark = MARKS[name]
-            chosen[label] = mark._replace(dash=DASHES[seen % 4]) if seen else mark
+            if seen:
+                mark = mark._replace(dash=DASHES[seen % len(DASHES)])
+            if seen >= len(DASHES):
+                mark = mark._replace(marker=MARKERS[seen % len(MARKERS)])
+            chosen[label] = mark
     free = (
         (color, dash)
         for dash in DASHES
@@ -58,6 +64,13 @@ def marks(labels: list[str]) -> dict[str, Mark]:
         color, dash = next(free, (GREY, "-"))
         chosen[label] = Mark(color, MARKERS[number % len(MARKERS)], dash)
     return {label: chosen[label] for label in labels}
+
+
+def _mixer(label: str) -> str:
+    """The mixer that `dense(heads=2)` begins with, or that `layer 1 (dense)` names."""
+    name, _, rest = label.partition("(")
+    inside = rest.removesuffix(")").partition("(")[0]
+    return inside if name.strip() not in MARKS and inside in MARKS else name.strip()
 
 
 def _outside(label: str) -> str:

@@ -65,7 +65,8 @@ def write(directory: str | os.PathLike[str], study: Study | None = None) -> Writ
         ranking=ranking(rows) if rows else [],
         gained=gained(rows),
         cells=cells or [{"cell": s.id, "state": s.state} for s in states],
-        columns=list(cells[0]) if cells else ["cell", "state"],
+        columns=list(dict.fromkeys(name for cell in cells for name in cell))
+        or ["cell", "state"],
         kinds=kinds(rows),
         failures=[_failure(directory, s) for s in states if s.state != "done"],
         diverged=[row for row in rows if row["status"] == "diverged"],
@@ -125,7 +126,8 @@ def _scores(rows: Sequence[Row]) -> list[str]:
     """What is measured beside the headline and the loss."""
     names = {name: None for row in rows for name in row if name.startswith("test.")}
     known = [name.removeprefix("test.") for name in names]
-    return [name for name in known if name not in ("loss", rows[0]["metric"])]
+    headlines = {row["metric"] for row in rows}
+    return [name for name in known if name not in ("loss", *headlines)]
 
 
 def _mean(rows: Sequence[stats.Row], name: str) -> float | None:

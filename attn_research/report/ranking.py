@@ -20,6 +20,7 @@ def ranking(rows: Sequence[Row]) -> list[Line]:
     any member has found one.
     """
     names = axes(rows)
+    several = len({row["metric"] for row in rows}) > 1
     solved = any(row.get("solved_step") is not None for row in rows)
     lines: list[Line] = []
     for setting, part in groups(rows, lambda row: titled(row, names)).items():
@@ -29,7 +30,7 @@ def ranking(rows: Sequence[Row]) -> list[Line]:
         means = {
             name: stats.bootstrap(list(own.values())) for name, own in values.items()
         }
-        sign = 1.0 if part[0]["goal"] == "max" else -1.0
+        metric, sign = part[0]["metric"], 1.0 if part[0]["goal"] == "max" else -1.0
         known = [name for name, found in means.items() if math.isfinite(found.mean)]
         order = sorted(known, key=lambda name: -sign * means[name].mean)
         if len(order) < 2:
@@ -38,7 +39,8 @@ def ranking(rows: Sequence[Row]) -> list[Line]:
             line = {
                 **({"setting": setting} if setting else {}),
                 "mixer": name,
-                part[0]["metric"]: means[name].mean,
+                **({"metric": metric} if several else {}),
+                "quality" if several else metric: means[name].mean,
                 "95 %": between(means[name]),
                 **_ahead(values, name, after, sign),
             }

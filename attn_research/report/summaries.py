@@ -16,12 +16,14 @@ FAR = 16  # times beyond what is measured, and a crossing is no longer told
 
 
 def tables(figure: Figure, rows: Sequence[Row]) -> list[list[Line]]:
-    """The tables under a figure that have any lines."""
+    """The tables under a figure that have any lines, of rows that have its metric."""
+    names = figure.table[0] if figure.table else {}
+    rows = [row for row in rows if row.get("metric") in names] or rows
     curves: dict[tuple[str, str], Points] = {}
     for point in figure.table:
         curves.setdefault((point["panel"], point["series"]), []).append(point)
     made: list[list[Line]] = []
-    if figure.name == "learning_rate":
+    if figure.name.startswith("learning_rate"):
         made = [_rates(curves, rows)]
     elif figure.name.startswith("cost_"):
         made = [_front(curves, rows[0]["goal"])]
