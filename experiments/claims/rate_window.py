@@ -10,7 +10,11 @@ mixer loses on the average over all rates.
         --workers=2
     python scripts/report.py runs/rate_window
 
-Quick size, at most 10 minutes on two cores; not measured yet.
+Quick size, 5 minutes of one core: refuted. Attention solves the task at 3e-3 and 1e-2;
+at their own best rates the state space recalls 0.46 and the long convolution 0.45.
+Of these gaps the rate explains 0.009 (0.002 to 0.020) and 0.008 (0 to 0.018). Over all
+five rates it is attention that loses most of its best: 0.212 (0.190 to 0.245) and 0.154
+(0.134 to 0.184) more, of which it has more to lose.
 """
 
 from collections.abc import Sequence
