@@ -1,5 +1,6 @@
 """Answers by distance, position and rarity: of models of which these are known."""
 
+import dataclasses
 import math
 
 import jax.numpy as jnp
@@ -13,7 +14,15 @@ from attn_research.config import replace
 from attn_research.options import BadInput
 from attn_research.report.inside import ANALYSES
 from attn_research.tasks.contract import Batch, Spec
-from tests.analysis.made import LENGTH, TWO, VOCABULARY, copier, restored, with_zeros
+from tests.analysis.made import (
+    LENGTH,
+    TWO,
+    VOCABULARY,
+    copier,
+    families,
+    restored,
+    with_zeros,
+)
 
 SPEC = Spec(
     "tokens", VOCABULARY, "token", VOCABULARY, LENGTH, True, LENGTH, ("accuracy",)
@@ -51,6 +60,14 @@ def test_who_knows_nothing_knows_as_little_everywhere():
     assert found.sequence_N.max() == 3
     bins = analysis.binned(found, found.loss_N, found.position_N, [(0, 3), (4, 99)])
     assert [one.answers for one in bins] == [4 * 4, 4 * (LENGTH - 4)]
+
+
+@pytest.mark.parametrize(("pattern", "causal"), families())
+def test_every_mixer_has_answers(pattern, causal):
+    of = restored(pattern, causal=causal)
+    asked = batch(TWO, jnp.full(TWO.shape, 3))
+    found = analysis.each_answer(of, dataclasses.replace(SPEC, causal=causal), [asked])
+    assert np.isfinite(found.loss_N).all() and len(found.loss_N) == TWO.size
 
 
 def test_the_frequency_of_an_answer_is_its_rarity():
