@@ -31,7 +31,7 @@ QUICK = Study(
     base=Config(
         task="adding(length=512)",
         model=Model(width=64, layers=1),
-        train=Train(steps=6, batch=1, eval_every=6, eval_batches=1, test_batches=1),
+        train=Train(steps=12, batch=1, eval_every=12, eval_batches=1, test_batches=1),
     ),
     axes={
         "task.length": (512, 1024, 2048, 4096, 8192),
