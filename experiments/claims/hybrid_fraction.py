@@ -40,16 +40,16 @@ QUICK = Study(
         task="recall(length=48,pairs=8,vocabulary=64)",
         model=Model(width=64, layers=4, stem="conv"),
         train=Train(
-            steps=600,
+            steps=1200,
             batch=32,
-            eval_every=100,
+            eval_every=200,
             eval_batches=4,
             test_batches=16,
             stop_at=0.995,
         ),
     ),
     axes={"model.pattern": (NONE, QUARTER, HALF, DENSE)},
-    population=Population(seed=(0, 1, 2), lr=(1.5e-3, 4e-3)),
+    population=Population(seed=(0, 1, 2), lr=(7e-4, 1.5e-3)),
     expectations=(
         Expectation(
             "One attention layer in four recalls more than none",
