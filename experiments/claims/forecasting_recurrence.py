@@ -9,7 +9,10 @@ diagonal linear one. The mean squared error of a day repeated is 0.51 on the fir
         --out=runs/forecasting_recurrence --workers=2
     python scripts/report.py runs/forecasting_recurrence
 
-Quick size, at most 8 minutes on two cores; not measured yet.
+Quick size, 4 minutes of one core: undecided. A gated recurrence is behind attention by
+-0.002 (-0.005 to 0.002) of the error on the first and -0.002 (-0.002 to -0.001) on the
+second, a diagonal one by 0.000 (-0.004 to 0.003) and by 0.009 (0.002 to 0.017), which
+may be more than the 0.005 that a seed makes.
 """
 
 from collections.abc import Sequence
@@ -38,7 +41,7 @@ QUICK = Study(
     source="Lin et al., 2023, arXiv:2308.11200; Wang et al., 2024, arXiv:2403.11144",
     base=change(SERIES.base, {"train.steps": 300, "train.eval_batches": 32}),
     axes={"task.data": SETS, "model.pattern": (DENSE, *RECURRENT)},
-    population=Population(seed=tuple(range(8)), lr=(1e-3,)),
+    population=Population(seed=(0, 1, 2), lr=(1e-3,)),
     expectations=tuple(
         Expectation(
             f"On {data} a {told} is behind attention by nothing that matters",

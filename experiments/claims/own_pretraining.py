@@ -14,7 +14,9 @@ pretrained, each mixer from its own:
         --set init.path=none,runs/own_pretraining_before
     python scripts/report.py runs/own_pretraining
 
-Quick size, at most 10 minutes on two cores in all; not measured yet.
+Quick size, 4 minutes of one core in all: undecided. There is hardly a gap to close: from
+scratch attention is behind by -0.002 of accuracy (-0.013 to 0.009), with pretraining by
+0.002 (-0.015 to 0.019), of which it gains 0.008 (0.002 to 0.016).
 """
 
 from collections.abc import Sequence
@@ -69,7 +71,7 @@ QUICK = Study(
         train=Train(steps=150, batch=32, eval_every=50, eval_batches=32),
     ),
     axes={"init.path": (None,), "model.pattern": (DENSE, DIAGONAL)},
-    population=Population(seed=tuple(range(8)), lr=(1e-3, 4e-3)),
+    population=Population(seed=(0, 1, 2), lr=(1e-3, 4e-3)),
     expectations=(
         Expectation(
             "Pretraining makes the gap smaller by which attention is behind",
