@@ -10,7 +10,10 @@ said, in frames of a hundredth of a second.
         --out=runs/convolution_and_attention --workers=2
     python scripts/report.py runs/convolution_and_attention
 
-Quick size, at most 6 minutes on two cores; not measured yet.
+Quick size, 4 minutes of one core: undecided. Both together have 0.015 of accuracy more
+than attention alone on images (0.001 to 0.030). Elsewhere three seeds leave it open:
+than convolution alone on images 0.011 less (-0.039 to 0.009), on audio as much (-0.007
+to 0.007), than attention on audio 0.004 less (-0.020 to 0.007).
 """
 
 from collections.abc import Sequence
@@ -64,7 +67,7 @@ QUICK = Study(
         train=Train(steps=300, batch=32, eval_every=100, eval_batches=32),
     ),
     axes={"task": (IMAGES, AUDIO), "model.pattern": (f"{CONV},{DENSE}", DENSE, CONV)},
-    population=Population(seed=tuple(range(8)), lr=(2e-3, 6e-3)),
+    population=Population(seed=(0, 1, 2), lr=(2e-3, 6e-3)),
     expectations=expectations(DENSE),
     confounds=(
         "Parameters are equal within 3 in 100.",
