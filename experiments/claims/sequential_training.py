@@ -9,8 +9,11 @@ token is what one left idle. The verdict is that of the device it ran on.
         --out=runs/sequential_training
     python scripts/report.py runs/sequential_training
 
-Quick size, at most 10 minutes of one core (one cell at a time, or cells slow each
-other); not measured yet.
+Quick size, 4 minutes of one core, other work on the other one: mixed, on a core of an
+x86-64 processor. An LSTM takes less time than attention from 687 tokens on (465 to
+1,129), where 2,048 or more were expected. Its step grows with the power 1.12 of the
+length (0.96 to 1.29), that of attention with 1.51 (1.40 to 1.63). Sixteen sequences at
+a time make a token of the LSTM cheaper by a factor that is 0.23 larger (0.19 to 0.31).
 """
 
 from collections.abc import Sequence
