@@ -6,9 +6,10 @@ from typing import Any
 
 from attn_research.study import Finding, Interval, Study, predictions
 
+ROUNDING = 1e-15  # what is left of a difference of equal numbers of a usual size
 
 def number(value: Any) -> str:
-    """A value as a person reads it; numbers with four digits."""
+    """A value as a person reads it; numbers with four digits, rounding errors as 0."""
     if value is None:
         return ""
     if isinstance(value, bool) or not isinstance(value, (int, float)):
@@ -19,6 +20,8 @@ def number(value: Any) -> str:
         return "infinite"
     if isinstance(value, int):
         return f"{value:,}"
+    if abs(value) < ROUNDING:
+        return "0"
     return f"{value:,.0f}" if abs(value) >= 10_000 else f"{value:.4g}"
 
 

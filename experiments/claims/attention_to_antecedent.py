@@ -12,8 +12,11 @@ that can be seen.
         --out=runs/attention_to_antecedent --workers=2
     python scripts/report.py runs/attention_to_antecedent
 
-Quick size, at most 8 minutes on two cores, and four more for each report; not
-measured yet.
+Quick size, 3 minutes of one core, and three more for each report: undecided. In made-up
+sentences the one meant has 0.588 of the weight beyond chance (0.387 to 0.975), and
+0.600 more than the other person (0.396 to 0.992). In the bytes of Wikipedia the one
+meant has 0.015 less than chance (0.013 to 0.019) and 0.002 less than the other (0.001
+to 0.003), and a name used again -0.007 more than chance (-0.011 to 0.002).
 """
 
 from collections.abc import Sequence

@@ -8,7 +8,10 @@ into the larger.
         --out=runs/state_capacity --workers=2
     python scripts/report.py runs/state_capacity
 
-Quick size, at most 10 minutes on two cores; not measured yet.
+Quick size, 13 minutes of one core: undecided. Of twelve pairs the delta rule recalls
+0.037 more than linear attention with the same small state (-0.094 to 0.241: one seed of
+three), linear attention 0.169 more with the larger one (0.025 to 0.269). Of two pairs
+the larger state holds 0.993. After 600 steps nothing of small state had learned enough.
 """
 
 from collections.abc import Sequence

@@ -7,7 +7,11 @@ and choose, rows of up to 128 test, and every position answers.
         --out=runs/state_tracking --workers=2
     python scripts/report.py runs/state_tracking
 
-Quick size, at most 10 minutes on two cores; not measured yet.
+Quick size, 5 minutes of one core: mixed. Beyond the lengths of training an LSTM counts
+modulo 2, 0.998 (0.994 to 1); dense attention has 0.504, a diagonal recurrence 0.499 and
+linear attention 0.498, a guess. On a cycle of 5 the LSTM is right in 0.595 (0.523 to
+0.691), as the diagonal recurrence is (0.598), where both know 0.99 of the trained
+lengths. After 400 steps it was 0.574.
 """
 
 import math
