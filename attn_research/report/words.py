@@ -8,6 +8,7 @@ from attn_research.study import Finding, Interval, Study, predictions
 
 ROUNDING = 1e-15  # what is left of a difference of equal numbers of a usual size
 
+
 def number(value: Any) -> str:
     """A value as a person reads it; numbers with four digits, rounding errors as 0."""
     if value is None:
