@@ -102,10 +102,13 @@ def _steps(directory: Path) -> list[int | None]:
 
     if FLAGS.step == ["all"]:
         return list(checkpoint.steps(directory / layout.CHECKPOINTS)) or [None]
-    return [
-        None if name == "newest" else convert(name, int, "--step")
-        for name in FLAGS.step
-    ]
+    strange = [name for name in FLAGS.step if name != "newest" and not name.isdecimal()]
+    if strange:
+        raise BadInput(
+            f"--step is {strange[0]!r}; numbers of steps, newest, or all alone are "
+            "allowed"
+        )
+    return [None if name == "newest" else int(name) for name in FLAGS.step]
 
 
 def _subject(restored, raw: bytes | None) -> tuple:

@@ -233,7 +233,7 @@ def test_a_model_without_states_or_gates_has_no_dynamics():
         (["--member=second"], "--member is 'second'; a whole number is allowed"),
         (["--member=2"], "allowed are 'best' and 0 to 1"),
         (["--step=8"], "no step 8"),
-        (["--step=last"], "--step is 'last'; a whole number is allowed"),
+        (["--step=last"], "--step is 'last'; numbers of steps, newest, or all alone"),
         (["--split=tests"], "Unknown split 'tests'"),
         (["--sequences=0"], "--sequences"),
     ],
