@@ -14,7 +14,8 @@ def row(seed, value, path=None, lr=1e-3, pattern="conv", **more):
         "cell": f"{pattern}{path}{more}", "seed": seed, "lr": lr, "weight_decay": 0.1,
         "status": "done", "step": 200, "task": "text", "model.pattern": pattern,
         "init.path": path, "init.trunk": "all", "metric": "loss", "goal": "min",
-        "test.loss": value, "validation.loss": value, **more,
+        **more,
+        **{f"{s}.{more.get('metric', 'loss')}": value for s in ("test", "validation")},
     }  # fmt: skip
 
 
@@ -44,6 +45,16 @@ def test_a_frozen_start_is_compared_with_all_that_learns_from_scratch():
     (line,) = gained(prepared(rows))
     assert line["start"] == "from before/012345, trunk frozen"
     assert line["gained"] == 1.0
+
+
+def test_tasks_of_different_metrics_share_their_columns():
+    other = {"task": "classes", "metric": "accuracy", "goal": "max"}
+    rows = [row(0, 3.0), row(0, 2.0, CELL), row(0, 0.5, **other)]
+    rows.append(row(0, 0.7, CELL, **other))
+    lines = gained(prepared(rows))
+    assert [line["metric"] for line in lines] == ["loss", "accuracy"]
+    assert [line["quality"] for line in lines] == [2.0, 0.7]
+    assert [round(line["gained"], 6) for line in lines] == [1.0, 0.2]
 
 
 @pytest.mark.parametrize("rows", [[], [row(0, 1.0)], [row(0, 1.0, CELL)]])

@@ -21,6 +21,7 @@ def gained(rows: Sequence[Row]) -> list[Line]:
     names = axes(rows) if rows else []
     of_start = [name for name in names if name.startswith(START)]
     others = [name for name in names if not name.startswith(START)]
+    several = len({row["metric"] for row in rows}) > 1
     lines: list[Line] = []
     for setting, part in groups(rows, lambda row: titled(row, others)).items():
         for mixer, own in groups(part, lambda row: row["mixer"]).items():
@@ -28,7 +29,8 @@ def gained(rows: Sequence[Row]) -> list[Line]:
             begun = [row for row in own if row.get("init.path") is not None]
             if not scratch or not begun:
                 continue
-            sign = 1.0 if own[0]["goal"] == "max" else -1.0
+            metric, goal = own[0]["metric"], own[0]["goal"]
+            sign = 1.0 if goal == "max" else -1.0
             base = _by_seed(scratch, sign)
             first = sign * stats.bootstrap(list(base.values())).mean
             for start, some in groups(begun, lambda r: titled(r, of_start)).items():
@@ -39,7 +41,8 @@ def gained(rows: Sequence[Row]) -> list[Line]:
                         **({"setting": setting} if setting else {}),
                         "mixer": mixer,
                         "start": start,
-                        own[0]["metric"]: sign
+                        **({"metric": metric} if several else {}),
+                        "quality" if several else metric: sign
                         * stats.bootstrap(list(found.values())).mean,
                         "from scratch": first,
                         "gained": gain.mean,
