@@ -65,6 +65,7 @@ def run(*given: str) -> int:
     raw = None if FLAGS.file is None else _read(Path(FLAGS.file), FLAGS.length)
 
     from attn_research import environment
+    from attn_research.analysis import remembered
     from attn_research.analysis.runs import member
     from attn_research.report import inside, inside_page
 
@@ -77,7 +78,7 @@ def run(*given: str) -> int:
                 print(f"{directory}: {note}")
             subject, words = _subject(found.restored, raw)
             seen.append(inside_page.Seen(directory, found, subject, words))
-    folder = Path(FLAGS.out or directories[0] / inside_page.DIRECTORY)
+    folder = Path(FLAGS.out or directories[0] / remembered.DIRECTORY)
     path = inside_page.write(folder, seen, FLAGS.what or list(inside.ANALYSES))
     print(f"Analysis: {path.resolve()}")
     return DONE

@@ -1,6 +1,5 @@
 """What every study expects can be measured on the rows that its cells give."""
 
-import dataclasses
 import importlib
 import math
 
@@ -27,18 +26,13 @@ def module(name: str):
 STUDIES = [(name, size) for name in NAMES for size in module(name).STUDIES]
 # What these measure on checkpoints, and what they start from.
 PLANTED = {
-    "gradients_by_distance": ("fitted", lambda *asked: 0.1),
-    "attention_to_antecedent": ("measured", lambda *asked: Found(0.1, 0.1)),
+    "convolution_window": ("field", lambda *asked: (0.1, 2.0, 3.0)),
+    "gradients_by_distance": ("fitted", lambda *asked: (0.1,)),
+    "attention_to_antecedent": ("measured", lambda *asked: (0.1, 0.1)),
 }
 STARTS = {"init.path": (None, "somewhere")}
 MORE = dict.fromkeys(("own_pretraining", "transfer"), STARTS)
 WRITTEN = ("exact_match", "error_rate", "bleu", "chrf", "rouge1", "words_f1")
-
-
-@dataclasses.dataclass(frozen=True)
-class Found:
-    chance: float
-    other: float
 
 
 def resolved(config: Config) -> Config:

@@ -29,7 +29,12 @@ if TYPE_CHECKING:
     from attn_research.analysis.opened import tokens, untrained
     from attn_research.analysis.pointing import pointed
     from attn_research.analysis.probes import bits, kept, planted
-    from attn_research.analysis.receptive_field import furthest, radius, reachable
+    from attn_research.analysis.receptive_field import (
+        furthest,
+        radius,
+        reachable,
+        spread,
+    )
     from attn_research.analysis.representations import cka, effective_rank, streams
 
 _PUBLIC = {
@@ -59,6 +64,7 @@ _PUBLIC = {
     "recalled": "capacity",
     "repeated": "heads",
     "shares": "heads",
+    "spread": "receptive_field",
     "streams": "representations",
     "tokens": "opened",
     "untrained": "opened",
@@ -91,6 +97,7 @@ __all__ = [
     "recalled",
     "repeated",
     "shares",
+    "spread",
     "streams",
     "tokens",
     "untrained",

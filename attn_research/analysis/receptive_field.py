@@ -73,3 +73,15 @@ def radius(energy_BK: np.ndarray, share: float = 0.9) -> np.ndarray:
     """radius_B: the least distance within which this share of the energy lies."""
     # A rounding below one must not hide the last distance.
     return np.argmax(shares(energy_BK) >= share * (1 - 1e-6), axis=-1)
+
+
+def spread(energy_BK: np.ndarray) -> np.ndarray:
+    """spread_B: the root of the mean squared distance that the energy comes from.
+
+    In tokens. Of stacked convolutions it grows with the square root of the layers (Luo
+    et al., 2016, arXiv:1701.04128).
+    """
+    energy_BK = np.nan_to_num(energy_BK)
+    squared_K = np.arange(energy_BK.shape[-1]) ** 2.0
+    total_B = energy_BK.sum(axis=-1)
+    return np.sqrt(energy_BK @ squared_K / np.where(total_B > 0, total_B, np.nan))

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from attn_research import environment
+from attn_research.analysis import remembered
 from attn_research.analysis.runs import Member
 from attn_research.analysis.subject import Subject
 from attn_research.config import content_hash
@@ -19,9 +19,6 @@ from attn_research.options import BadInput, unknown
 from attn_research.progress import Steps
 from attn_research.report.inside import ANALYSES, Shown, compared, drawn, kept
 from attn_research.report.saving import inlined, save, template
-
-DIRECTORY = "analysis"
-CACHE = "cache"
 
 
 class Seen(NamedTuple):
@@ -48,7 +45,7 @@ class Seen(NamedTuple):
 
     def shown(self, name: str) -> tuple[list[Shown], bool]:
         """What an analysis shows, and whether it was kept in the run's directory."""
-        member, folder = self.member, self.directory / DIRECTORY / CACHE
+        member = self.member
         key = {
             "config": content_hash(member.restored.config),
             "params": member.digest,
@@ -58,8 +55,8 @@ class Seen(NamedTuple):
             "looked at with": self.subject.digest,
         }
         show = ANALYSES[name].show
-        code = environment.whole()
-        return kept.kept(folder, code, name, key, lambda: show(self.subject))
+        folder = remembered.folder(self.directory)
+        return kept.kept(folder, name, key, lambda: show(self.subject))
 
 
 def labels(seen: Sequence[Seen]) -> list[str]:

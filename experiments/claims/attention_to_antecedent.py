@@ -21,9 +21,9 @@ to 0.003), and a name used again -0.007 more than chance (-0.011 to 0.002).
 
 from collections.abc import Sequence
 from dataclasses import replace
-from functools import cache
 from typing import Literal, NamedTuple
 
+from attn_research.analysis.remembered import of_members
 from attn_research.analysis.statistics import Interval, level
 from attn_research.config import Config, Model, Population, Train
 from attn_research.config import replace as change
@@ -43,7 +43,7 @@ class Found(NamedTuple):
     other: float
 
 
-@cache
+@of_members
 def measured(directory: str, member: int, reader: Reader) -> Found:
     """How much more weight the antecedent has than by chance, and than the other."""
     from attn_research import load
@@ -73,7 +73,8 @@ def beyond(
     """
 
     def measure(row: Row) -> float:
-        return getattr(measured(row["directory"], row["member"], reader), what)
+        found = measured(row["directory"], row["member"], reader)
+        return found[Found._fields.index(what)]
 
     return level([row for row in rows if row["task"] == task], DENSE, measure)
 

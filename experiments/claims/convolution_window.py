@@ -4,6 +4,9 @@ Symbols are to be written down again 11 tokens later. Six taps look 5 tokens bac
 two layers 10, which is one too few, and in four 20. Four convolutions of two taps, each
 dilated to twice the distance of the one before, look 15 back in a single layer.
 
+The window is also measured on the checkpoints, as they are and as they were drawn: the
+energy of the gradient of an output by the inputs at every distance, at random tokens.
+
     python scripts/sweep.py --experiment=claims/convolution_window \\
         --out=runs/convolution_window --workers=2
     python scripts/report.py runs/convolution_window
@@ -15,10 +18,15 @@ Quick size, 2 minutes of one core: supported. Accuracy of two layers, one token 
 
 from collections.abc import Sequence
 from dataclasses import replace
+from typing import NamedTuple
 
+import numpy as np
+
+from attn_research.analysis.remembered import of_members
 from attn_research.analysis.statistics import (
     Interval,
     at_best_rate,
+    bootstrap,
     by_seed,
     level,
     paired,
@@ -29,7 +37,45 @@ from attn_research.study import Expectation, Row, Study
 
 CONV, DILATED = "conv(width=6)", "dilated"
 WIDE, FAR = "conv(width=60)", 'dilated(dilations="1,2,4,8,16,32,64,128")'
-GUESS = 1 / 8
+GUESSES = 8
+# Of the gradients: more tokens than any of them reaches, and the last few outputs.
+SEQUENCES, TOKENS, OUTPUTS, PROBES = 2, 320, 4, 2
+
+
+class Field(NamedTuple):
+    """Distances in tokens, but for the share of the energy from beyond the reach."""
+
+    beyond: float
+    farthest: float
+    spread: float
+
+
+@of_members
+def field(directory: str, member: int, trained: bool) -> Field:
+    """What moves the outputs of a member, as it is or as it was drawn."""
+    from attn_research import load
+    from attn_research.analysis import (
+        by_distance,
+        furthest,
+        output_energy,
+        reachable,
+        spread,
+        untrained,
+    )
+
+    restored = load(directory, member)
+    restored = restored if trained else untrained(restored)
+    draw = np.random.default_rng(0)
+    tokens_BT = draw.integers(1, GUESSES + 1, (SEQUENCES, TOKENS))
+    at_BN = np.tile(TOKENS - 1 - np.arange(OUTPUTS), (SEQUENCES, 1))
+    energy_BNT = output_energy(restored, tokens_BT, probes=PROBES, at_BN=at_BN)
+    energy_K = np.nanmean(by_distance(energy_BNT, at_BN=at_BN), axis=0)
+    reach = furthest(reachable(restored, TOKENS))[-1]
+    return Field(
+        energy_K[reach + 1 :].sum() / energy_K.sum(),
+        np.flatnonzero(energy_K)[-1],
+        spread(energy_K[None])[0],
+    )
 
 
 def at(rows: Sequence[Row], mixer: str, layers: int) -> list[Row]:
@@ -49,6 +95,37 @@ def gain(rows: Sequence[Row], mixer: str, few: int, many: int) -> Interval:
     return paired(one, other)
 
 
+def seen(
+    rows: Sequence[Row], mixer: str, layers: int, what: str, trained: bool = True
+) -> dict[int, float]:
+    """Seed -> a number of the field of a mixer in so many layers."""
+
+    def measure(row: Row) -> float:
+        found = field(row["directory"], row["member"], trained)
+        return found[Field._fields.index(what)]
+
+    return by_seed(at_best_rate(at(rows, mixer, layers)), measure)
+
+
+def beyond(rows: Sequence[Row], *mixers: str) -> Interval:
+    """The energy from beyond the reach of any member, before and after training."""
+    return bootstrap(
+        [
+            share
+            for mixer in mixers
+            for layers in (1, 2, 4)
+            for trained in (True, False)
+            for share in seen(rows, mixer, layers, "beyond", trained).values()
+        ]
+    )
+
+
+def wider(rows: Sequence[Row], mixer: str, what: str, trained: bool = True) -> Interval:
+    """How many times as far four layers see as one, at equal seeds."""
+    four, one = (seen(rows, mixer, layers, what, trained) for layers in (4, 1))
+    return bootstrap([four[seed] / one[seed] for seed in four.keys() & one.keys()])
+
+
 def expectations(conv: str, dilated: str) -> tuple[Expectation, ...]:
     """Of what a convolution reaches in four layers, a dilated one in one layer."""
     return (
@@ -61,7 +138,7 @@ def expectations(conv: str, dilated: str) -> tuple[Expectation, ...]:
         Expectation(
             "Two layers, whose reach is too short, guess",
             lambda rows: accuracy(rows, conv, 2),
-            high=GUESS + 0.05,
+            high=1 / GUESSES + 0.05,
             unit="accuracy",
         ),
         Expectation(
@@ -69,6 +146,35 @@ def expectations(conv: str, dilated: str) -> tuple[Expectation, ...]:
             lambda rows: accuracy(rows, dilated, 1),
             low=0.9,
             unit="accuracy",
+        ),
+        Expectation(
+            "Nothing moves an output from beyond what taps, dilations and layers reach",
+            lambda rows: beyond(rows, conv, dilated),
+            high=0.0,
+            unit="of the energy",
+        ),
+        Expectation(
+            "Four layers of a convolution see four times as far as one",
+            lambda rows: wider(rows, conv, "farthest"),
+            low=4.0,
+            high=4.0,
+            unit="times",
+        ),
+        Expectation(
+            "but most of what they see is nearer: as drawn, the distance that the "
+            "energy comes from grows with the root of the layers",
+            lambda rows: wider(rows, conv, "spread", trained=False),
+            low=1.5,
+            high=3.0,
+            unit="times",
+        ),
+        Expectation(
+            "Training widens what four layers see",
+            lambda rows: paired(
+                seen(rows, conv, 4, "spread"), seen(rows, conv, 4, "spread", False)
+            ),
+            low=0.0,
+            unit="tokens",
         ),
     )
 

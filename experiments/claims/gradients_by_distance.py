@@ -17,8 +17,9 @@ token (0.0121 to 0.0168), a half in 47 tokens, where at most 0.01 was expected.
 
 from collections.abc import Sequence
 from dataclasses import replace
-from functools import cache, partial
+from functools import partial
 
+from attn_research.analysis.remembered import of_members
 from attn_research.analysis.statistics import Interval, lead, level
 from attn_research.config import Config, Model, Population, Train
 from attn_research.config import replace as change
@@ -28,8 +29,8 @@ DENSE = "dense(positions=rope)"
 SEQUENCES, PROBES = 4, 2
 
 
-@cache
-def fitted(directory: str, member: int, trained: bool) -> float:
+@of_members
+def fitted(directory: str, member: int, trained: bool) -> tuple[float]:
     """How fast the gradient of a member falls with the distance, per token."""
     from attn_research import load
     from attn_research.analysis import by_distance, decay, output_energy, untrained
@@ -39,12 +40,13 @@ def fitted(directory: str, member: int, trained: bool) -> float:
     restored = restored if trained else untrained(restored)
     seen = of_split(restored, "test", SEQUENCES, 128)
     energy_BTS = output_energy(restored, seen.inputs_B, seen.segments_BT, probes=PROBES)
-    return decay(by_distance(energy_BTS, seen.places_BT, causal=seen.causal)).mean
+    energy_BK = by_distance(energy_BTS, seen.places_BT, causal=seen.causal)
+    return (decay(energy_BK).mean,)
 
 
 def rate(row: Row, trained: bool = True) -> float:
     """The decay per token of the gradient of a row's member."""
-    return fitted(row["directory"], row["member"], trained)
+    return fitted(row["directory"], row["member"], trained)[0]
 
 
 def less(rows: Sequence[Row], mixer: str) -> Interval:

@@ -34,7 +34,7 @@ class Measured:
 
 
 def again(folder, measure, code="code", name="name", **key):
-    return kept(folder, code, name, key or {"params": "1"}, measure)
+    return kept(folder, name, key or {"params": "1"}, measure, code)
 
 
 def test_what_is_kept_is_what_was_measured(tmp_path):

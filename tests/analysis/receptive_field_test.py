@@ -44,7 +44,9 @@ def test_shares_and_radii_of_known_energies():
     np.testing.assert_allclose(share_BK[0], [0.5, 0.5, 0.5, 1, 1])
     np.testing.assert_array_equal(analysis.radius(energy_BK, 0.5), [0, 2])
     np.testing.assert_array_equal(analysis.radius(energy_BK, 0.9), [3, 3])
+    np.testing.assert_allclose(analysis.spread(energy_BK), [4.5**0.5, 5.7**0.5])
     assert np.isnan(field.shares(np.zeros((1, 3)))).all()
+    assert np.isnan(analysis.spread(np.zeros((1, 3)))).all()
 
 
 def test_an_untrained_model_is_what_its_seed_draws():

@@ -1,15 +1,5 @@
-"""Results of analyses by content, kept in the directory of a run as JSON.
+"""What an analysis shows, kept in the directory of a run as JSON."""
 
-    RUN/analysis/cache/CODE/ANALYSIS-KEY.json    {"key", "digest", "shown"}
-
-A key names all that a result depends on: the parameters, the code, the analysis and
-what the model is looked at with. What is damaged is measured again, and what another
-version of the code has left is removed.
-"""
-
-import hashlib
-import os
-import shutil
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from types import MappingProxyType
@@ -17,9 +7,8 @@ from typing import Any
 
 import numpy as np
 
+from attn_research.analysis.remembered import remembered
 from attn_research.analysis.statistics import Interval
-from attn_research.config import content_hash
-from attn_research.durable import Damaged, read_json, to_json, write_json
 from attn_research.report.figures import Plan
 from attn_research.report.inside.contract import Shown
 from attn_research.report.matrices import Images
@@ -29,42 +18,21 @@ KINDS: dict[str, type[Plan] | type[Images]] = {"lines": Plan, "images": Images}
 
 def kept(
     folder: Path,
-    code: str,
     analysis: str,
     key: Mapping[str, Any],
     measure: Callable[[], list[Shown]],
+    code: str = "",
 ) -> tuple[list[Shown], bool]:
-    """What an analysis shows, measured or as it was kept; and whether it was kept.
-
-    Both are the same to the last bit: what is measured is read back as well.
-    """
-    whole = {"analysis": analysis, "code": code, **key}
-    path = folder / code / f"{analysis}-{content_hash(whole)}.json"
-    try:
-        return _read(path, whole), True
-    except Damaged:  # also where there is none
-        told = [_told(shown) for shown in measure()]
-    path.parent.mkdir(parents=True, exist_ok=True)
-    for other in os.listdir(folder):
-        if other != code:
-            shutil.rmtree(folder / other, ignore_errors=True)
-    write_json(path, {"key": whole, "digest": _digest(told), "shown": told})
-    return _read(path, whole), False
+    """What an analysis shows, measured or as it was kept; and whether it was kept."""
+    return remembered(folder, analysis, key, measure, _all_told, _all_shown, code)
 
 
-def _read(path: Path, key: Mapping[str, Any]) -> list[Shown]:
-    """What a file holds; raises `Damaged` where it is not what was written."""
-    found = read_json(path)
-    if found.get("key") != key or found.get("digest") != _digest(found.get("shown")):
-        raise Damaged(f"{path} is damaged (it has another key or digest)")
-    try:
-        return [_shown(one) for one in found["shown"]]
-    except (KeyError, TypeError, ValueError) as error:
-        raise Damaged(f"{path} is damaged ({error})") from error
+def _all_told(shown: list[Shown]) -> list[dict[str, Any]]:
+    return [_told(one) for one in shown]
 
 
-def _digest(told: Any) -> str:
-    return hashlib.blake2b(to_json(told).encode(), digest_size=16).hexdigest()
+def _all_shown(told: list[dict[str, Any]]) -> list[Shown]:
+    return [_shown(one) for one in told]
 
 
 def _told(shown: Shown) -> dict[str, Any]:
