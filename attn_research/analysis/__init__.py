@@ -25,6 +25,7 @@ if TYPE_CHECKING:
         output_energy,
     )
     from attn_research.analysis.heads import head_scores, repeated, shares
+    from attn_research.analysis.lengths import at_lengths
     from attn_research.analysis.mixing import mixing_matrix
     from attn_research.analysis.opened import tokens, untrained
     from attn_research.analysis.pointing import pointed
@@ -39,6 +40,7 @@ if TYPE_CHECKING:
 
 _PUBLIC = {
     "ablations": "ablation",
+    "at_lengths": "lengths",
     "binned": "answers",
     "bits": "probes",
     "by_distance": "gradients",
@@ -72,6 +74,7 @@ _PUBLIC = {
 }
 __all__ = [
     "ablations",
+    "at_lengths",
     "binned",
     "bits",
     "by_distance",

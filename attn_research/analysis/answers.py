@@ -65,6 +65,19 @@ def each_answer(restored: Restored, spec: Spec, batches: Iterable[Batch]) -> Ans
                   ("loss", "score", "gap", "position", "target")),
             )
         )  # fmt: skip
+    return _concatenated(found)
+
+
+def joined(found: Sequence[Answers]) -> Answers:
+    """The answers of several sets of sequences, which are all told apart."""
+    before, apart = 0, []
+    for one in found:
+        apart.append(one._replace(sequence_N=one.sequence_N + before))
+        before += int(one.sequence_N.max(initial=-1)) + 1
+    return _concatenated(apart)
+
+
+def _concatenated(found: Sequence[Answers]) -> Answers:
     return Answers(*(np.concatenate(parts) for parts in zip(*found, strict=True)))
 
 

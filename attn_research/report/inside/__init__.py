@@ -5,7 +5,7 @@ each figure; so it can be kept (`kept`) and compared with others (`compared`). O
 that does not exist for a model raises `BadInput`, in a sentence.
 """
 
-from attn_research.report.inside.answers import answers
+from attn_research.report.inside.answers import answers, lengths
 from attn_research.report.inside.contract import Analysis, Shown, drawn
 from attn_research.report.inside.inner import (
     capacity,
@@ -39,6 +39,10 @@ ANALYSES: dict[str, Analysis] = {
         "How well answers are known, by distance, by position and by how rare they "
         "are.",
         answers,
+    ),
+    "lengths": Analysis(
+        "How well answers are known in shorter and longer sequences than in training.",
+        lengths,
     ),
     "context": Analysis(
         "What the loss is where only so many tokens back can be seen.", context

@@ -1,4 +1,4 @@
-"""How well answers are known: loss and score by distance, position and rarity."""
+"""How well answers are known: loss and score by distance, position, rarity, length."""
 
 import math
 from collections.abc import Iterator, Sequence
@@ -9,15 +9,18 @@ import numpy as np
 from attn_research.analysis import answers as of
 from attn_research.analysis import statistics as stats
 from attn_research.analysis.answers import Answers
+from attn_research.analysis.lengths import at_lengths
 from attn_research.analysis.subject import Subject
 from attn_research.evaluate import edges
 from attn_research.losses import SCORES
 from attn_research.modules import pattern
+from attn_research.options import BadInput
 from attn_research.report.figures import Plan, Series
-from attn_research.report.inside.contract import Line, Shown
+from attn_research.report.inside.contract import Line, Shown, few
 from attn_research.report.words import between
 from attn_research.tasks.contract import Batch
 
+LONGEST = 4096  # tokens of a sequence that is longer than in training
 KNOWN = ("token", "class")  # targets whose frequency can be told
 
 
@@ -63,6 +66,28 @@ def answers(subject: Subject) -> list[Shown]:
         for one in along
         for shown in _shown(found, SCORES[spec.target], one, label)
     ]
+
+
+def lengths(subject: Subject) -> list[Shown]:
+    """The loss and the score at lengths that were not trained, and at the one that was.
+
+    Of test sequences; at a quarter to eight times the length, as far as the task and
+    the model have it.
+    """
+    restored, spec = subject.restored, subject.spec
+    if spec is None:
+        raise BadInput("A text has one length; --split is allowed")
+    asked = [spec.length // 4, *(spec.length * n for n in (1, 2, 4, 8))]
+    asked = [one for one in asked if 2 <= one <= max(LONGEST, spec.length)]
+    found, length_N = at_lengths(restored, asked, few(spec.length))
+    known = sorted(set(length_N.tolist()))
+    edges = [(one, one) for one in known]
+    along = Along("length", "the length of its sequence", length_N, edges)
+    label = pattern.brief(restored.config.model.pattern)
+    shown = _shown(found, SCORES[spec.target], along, label)
+    for line in shown[0].summary:
+        line["times the trained"] = line["length from"] / spec.length
+    return shown
 
 
 def _shown(
