@@ -91,9 +91,9 @@ QUICK = Study(
         task=WORDS,
         model=Model(width=64, mlp="gelu", mlp_ratio=2.0),
         train=Train(
-            steps=400,
+            steps=3000,
             batch=16,
-            eval_every=200,
+            eval_every=1000,
             eval_batches=8,
             test_batches=16,
             decode=0,

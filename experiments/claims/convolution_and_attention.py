@@ -67,7 +67,7 @@ QUICK = Study(
         train=Train(steps=300, batch=32, eval_every=100, eval_batches=32),
     ),
     axes={"task": (IMAGES, AUDIO), "model.pattern": (f"{CONV},{DENSE}", DENSE, CONV)},
-    population=Population(seed=(0, 1, 2), lr=(2e-3, 6e-3)),
+    population=Population(seed=tuple(range(8)), lr=(2e-3, 6e-3)),
     expectations=expectations(DENSE),
     confounds=(
         "Parameters are equal within 3 in 100.",

@@ -41,7 +41,7 @@ QUICK = Study(
     source="Lin et al., 2023, arXiv:2308.11200; Wang et al., 2024, arXiv:2403.11144",
     base=change(SERIES.base, {"train.steps": 300, "train.eval_batches": 32}),
     axes={"task.data": SETS, "model.pattern": (DENSE, *RECURRENT)},
-    population=Population(seed=(0, 1, 2), lr=(1e-3,)),
+    population=Population(seed=tuple(range(8)), lr=(1e-3,)),
     expectations=tuple(
         Expectation(
             f"On {data} a {told} is behind attention by nothing that matters",

@@ -65,7 +65,7 @@ QUICK = Study(
         task="temporal_order(length=90)",
         model=Model(width=32, layers=1),
         train=Train(
-            steps=300, batch=32, eval_every=100, eval_batches=2, test_batches=4
+            steps=2000, batch=32, eval_every=200, eval_batches=2, test_batches=4
         ),
     ),
     axes={"model.pattern": ("rnn", "lstm", "gru", DENSE)},

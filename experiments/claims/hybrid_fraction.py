@@ -44,7 +44,7 @@ QUICK = Study(
         task="recall(length=48,pairs=8,vocabulary=64)",
         model=Model(width=64, layers=4, stem="conv"),
         train=Train(
-            steps=1200,
+            steps=2400,
             batch=32,
             eval_every=200,
             eval_batches=4,
@@ -53,7 +53,7 @@ QUICK = Study(
         ),
     ),
     axes={"model.pattern": (NONE, QUARTER, HALF, DENSE)},
-    population=Population(seed=(0, 1, 2), lr=(7e-4, 1.5e-3)),
+    population=Population(seed=(0, 1, 2, 3), lr=(1.5e-3, 3e-3)),
     expectations=(
         Expectation(
             "One attention layer in four recalls more than none",

@@ -46,7 +46,7 @@ QUICK = Study(
     base=Config(
         task="adding(length=256)",
         model=Model(width=64, layers=1),
-        train=Train(steps=6, batch=1, eval_every=6, eval_batches=1, test_batches=1),
+        train=Train(steps=24, batch=1, eval_every=24, eval_batches=1, test_batches=1),
     ),
     axes={
         "task.length": (256, 512, 1024, 2048, 4096),

@@ -71,7 +71,7 @@ QUICK = Study(
         train=Train(steps=150, batch=32, eval_every=50, eval_batches=32),
     ),
     axes={"init.path": (None,), "model.pattern": (DENSE, DIAGONAL)},
-    population=Population(seed=(0, 1, 2), lr=(1e-3, 4e-3)),
+    population=Population(seed=tuple(range(8)), lr=(1e-3, 4e-3)),
     expectations=(
         Expectation(
             "Pretraining makes the gap smaller by which attention is behind",
@@ -113,8 +113,8 @@ FULL = replace(
 )
 HIDDEN = {
     "task": "masked_text(data=subjectivity,length=96)",
-    "train.steps": 500,
-    "train.eval_every": 250,
+    "train.steps": 2000,
+    "train.eval_every": 500,
     "train.eval_batches": 8,
     "train.decode": 0,
 }

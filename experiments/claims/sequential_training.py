@@ -57,7 +57,7 @@ QUICK = Study(
     base=Config(
         task="adding(length=128)",
         model=Model(width=64, layers=1),
-        train=Train(steps=24, batch=1, eval_every=24, eval_batches=1, test_batches=1),
+        train=Train(steps=72, batch=1, eval_every=72, eval_batches=1, test_batches=1),
     ),
     axes={
         "task.length": (128, 256, 512, 1024, LONGEST),

@@ -57,7 +57,7 @@ def holds(rows: Sequence[Row], mixer: str) -> Interval:
     own = [row for row in rows if row["mixer"] == mixer]
     pairs = sorted({int(row["task.pairs"]) for row in own})
     found = [by_seed(at_best_rate(at(own, count))) for count in pairs]
-    seeds = set.intersection(*map(set, found))
+    seeds = set(found[0]).intersection(*found[1:])
     return break_point(pairs, np.array([[x[s] for x in found] for s in seeds]), LOST)
 
 
@@ -132,7 +132,7 @@ QUICK = Study(
         "task.pairs": PAIRS,
         "model.pattern": (LARGE, SMALL, LEAST, DELTA, LITTLE),
     },
-    population=Population(seed=(0, 1, 2, 3, 4), lr=(3e-3,)),
+    population=Population(seed=(0, 1, 2, 3), lr=(3e-3,)),
     expectations=expectations(MANY, 4, 8, MANY),
     confounds=(
         "The state matrices of both mixers are of one size for one number of heads; "
