@@ -6,10 +6,9 @@ scores are never all there, trains for a few steps at every length.
     python scripts/sweep.py --experiment=claims/chunked_memory --out=runs/chunked_memory
     python scripts/report.py runs/chunked_memory
 
-Quick size, 2 minutes of one core, other work on the other one: supported. The memory of
-attention in chunks grows with the power 0.90 of the length (0.78 to 1.03), with all its
-scores with 1.95 (1.91 to 2.00), and the time of attention in chunks with 1.73 (1.27 to
-2.20).
+Quick size, 1 minute of one core: supported. The memory of attention in chunks grows
+with the power 0.90 of the length (0.78 to 1.03), with all its scores with 1.95 (1.91 to
+2.00), and the time of attention in chunks with 1.75 (1.31 to 2.19).
 """
 
 from dataclasses import replace

@@ -6,10 +6,10 @@ it is written down, with the whole matrix of scores.
     python scripts/sweep.py --experiment=claims/cost_exponents --out=runs/cost_exponents
     python scripts/report.py runs/cost_exponents
 
-Quick size, 4 minutes of one core, other work on the other one: supported. The time of
-attention grows with the power 2.40 of the length (2.28 to 2.52), its memory with 1.92
-(1.87 to 1.98); the time of a window with 0.93 (0.84 to 1.01), of linear attention with
-1.06 (0.92 to 1.20), which is faster from 235 tokens on (178 to 294).
+Quick size, 2 minutes of one core: supported. The time of attention grows with the power
+2.20 of the length (1.97 to 2.44), its memory with 1.92 (1.87 to 1.98); the time of a
+window with 0.98 (0.85 to 1.11), of linear attention with 0.99 (0.95 to 1.04), which is
+faster from 205 tokens on (131 to 286).
 """
 
 from dataclasses import replace

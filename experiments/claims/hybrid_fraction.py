@@ -7,11 +7,11 @@ diagonal recurrence.
         --out=runs/hybrid_fraction --workers=2
     python scripts/report.py runs/hybrid_fraction
 
-Quick size, 11 minutes of one core: undecided. With all four layers attention, and with
-two, every seed recalls everything; with one, the third, one seed of three, so that it
-recalls 0.243 more than none (0.011 to 0.704) and 0.476 less than four (0.007 to 0.711),
-with 0.264 of the state. In 600 steps no stack with one layer of attention learned it;
-without a short convolution below, one seed of attention in every layer alone did.
+Quick size, 17 minutes of one core: supported. With one attention layer in
+four, the third, every seed recalls everything at its better rate: 0.704 more than with
+none (0.700 to 0.708) and 0.0002 less than with all four (0.0001 to 0.0002), with 0.264
+of the state. At the other rate, twice as high, two seeds of four do not; in 1,200 steps
+one of three did.
 """
 
 from collections.abc import Sequence
