@@ -198,7 +198,7 @@ QUICK = Study(
         ),
     ),
     axes={"model.layers": (4, 2, 1), "model.pattern": (CONV, DILATED)},
-    population=Population(seed=tuple(range(8)), lr=(2e-3, 4e-3)),
+    population=Population(seed=tuple(range(32)), lr=(2e-3, 4e-3)),
     expectations=expectations(CONV, DILATED),
     confounds=(
         "Width, data, steps, batch and learning rates are those of every cell.",

@@ -57,7 +57,7 @@ QUICK = Study(
     base=Config(
         task="adding(length=128)",
         model=Model(width=64, layers=1),
-        train=Train(steps=48, batch=1, eval_every=48, eval_batches=1, test_batches=1),
+        train=Train(steps=60, batch=1, eval_every=10, eval_batches=1, test_batches=1),
     ),
     axes={
         "task.length": (128, 192, 256, 384, 512, 768, 1024, 1536, LONGEST),
