@@ -120,7 +120,7 @@ QUICK = Study(
         task="recall(length=48,pairs=12,vocabulary=64)",
         model=Model(width=64),
         train=Train(
-            steps=1200,
+            steps=1000,
             batch=32,
             eval_every=100,
             eval_batches=4,
