@@ -12,13 +12,12 @@ strictly lower triangular, A_ts = b_t (k_t . k_s) a_{s+1} ... a_t. The chunked f
 solves it (Yang et al., 2024, arXiv:2406.06484).
 """
 
-import functools
 from typing import Any
 
 import jax
 import jax.numpy as jnp
 
-from attn_research.ops import chunks
+from attn_research.ops import chunks, triangular
 from attn_research.ops.linearity import linear_in
 from attn_research.ops.precision import wide
 from attn_research.ops.recurrence import begins
@@ -111,8 +110,7 @@ def _naive(q_BTHK, k_BTHK, v_BTHE, beta_BTH, log_decay_BTH=None, *, segments_BT)
     query_BHTS = jnp.einsum("BTHK,BSHK->BHTS", q_BTHK, k_BTHK) * weight_BHTS
     earlier_11TS = chunks.triangle(T, strict=True)[None, None]
     system_BHTS = jnp.where(earlier_11TS, beta_BHT1 * key_BHTS, 0)
-    system_BHTS = system_BHTS + jnp.eye(T, dtype=v_BTHE.dtype)[None, None]
-    update_BHTE = jnp.linalg.solve(system_BHTS, beta_BHT1 * jnp.swapaxes(v_BTHE, 1, 2))
+    update_BHTE = triangular.solve(system_BHTS, beta_BHT1 * jnp.swapaxes(v_BTHE, 1, 2))
     query_BHTS = jnp.where(chunks.triangle(T)[None, None], query_BHTS, 0)
     return jnp.einsum("BHTS,BHSE->BTHE", query_BHTS, update_BHTE)
 
@@ -157,9 +155,6 @@ def _chunked(
     C = min(chunk, T)
     seen_11CC = chunks.triangle(C)[None, None]
     earlier_11CC = chunks.triangle(C, strict=True)[None, None]
-    solve = functools.partial(
-        jax.scipy.linalg.solve_triangular, lower=True, unit_diagonal=True
-    )
 
     def body(carry, inputs):
         state_BHKE, last_B = carry
@@ -196,8 +191,9 @@ def _chunked(
             kept_BH11 = jnp.where(meets.through_B[:, None, None, None], kept_BH11, 0)
             last_B = segments_BC[:, -1]
         held_BHCE = read_BHCK @ state_BHKE
-        # The diagonal of ones is understood.
-        update_BHCE = solve(beta_BHC1 * key_BHCC, beta_BHC1 * (v_BHCE - held_BHCE))
+        update_BHCE = triangular.solve(
+            beta_BHC1 * key_BHCC, beta_BHC1 * (v_BHCE - held_BHCE)
+        )
         out_BHCE = q_BHCK @ state_BHKE + query_BHCC @ update_BHCE
         state_BHKE = state_BHKE * kept_BH11
         state_BHKE = state_BHKE + jnp.swapaxes(write_BHCK, 2, 3) @ update_BHCE

@@ -9,11 +9,12 @@ token is what one left idle. The verdict is that of the device it ran on.
         --out=runs/sequential_training
     python scripts/report.py runs/sequential_training
 
-Quick size, 4 minutes of one core, other work on the other one: mixed, on a core of an
-x86-64 processor. An LSTM takes less time than attention from 687 tokens on (465 to
-1,129), where 2,048 or more were expected. Its step grows with the power 1.12 of the
-length (0.96 to 1.29), that of attention with 1.51 (1.40 to 1.63). Sixteen sequences at
-a time make a token of the LSTM cheaper by a factor that is 0.23 larger (0.19 to 0.31).
+Quick size, 6 minutes of one core: mixed, on a core of an x86-64 processor that did
+nothing else. An LSTM takes less time than attention from 623 tokens on (528 to 746),
+where 2,048 or more were expected. Its step grows with the power 0.98 of the length
+(0.90 to 1.06; a busier machine leaves it open whether 0.9 or more), that of attention
+with 1.47 (1.41 to 1.53). Sixteen sequences at a time make a token of the LSTM cheaper
+by a factor that is 0.26 larger (0.12 to 0.40).
 """
 
 from collections.abc import Sequence
