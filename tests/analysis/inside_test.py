@@ -40,8 +40,8 @@ WORDS = (
 ALL_FIGURES = {
     *FIGURES, "gradients", "ablation", "ablation_heads", "context", "memory",
     "capacity", "stream_norm", "effective_rank", "cka", "eigenvalues", "gates",
-    *(f"loss_by_{x}" for x in ("gap", "position", "rarity")),
-    *(f"accuracy_by_{x}" for x in ("gap", "position", "rarity")),
+    *(f"loss_by_{x}" for x in ("gap", "position", "rarity", "length")),
+    *(f"accuracy_by_{x}" for x in ("gap", "position", "rarity", "length")),
 }  # fmt: skip
 ALL_WORDS = (
     *WORDS, "whole model", "layer 1 (lstm)", "loss", "dense, head 3",
