@@ -3,6 +3,7 @@
 import csv
 import json
 import re
+import shutil
 import xml.etree.ElementTree as xml
 
 import jax.numpy as jnp
@@ -99,24 +100,29 @@ def test_what_there_is_to_see_of_a_run(seen):
 
 @pytest.fixture(scope="module")
 def together(recall, tmp_path_factory):
-    """The page of two runs and two members of one, and how often it was asked for."""
+    """The page of two runs and two members of each, asked for twice, and one run.
+
+    No other test has looked inside of that one.
+    """
     task = "recall(length=16,pairs=2,vocabulary=16)"
     other = run_of(tmp_path_factory.mktemp("other"), task, "conv", 16, 16)
     folder = tmp_path_factory.mktemp("together")
+    own = folder / "run"
+    shutil.copytree(recall, own, ignore=shutil.ignore_patterns("analysis"))
     asked = [
         command(
-            "analyze", str(recall), str(other), "--member=0,1", f"--out={folder}",
+            "analyze", str(own), str(other), "--member=0,1", f"--out={folder}",
             "--what=representations", "--sequences=2", "--length=12",
         )
         for _ in range(2)
     ]  # fmt: skip
     for ended in asked:
         assert ended.code == DONE, ended.err
-    return folder, asked
+    return folder, asked, own
 
 
 def test_several_runs_have_a_line_each_in_one_figure(together):
-    folder, _ = together
+    folder, _, _ = together
     with open(folder / "effective_rank.csv") as file:
         rows = list(csv.DictReader(file))
     mixers = ("dense,lstm", "conv")
@@ -141,11 +147,11 @@ def test_steps_along_training_have_a_line_each(tmp_path):
     assert {row["run"] for row in rows} == {"conv (step 7)", "conv (step 9)"}
 
 
-def test_what_was_measured_is_kept_in_the_directory_of_its_run(together, recall):
-    _, (first, second) = together
+def test_what_was_measured_is_kept_in_the_directory_of_its_run(together):
+    _, (first, second), own = together
     assert "kept from before" not in first.out
     assert second.out.count("kept from before") == 4
-    kept = list((recall / "analysis" / "cache").rglob("representations-*.json"))
+    kept = list((own / "analysis" / "cache").rglob("representations-*.json"))
     assert len(kept) == 2
 
 
