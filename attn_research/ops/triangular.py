@@ -1,6 +1,6 @@
-"""Systems of a triangular matrix with ones on its diagonal, by products alone.
+"""Systems of a triangular matrix with ones on its diagonal, without LAPACK.
 
-LAPACK has such a solver, but of jaxlib 0.10 two batched calls that run at the same time
+Its solver would do, but of jaxlib 0.10 two batched calls that run at the same time
 on a CPU can wait for each other forever: each holds a thread of the pool in which both
 want others. So small blocks of the inverse are found row by row, and then built upon,
 twice as large at every step:

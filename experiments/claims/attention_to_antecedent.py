@@ -12,12 +12,13 @@ that can be seen.
         --out=runs/attention_to_antecedent --workers=2
     python scripts/report.py runs/attention_to_antecedent
 
-Quick size, 14 minutes of one core, and two more for the first report: mixed. In made-up
-sentences the one meant has 0.340 of the weight beyond chance (0.296 to 0.425), and
-0.345 more than the other person (0.301 to 0.433). In the bytes of Wikipedia, at 2.47
-bits per byte, the one meant has 0.040 less than chance (0.032 to 0.044) and 0.006 less
-than the other (0.004 to 0.007), and a name used again 0.024 less than chance (0.019 to
-0.026): such heads look near, and give the byte before up to 0.59 of their weight.
+Quick size, 14 minutes of one core, beside what the first report measures: mixed. In
+made-up sentences the one meant has 0.340 of the weight beyond chance (0.296 to 0.425),
+and 0.345 more than the other person (0.301 to 0.433). In the bytes of Wikipedia, at
+2.47 bits per byte, the one meant has 0.040 less than chance (0.032 to 0.044) and 0.006
+less than the other (0.004 to 0.007), and a name used again 0.024 less than chance
+(0.019 to 0.026): such heads look near, and give the byte before up to 0.59 of their
+weight.
 """
 
 from collections.abc import Sequence
