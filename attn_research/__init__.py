@@ -2,6 +2,9 @@
 
     import attn_research as ar
 
+    mixer = ar.mixer("gated_delta(heads=4)", width=256, causal=True, rngs=nnx.Rngs(0))
+    y_BTD = mixer(x_BTD, ar.segments(mask_BT))
+
     restored = ar.load("runs/first", member="best")
     logits_BTV = restored.model.apply(restored.params, tokens_BT)
 
@@ -18,19 +21,61 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from attn_research import functional
-    from attn_research.checkpoint import Restored, load
+    from attn_research import analysis, ops, testing
+    from attn_research.checkpoint import Restored
+    from attn_research.config import Config, Population
+    from attn_research.door.building import mixer, model, task
+    from attn_research.door.finding import load
+    from attn_research.door.running import Run, train
+    from attn_research.door.tables import curves, results
     from attn_research.modules import MIXERS
+    from attn_research.modules.segments import segments
+    from attn_research.options import BadInput
+    from attn_research.pure import functional
     from attn_research.tasks import TASKS
 
 _PUBLIC = {
+    "BadInput": "attn_research.options",
+    "Config": "attn_research.config",
     "MIXERS": "attn_research.modules",
-    "TASKS": "attn_research.tasks",
+    "Population": "attn_research.config",
     "Restored": "attn_research.checkpoint",
-    "functional": "attn_research.functional",
-    "load": "attn_research.checkpoint",
+    "Run": "attn_research.door.running",
+    "TASKS": "attn_research.tasks",
+    "analysis": "attn_research.analysis",
+    "curves": "attn_research.door.tables",
+    "functional": "attn_research.pure",
+    "load": "attn_research.door.finding",
+    "mixer": "attn_research.door.building",
+    "model": "attn_research.door.building",
+    "ops": "attn_research.ops",
+    "results": "attn_research.door.tables",
+    "segments": "attn_research.modules.segments",
+    "task": "attn_research.door.building",
+    "testing": "attn_research.testing",
+    "train": "attn_research.door.running",
 }
-__all__ = ["MIXERS", "TASKS", "Restored", "functional", "load"]
+__all__ = [
+    "BadInput",
+    "Config",
+    "MIXERS",
+    "Population",
+    "Restored",
+    "Run",
+    "TASKS",
+    "analysis",
+    "curves",
+    "functional",
+    "load",
+    "mixer",
+    "model",
+    "ops",
+    "results",
+    "segments",
+    "task",
+    "testing",
+    "train",
+]
 
 
 def __getattr__(name: str) -> Any:

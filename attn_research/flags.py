@@ -8,24 +8,18 @@ code 65. Nothing here imports jax, so `--help` answers at once.
 import dataclasses
 import difflib
 import sys
-import traceback
 import typing
 from collections.abc import Callable, Sequence
 from typing import Any, NoReturn, TypeVar
 
 from absl import flags
 
-from attn_research.config import Config, Population, replace
-from attn_research.options import (
-    BadInput,
-    check,
-    convert,
-    leaves,
-    word,
-)
+from attn_research.config import Config, Population, edit
+from attn_research.host import exits, streams
+from attn_research.options import BadInput, check, convert, leaves
+from attn_research.options.specs import word
 
 FLAGS = flags.FLAGS
-DONE, DIVERGED, BAD_INPUT, INTERNAL, DISK, REQUEUE = 0, 3, 65, 70, 74, 75
 T = TypeVar("T")
 
 
@@ -36,7 +30,7 @@ class _Option(flags.ArgumentParser):
         self.name, self.kind, self.metadata = name, kind, metadata
 
     def parse(self, argument: Any) -> Any:
-        value = convert(argument, self.kind, f"--{self.name}")
+        value = convert(argument, self.kind, f"--{self.name}", self.metadata)
         check(value, self.metadata, f"--{self.name}")
         return value
 
@@ -52,9 +46,13 @@ def text(value: Any) -> str:
 
 
 def define(cls: type, prefix: str = "") -> None:
-    """Defines one flag for every leaf of a dataclass tree."""
+    """Defines one flag for every leaf of a dataclass tree.
+
+    A field whose name is a word of Python ends in an underscore; its flag does not.
+    """
     hints = typing.get_type_hints(cls)
-    for name, field, kind in leaves(cls):
+    for field_name, field, kind in leaves(cls):
+        name = field_name.removesuffix("_")
         flags.DEFINE(
             _Option(prefix + name, kind, field.metadata),
             prefix + name,
@@ -72,10 +70,25 @@ def given(cls: type[T], prefix: str = "") -> T:
     hints = typing.get_type_hints(cls)
     values: dict[str, Any] = {}
     for field in dataclasses.fields(cls):  # type: ignore
-        kind, name = hints[field.name], prefix + field.name
+        kind, name = hints[field.name], prefix + field.name.removesuffix("_")
         nested = dataclasses.is_dataclass(kind)
         values[field.name] = given(kind, f"{name}.") if nested else FLAGS[name].value  # type: ignore
     return cls(**values)
+
+
+def names_given() -> set[str]:
+    """The names of the flags that the user gave."""
+    return {flag.name for flag in map(FLAGS.__getitem__, FLAGS) if flag.present}
+
+
+def unused(names: Sequence[str], without: str) -> None:
+    """Raises `BadInput` if one of these flags was given, which nothing would read.
+
+    `without` says when: `without --pretrain`, or `with --status`.
+    """
+    for name in names:
+        if FLAGS[name].value != FLAGS[name].default:
+            raise BadInput(f"--{name} does nothing {without}; it must be left out")
 
 
 def lines(tree: Any, prefix: str = "") -> list[str]:
@@ -96,7 +109,17 @@ def define_run() -> None:
     define(Population)
     flags.DEFINE_alias("init_from", "init.path")
     flags.DEFINE_multi_string(
-        "task_option", [], "Written --task.OPTION=VALUE: an option of the task."
+        "task_option", [], "An option of the task, written --task.OPTION=VALUE."
+    )
+
+
+def define_plugins() -> None:
+    """Defines --plugin."""
+    flags.DEFINE_multi_string(
+        "plugin",
+        [],
+        "Python file, module or installed plugin with mixers, tasks, metrics, "
+        "optimizers or analyses (repeatable).",
     )
 
 
@@ -106,25 +129,33 @@ def given_run() -> tuple[Config, Population]:
     for item in FLAGS.task_option:
         name, equals, value = item.partition("=")
         if not equals:
-            raise BadInput(f"--task.{name} has no value; write --task.{name}=VALUE")
-        config = replace(config, {f"task.{name}": value})
+            raise BadInput(
+                f"--task.{name} lacks a value; it must be --task.{name}=VALUE"
+            )
+        config = edit(config, {f"task.{name}": value})
     return config, given(Population)
 
 
 def _spelled(argv: Sequence[str]) -> list[str]:
-    """The options of a task as one flag each, and a switch alone as true."""
+    """Options of the task as one flag each, switches alone as true or false."""
     spelled = []
     for arg, following in zip(argv, [*argv[1:], ""], strict=True):
         name = arg.lstrip("-")
         if arg.startswith("-") and name.startswith("task."):
             arg = f"--task_option={name[5:]}"
-        elif arg.startswith("--") and name in FLAGS:
-            parser = FLAGS[name].parser
-            switch = isinstance(parser, _Option) and parser.kind is bool
-            if switch and following.lower() not in ("true", "false"):
+        elif arg.startswith("--") and _switch(name):
+            if following.lower() not in ("true", "false"):
                 arg = f"{arg}=true"
+        elif arg.startswith("--no") and "." not in name and _switch(name[2:]):
+            arg = f"--{name[2:]}=false"
         spelled.append(arg)
     return spelled
+
+
+def _switch(name: str) -> bool:
+    """Whether a flag is true or false."""
+    parser = FLAGS[name].parser if name in FLAGS else None
+    return isinstance(parser, _Option) and parser.kind is bool
 
 
 def _show_help(doc: str) -> None:
@@ -143,11 +174,11 @@ def _show_help(doc: str) -> None:
             allowed = f" One of {', '.join(typing.get_args(kind))}."
         default = "" if flag.default in (None, []) else f" (default {text(flag.value)})"
         print(f"  {shown}{default}\n      {flag.help}{allowed}")
-    print("  --flagfile=FILE\n      Reads flags from a file, such as a run's own.")
+    print("  --flagfile=FILE\n      Read flags from a file, such as a run's flags.txt.")
 
 
 def _nearest(name: str) -> str:
-    """Names the closest flag, where only its group was left out (`widht`) too."""
+    """Names the closest flag, also if its group was left out (`widht`)."""
     whole = {flag.rpartition(".")[2]: f"--{flag}" for flag in FLAGS}
     whole |= {flag: f"--{flag}" for flag in FLAGS}
     close = difflib.get_close_matches(name, list(whole), n=1)
@@ -158,7 +189,7 @@ def _parse(argv: Sequence[str], doc: str, takes: str, many: bool = False) -> lis
     if {"--help", "-h", "-help", "--helpfull"} & set(argv[1:]):
         FLAGS.mark_as_parsed()
         _show_help(doc)
-        sys.exit(DONE)
+        sys.exit(streams.finish(exits.DONE))
     try:
         expanded = FLAGS.read_flags_from_files(list(argv))
         rest = FLAGS(_spelled(expanded))
@@ -166,6 +197,9 @@ def _parse(argv: Sequence[str], doc: str, takes: str, many: bool = False) -> lis
         raise BadInput(
             f"Unknown flag --{error.flagname}{_nearest(error.flagname)}"
         ) from None
+    except UnicodeError:
+        files = [arg for arg in argv if arg.lstrip("-").startswith("flagfile")]
+        raise BadInput(f"{' '.join(files)} is not text; it must be UTF-8") from None
     except flags.Error as error:
         message = str(error)
         for marker in (": --", ": flag --"):
@@ -175,7 +209,9 @@ def _parse(argv: Sequence[str], doc: str, takes: str, many: bool = False) -> lis
     if rest[1:] and not takes:
         raise BadInput(f"Unknown argument {rest[1]!r}; every option is a flag")
     if takes and not many and len(rest) != 2:
-        raise BadInput(f"{len(rest) - 1} arguments are given; give one {takes}")
+        raise BadInput(
+            f"{len(rest) - 1} arguments are given; there must be one {takes}"
+        )
     return rest[1:]
 
 
@@ -183,30 +219,24 @@ def main(
     run: Callable[..., int | None],
     doc: str | None,
     *,
+    define: Callable[[], None] | None = None,
     takes: str = "",
     many: bool = False,
 ) -> NoReturn:
-    """Parses the flags, calls `run`, exits with its code.
+    """Declares the flags by `define`, parses them, calls `run`, exits with its code.
 
-    `takes` names the one argument that `run` is called with, where there is one; with
-    `many` there may be any number of them.
-
-    A `BadInput` ends in one sentence and exit code 65, an error of the disk in one
-    sentence and 74, anything unforeseen in a traceback and 70.
+    `takes` names the one argument that `run` is called with, if it has one; with `many`
+    there may be any number of them. A failure ends in one sentence and the exit code of
+    its kind (see `exits`), anything unforeseen in a traceback and 70.
     """
     try:
+        if define is not None:
+            define()
         arguments = _parse(sys.argv, doc or "", takes, many)
-        code = run(*arguments) or DONE
-    except BadInput as error:
-        print(f"Error: {error}", file=sys.stderr)
-        code = BAD_INPUT
-    except OSError as error:
-        print(f"Error: {error}", file=sys.stderr)
-        code = DISK
+        code = run(*arguments) or exits.DONE
     except KeyboardInterrupt:
         print("Interrupted.", file=sys.stderr)
-        code = 130
-    except Exception:
-        traceback.print_exc()
-        code = INTERNAL
-    sys.exit(code)
+        code = exits.INTERRUPTED
+    except Exception as error:
+        _, code = exits.tell(error)
+    sys.exit(streams.finish(code))

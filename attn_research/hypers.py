@@ -1,10 +1,11 @@
-"""What may differ between the members of one population, and what is built from it.
+"""The numbers in which members of a population differ, and the optimizer they give.
 
 `Hypers` are arrays, traced by the compiled program: members of one population share the
-program and differ in these numbers alone.
+program and differ only in these numbers.
 """
 
 import itertools
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import jax
@@ -12,8 +13,9 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 
+from attn_research import plugins
 from attn_research.config import Population, Train
-from attn_research.functional import Trait
+from attn_research.pure import Trait
 
 
 class Hypers(NamedTuple):
@@ -59,9 +61,9 @@ def schedule(step: jax.typing.ArrayLike, train: Train) -> jax.Array:
 
 
 def learning(params: Any, traits: Any) -> Any:
-    """The parameters, those that are frozen as constants of a gradient.
+    """The parameters, with gradients stopped at the frozen ones.
 
-    So nothing is computed for them, and clipping sees the others alone.
+    Frozen parameters cost no gradient, and clipping sees only the others.
     """
     return jax.tree.map(
         lambda leaf, trait: jax.lax.stop_gradient(leaf) if trait.frozen else leaf,
@@ -74,17 +76,41 @@ def _each(traits: Any) -> list[Trait]:
     return jax.tree.leaves(traits, is_leaf=lambda node: isinstance(node, Trait))
 
 
+def _adam(hypers: Hypers) -> optax.GradientTransformation:
+    return optax.scale_by_adam()
+
+
+def _check_optimizer(name: str, entry: Any) -> str | None:
+    """What is wrong with an optimizer of a plugin."""
+    if not callable(entry):
+        return f"the optimizer {name!r} is {entry!r}; it must be a function of hypers"
+    hypers = Hypers(0, np.float32(1e-3), np.float32(0.1))
+    try:
+        made = entry(hypers)
+    except Exception as error:
+        return f"the optimizer {name!r} ends in {error!r}; it must take hypers alone"
+    if not isinstance(made, optax.GradientTransformation):
+        return f"the optimizer {name!r} gives {made!r}; it must be a transform of optax"
+    return None
+
+
+# What takes the place of Adam's moments: hypers -> the transform of the gradients, in
+# the direction of the gradient. Clipping, decay, rates and schedule are the same.
+OPTIMIZERS: dict[str, Callable[[Hypers], optax.GradientTransformation]] = plugins.table(
+    "OPTIMIZERS", {"adamw": _adam}, _check_optimizer
+)
+
+
 def optimizer(
     hypers: Hypers, train: Train, traits: Any = None
 ) -> optax.GradientTransformation:
-    """AdamW with warm-up, schedule and clipping; weight decay on matrices only.
+    """AdamW (or a plugin's) with warm-up, schedule, clipping; decay on matrices only.
 
-    `traits` (of `functional`) gives some parameters a rate of their own; these are not
-    decayed either, as is the custom for the dynamics of state-space models (Gu et al.,
-    2021, arXiv:2111.00396). A layer with a share of the learning rate has that share of
-    the decay; one that is frozen has neither, and no moments. Built inside the step
-    from traced `hypers`; everything it holds is per member (Loshchilov & Hutter, 2017,
-    arXiv:1711.05101).
+    `traits` (of `functional`) may give parameters their own rate; these are not decayed
+    either, as is usual for the dynamics of state-space models (Gu et al., 2021,
+    arXiv:2111.00396). A layer's share of the learning rate applies to its decay too; a
+    frozen layer has neither, and no moments. Built inside the step from traced
+    `hypers`; its state is per member (Loshchilov & Hutter, 2017, arXiv:1711.05101).
     """
 
     def trait_of(params: Any) -> Any:
@@ -110,7 +136,7 @@ def optimizer(
     def learns(params: Any) -> Any:
         return jax.tree.map(lambda _, trait: not trait.frozen, params, trait_of(params))
 
-    adam = optax.scale_by_adam()
+    adam = OPTIMIZERS[train.optimizer](hypers)
     if traits is not None and any(trait.frozen for trait in _each(traits)):
         adam = optax.masked(adam, learns)
     clip = optax.clip_by_global_norm(train.clip) if train.clip else optax.identity()

@@ -1,33 +1,38 @@
-"""Which mixer follows a formal language to eight times the length it was trained at?
+"""Which mixer generalises on formal languages to eight times the training length?
 
-Parity counts modulo 2; a flip-flop holds the bit that was written last; of nested
-brackets, no more than eight open, the kind that closes next is asked. Rows of up to 32
-tokens train and choose, rows of up to 256 test. Answers are asked all along a row, so
-that accuracy by position is the length curve. The state of a recurrence can hold what
-each language needs; attention of a constant depth cannot count modulo 2 at every length
-(Deletang et al., 2022, arXiv:2207.02098).
+Parity counts modulo 2; a flip-flop holds the last bit written; nested brackets, at most
+eight of them open, ask for the kind that closes next. Rows of up to 32 tokens are for
+training and validation, rows of up to 256 for the test. Answers are due all along a
+row, so that accuracy by position is the length curve. The state of a recurrence can
+hold what each language needs; attention of constant depth cannot count modulo 2 at
+every length (Deletang et al., 2022, arXiv:2207.02098).
 
     python scripts/sweep.py --experiment=length_generalisation \\
         --out=runs/length_generalisation --workers=2
     python scripts/report.py runs/length_generalisation
 
 Quick size, 7 minutes of one core (half a minute a cell), accuracy at positions 32 to
-255, mean of three seeds, parity, flip-flop, brackets: lstm 1.000, 0.999, 0.961;
-lstm,dense 1.000, 0.998, 0.959; dense 0.506, 0.554, 0.804; linear 0.505, 0.623, 0.872;
-conv 0.495, 0.739, 0.890. All that was expected holds. At the lengths of training dense
-attention holds flip-flops (0.999) and brackets (0.975), and is no better than a guess
-at parity from the ninth position on.
+255, mean of three seeds:
+
+                parity  flip-flop  brackets
+    lstm        1.000   0.999      0.961
+    lstm,dense  1.000   0.998      0.959
+    dense       0.506   0.554      0.804
+    linear      0.505   0.623      0.872
+    conv        0.495   0.739      0.890
+
+What was expected holds. Within the training lengths, dense attention solves flip-flops
+(0.999) and brackets (0.975); at parity it is no better than a guess from the ninth
+position on.
 """
 
 import math
 from collections.abc import Sequence
-from dataclasses import replace
 from operator import attrgetter
 
 from attn_research.analysis.statistics import Interval, inside, level
 from attn_research.config import Config, Model, Population, Train
-from attn_research.config import replace as change
-from attn_research.study import Expectation, Row, Study
+from attn_research.studies.study import Expectation, Row, Study, variant
 
 DENSE, SHORT, LONG = "dense(positions=rope)", 32, 256
 LANGUAGES = ("parity", "flip_flop", "dyck")
@@ -35,7 +40,7 @@ MORE = ("cycle_navigation", "modular_arithmetic", "group_word")
 
 
 def tasks(languages: Sequence[str], length: int, test_length: int) -> tuple[str, ...]:
-    """The specs of languages, trained and tested up to these lengths."""
+    """The specs of languages for training and test up to these lengths."""
     sizes = f"length={length},test_length={test_length}"
     return tuple(f"{language}({sizes})" for language in languages)
 
@@ -43,29 +48,29 @@ def tasks(languages: Sequence[str], length: int, test_length: int) -> tuple[str,
 def accuracy(
     rows: Sequence[Row], language: str, mixer: str, low: float, high: float
 ) -> Interval:
-    """Accuracy at positions from low to high, over seeds at the best rate."""
-    own = [row for row in rows if row["task"] == language]
+    """Accuracy at the positions from low to high, over seeds at the best rate."""
+    rows = [row for row in rows if row["task"] == language]
     return level(
-        own, mixer, lambda row: inside(row, "by_position", "accuracy", low, high)
+        rows, mixer, lambda row: inside(row, "by_position", "accuracy", low, high)
     )
 
 
 def beyond(rows: Sequence[Row], language: str, mixer: str) -> Interval:
-    """Accuracy at positions that were never trained."""
+    """Accuracy at positions beyond the training lengths."""
     return accuracy(rows, language, mixer, rows[0]["task.length"], math.inf)
 
 
 def within(rows: Sequence[Row], language: str, mixer: str) -> Interval:
-    """Accuracy at positions that were trained."""
+    """Accuracy at positions within the training lengths."""
     return accuracy(rows, language, mixer, 0, rows[0]["task.length"] - 1)
 
 
 QUICK = Study(
     name="length_generalisation",
-    question="Which mixer follows a formal language to eight times the length it was "
-    "trained at?",
+    question="Which mixer generalises on formal languages to eight times the training "
+    "length?",
     claim="A recurrence carries a state on for ever; attention, linear attention and "
-    "convolutions lose it beyond the lengths they were trained at.",
+    "convolutions lose it beyond the training lengths.",
     base=Config(
         task="parity",
         model=Model(width=32, mlp="gelu", mlp_ratio=2.0),
@@ -80,17 +85,17 @@ QUICK = Study(
     population=Population(seed=(0, 1, 2), lr=(5e-3,)),
     expectations=(
         Expectation(
-            "An LSTM solves parity beyond the lengths of training",
+            "An LSTM solves parity beyond the training lengths",
             lambda rows: beyond(rows, "parity", "lstm"),
             low=0.95,
         ),
         Expectation(
-            "Dense attention does not",
+            "Dense attention does not solve parity beyond the training lengths",
             lambda rows: beyond(rows, "parity", DENSE),
             high=0.6,
         ),
         Expectation(
-            "An LSTM follows every language: the worst beyond the lengths of training",
+            "An LSTM solves even its worst language beyond the training lengths",
             lambda rows: min(
                 (beyond(rows, name, "lstm") for name in LANGUAGES),
                 key=attrgetter("mean"),
@@ -98,23 +103,20 @@ QUICK = Study(
             low=0.9,
         ),
         Expectation(
-            "Brackets are known to attention within the lengths of training",
+            "Dense attention solves brackets within the training lengths",
             lambda rows: within(rows, "dyck", DENSE),
             low=0.9,
         ),
     ),
 )
-FULL = replace(
+FULL = variant(
     QUICK,
-    base=change(
-        QUICK.base,
-        {
-            "model.width": 128,
-            "train.steps": 20_000,
-            "train.batch": 128,
-            "train.eval_every": 1000,
-        },
-    ),
+    base={
+        "model.width": 128,
+        "train.steps": 20_000,
+        "train.batch": 128,
+        "train.eval_every": 1000,
+    },
     axes={
         "task": tasks(LANGUAGES + MORE, 64, 512),
         "model.pattern": (

@@ -1,9 +1,10 @@
-# Makes .venv from a lock file: `. scripts/environment.sh LOCKFILE`, from any directory.
+# Makes an environment from a lock file: `. scripts/environment.sh LOCKFILE [FOLDER]`, from
+# any directory; the folder is .venv unless it is given.
 # Leaves the working directory at the root and the environment's Python in $python.
 
 root=$(cd -- "$(dirname -- "${BASH_SOURCE[0]}")/.." && pwd)
 cd -- "$root"
-lock=$1
+lock=$1 venv=${2:-.venv}
 base=${PYTHON:-python3}
 
 stop() {
@@ -16,10 +17,9 @@ version=$("$base" -c 'import sys; print(f"{sys.version_info[0]}.{sys.version_inf
 "$base" -c 'import sys; sys.exit(sys.version_info < (3, 11))' || stop "$base is Python $version; Python 3.11 or newer is needed (name it with PYTHON=)."
 "$base" -c 'import ensurepip, venv' 2>/dev/null || stop "$base has no venv module; install it (Debian and Ubuntu: apt-get install python3-venv)."
 
-# One environment per version of Python and lock file; the default one is .venv.
+# One environment per version of Python; the default version's has no suffix.
 default=$(python3 -c 'import sys; print(f"{sys.version_info[0]}.{sys.version_info[1]}")' 2>/dev/null || echo "$version")
-venv=.venv
-[ "$version" = "$default" ] || venv=.venv-$version
+[ "$version" = "$default" ] || venv=$venv-$version
 python=$root/$venv/bin/python
 stamp=$venv/.installed-$(basename "$lock")
 wanted=$(cat "$lock" pyproject.toml | sha256sum | cut -d' ' -f1)

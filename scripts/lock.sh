@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Writes both lock files anew from pyproject.toml, for every supported Python; needs uv.
+# Writes the lock files anew from pyproject.toml, for every supported Python; needs uv.
 set -euo pipefail
 cd -- "$(dirname -- "${BASH_SOURCE[0]}")/.."
 
@@ -13,5 +13,6 @@ lock() {
     --no-emit-index-url --no-annotate --custom-compile-command scripts/lock.sh \
     "$@" pyproject.toml "$build" -o "$file"
 }
-lock requirements-dev.lock --extra dev --extra text --extra media
+lock requirements-dev.lock --extra dev --extra text --extra media --extra tables
 lock requirements.lock --constraint requirements-dev.lock
+lock requirements-docs.lock --extra docs --constraint requirements-dev.lock

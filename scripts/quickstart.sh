@@ -7,4 +7,12 @@ began=$SECONDS
 out=runs/recall_distance
 "$python" scripts/sweep.py --experiment=recall_distance --size=quick --out="$out" --workers=2 "$@"
 "$python" scripts/report.py "$out"
-echo "Time without the installation: $((SECONDS - began)) s"
+cat <<END
+Time without the installation: $((SECONDS - began)) s
+
+To go on, in this shell:
+  . $root/$venv/bin/activate
+  attn-research --help                                     # the commands
+  attn-research sweep --out=$out --status  # the cells of this study
+  scripts/docs.sh                                          # the documentation
+END

@@ -1,13 +1,20 @@
 #!/usr/bin/env bash
 # Lint, types, layering and tests in an environment of their own:
-#   scripts/test.sh [--peers] [PYTEST ARGUMENTS]
-# --peers installs the other libraries that the tests compare with (the extra bench).
+#   scripts/test.sh [--peers] [--here] [PYTEST ARGUMENTS]
+# The tests run against the installed wheel, from a copy beside it; with --here against
+# the checkout, which is quicker while you work. --peers installs the other libraries
+# that the tests compare with (the extra bench). Lint and types are checked if no
+# arguments for pytest are given.
 set -euo pipefail
-peers=
-if [ "${1:-}" = --peers ]; then
-  peers=1
+peers= here=
+while :; do
+  case ${1:-} in
+    --peers) peers=1 ;;
+    --here) here=1 ;;
+    *) break ;;
+  esac
   shift
-fi
+done
 . "$(dirname -- "${BASH_SOURCE[0]}")/environment.sh" requirements-dev.lock
 
 if [ -n "$peers" ]; then
@@ -17,7 +24,17 @@ if [ -n "$peers" ]; then
   "$python" -m pip install --quiet --disable-pip-version-check -e '.[bench]' \
     || stop "the peers could not be installed; see the lines above."
 fi
-"$python" -m ruff check .
-"$python" -m ruff format --check .
-"$python" -m basedpyright --pythonpath "$python"
-exec "$python" -m pytest --numprocesses=2 --no-loadscope-reorder "$@"
+if [ $# -eq 0 ]; then
+  # What git does not know is the user's own: a new experiment, a scratch file.
+  ours=() typed=()
+  while IFS= read -r file; do
+    ours+=("$file")
+    case $file in attn_research/*.py | scripts/*.py | experiments/*.py) typed+=("$file") ;; esac
+  done < <(git ls-files --cached '*.py' '*.ipynb' 2>/dev/null)
+  "$python" -m ruff check "${ours[@]:-.}"
+  "$python" -m ruff format --check "${ours[@]:-.}"
+  "$python" -m basedpyright --pythonpath "$python" "${typed[@]}"
+fi
+installed=$python
+[ -n "$here" ] || . scripts/installed.sh
+exec "$installed" -m pytest --numprocesses=2 --no-loadscope-reorder "$@"

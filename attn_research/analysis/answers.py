@@ -1,8 +1,8 @@
-"""Answers one by one: how well each is known, by what may decide it.
+"""The loss and the score of every answer, to be compared by distance, position, rarity.
 
-By the distance back to the information that decides it, by its position, and by how
-rare it is in training: the surprisal that its frequency alone gives, which is the loss
-of a model that reads nothing and knows how often each answer is right.
+The distance is that back to the information that decides the answer. The rarity is the
+surprisal of the answer by its frequency in training alone: the loss of a model that
+reads nothing and knows how often each answer is right.
 """
 
 from collections.abc import Iterable, Sequence
@@ -11,21 +11,21 @@ from typing import NamedTuple
 import jax
 import numpy as np
 
-from attn_research.analysis.compiled import shared
-from attn_research.analysis.statistics import Interval, bootstrap
+from attn_research.analysis.sharing import shared
+from attn_research.analysis.statistics import Interval, mean_interval
 from attn_research.checkpoint import Restored
-from attn_research.losses import losses
+from attn_research.losses import existing, losses
 from attn_research.options import BadInput
-from attn_research.program import predict
 from attn_research.tasks.contract import Batch, Spec
+from attn_research.training.predictions import predict
 
 
 class Answers(NamedTuple):
-    """What is asked of some sequences, and how well each answer is known.
+    """The answers to some sequences, each with its loss and score.
 
-    `sequence_N` says which sequence an answer is of, `score_N` is the first of the
-    `losses.SCORES` of the target, `gap_N` is -1 where it is unknown. Targets of several
-    numbers have an axis more.
+    `sequence_N` is the index of an answer's sequence, `score_N` the first of the
+    `losses.SCORES` of the target, `gap_N` the distance, -1 if it is unknown. Targets of
+    several numbers have another axis.
     """
 
     sequence_N: np.ndarray
@@ -37,7 +37,7 @@ class Answers(NamedTuple):
 
 
 class Bin(NamedTuple):
-    """The mean of answers from `low` to `high`, and its interval over sequences."""
+    """The mean over answers from `low` to `high`, with its interval over sequences."""
 
     low: float
     high: float
@@ -46,8 +46,8 @@ class Bin(NamedTuple):
 
 
 def each_answer(restored: Restored, spec: Spec, batches: Iterable[Batch]) -> Answers:
-    """Every answer that counts, of every sequence; the head is evaluated there only."""
-    found: list[Answers] = []
+    """Every answer that counts, of every sequence; the head is evaluated only there."""
+    by_batch: list[Answers] = []
     before = 0
     for batch in batches:
         each = jax.tree.map(np.asarray, _each(restored, spec, batch))
@@ -58,27 +58,27 @@ def each_answer(restored: Restored, spec: Spec, batches: Iterable[Batch]) -> Ans
             counts_BL.shape,
         )
         before += len(counts_BL)
-        found.append(
+        by_batch.append(
             Answers(
                 rows_BL[counts_BL],
                 *(each[name][counts_BL] for name in
                   ("loss", "score", "gap", "position", "target")),
             )
         )  # fmt: skip
-    return _concatenated(found)
+    return _concatenated(by_batch)
 
 
-def joined(found: Sequence[Answers]) -> Answers:
-    """The answers of several sets of sequences, which are all told apart."""
-    before, apart = 0, []
-    for one in found:
-        apart.append(one._replace(sequence_N=one.sequence_N + before))
-        before += int(one.sequence_N.max(initial=-1)) + 1
-    return _concatenated(apart)
+def join(sets: Sequence[Answers]) -> Answers:
+    """The answers of several sets of sequences, the sequences numbered anew."""
+    before, renumbered = 0, []
+    for answers in sets:
+        renumbered.append(answers._replace(sequence_N=answers.sequence_N + before))
+        before += int(answers.sequence_N.max(initial=-1)) + 1
+    return _concatenated(renumbered)
 
 
-def _concatenated(found: Sequence[Answers]) -> Answers:
-    return Answers(*(np.concatenate(parts) for parts in zip(*found, strict=True)))
+def _concatenated(sets: Sequence[Answers]) -> Answers:
+    return Answers(*(np.concatenate(parts) for parts in zip(*sets, strict=True)))
 
 
 @shared(1)
@@ -87,7 +87,12 @@ def _each(restored: Restored, spec: Spec, batch: Batch) -> dict[str, jax.Array]:
         spec, restored.model, restored.params, batch, None
     )
     loss, scores = losses(
-        outputs, asked.targets, spec.target, batch.segments, spec.longest
+        outputs,
+        asked.targets,
+        spec.target,
+        batch.segments,
+        spec.longest,
+        asked.weights,
     )
     return {
         "weight": asked.weights,
@@ -102,38 +107,39 @@ def _each(restored: Restored, spec: Spec, batch: Batch) -> dict[str, jax.Array]:
 def rarity(spec: Spec, batches: Iterable[Batch]) -> np.ndarray:
     """rarity_V: the surprisal of each answer by its frequency in batches, in nats.
 
-    Each is counted once more than it is there, so that one that is never there is rare
-    and not impossible. Raises `BadInput` where an answer is no token and no class.
+    Every count is raised by one, so that an answer that never occurs is rare and not
+    impossible. Raises `BadInput` if answers are neither tokens nor classes.
     """
     if spec.target not in ("token", "class"):
         raise BadInput(
-            f"An answer is a {spec.target}; how rare it is can be told of tokens and "
-            "classes"
+            f"An answer is of the kind {spec.target}; for its rarity it must be a "
+            "token or a class"
         )
     count_V = np.ones(spec.outputs)
     for batch in batches:
-        asked = np.asarray(batch.targets)[np.asarray(batch.weights) > 0]
+        targets, _ = existing(batch.targets, spec.outputs, batch.weights)
+        asked = np.asarray(targets)[np.asarray(batch.weights) > 0]
         count_V += np.bincount(asked, minlength=spec.outputs)
     return -np.log(count_V / count_V.sum())
 
 
-def binned(
-    found: Answers,
+def bin_means(
+    answers: Answers,
     value_N: np.ndarray,
     place_N: np.ndarray,
     edges: Sequence[tuple[float, float]],
 ) -> list[Bin]:
-    """The mean of a value of answers where a place lies in each stretch, both ends in.
+    """The mean of `value_N` over the answers whose `place_N` is in each bin.
 
-    Over the means of the sequences that have answers there; stretches without any are
-    left out.
+    Both edges belong to a bin. It is the mean over the sequences with answers there, of
+    the mean of each; bins without answers are left out.
     """
     bins = []
     for low, high in edges:
         here_N = (place_N >= low) & (place_N <= high)
         if not here_N.any():
             continue
-        _, row_N = np.unique(found.sequence_N[here_N], return_inverse=True)
+        _, row_N = np.unique(answers.sequence_N[here_N], return_inverse=True)
         mean_B = np.bincount(row_N, value_N[here_N]) / np.bincount(row_N)
-        bins.append(Bin(low, high, int(here_N.sum()), bootstrap(list(mean_B))))
+        bins.append(Bin(low, high, int(here_N.sum()), mean_interval(list(mean_B))))
     return bins

@@ -1,8 +1,9 @@
 """Whether attention points from a pronoun, or a name used again, to its antecedent.
 
-Sequences come with flags of what reads, of the one that it means, and of another person
-that it might mean: of the made-up sentences of `coreference`, or of passages in which
-annotators have marked a pronoun and two names (Webster et al., 2018, arXiv:1810.05201).
+Each sequence has three sets of flags: the reader, its antecedent, and another person
+whom it might mean. The sequences are made-up sentences of `coreference`, or passages
+in which annotators marked a pronoun and two names (Webster et al., 2018,
+arXiv:1810.05201).
 """
 
 from collections.abc import Iterator
@@ -10,21 +11,21 @@ from typing import Any, Literal, NamedTuple
 
 import numpy as np
 
-from attn_research.analysis.pointing import pointed
+from attn_research.analysis.pointing import head_pointing
 from attn_research.analysis.subject import of_split
 from attn_research.checkpoint import Restored
 from attn_research.options import BadInput
-from attn_research.tasks import sets
 from attn_research.tasks.contract import Split
 from attn_research.tasks.coreference import PEOPLE
+from attn_research.tasks.parts import sets
 
 Reader = Literal["pronoun", "name"]
 MARKED = ("text", "pronoun", "a", "b", "label")
-SHORTEST = 4  # bytes of a name that is looked for again
+SHORTEST = 4  # bytes of a name whose next occurrence is searched for
 
 
 class Antecedents(NamedTuple):
-    """Sequences, and flags of what reads, of its antecedent, and of another person."""
+    """Sequences, with flags of the reader, its antecedent, and another person."""
 
     inputs_BT: np.ndarray
     reader_BT: np.ndarray
@@ -33,11 +34,14 @@ class Antecedents(NamedTuple):
 
 
 def persons(restored: Restored, split: Split, sequences: int) -> Antecedents:
-    """The pronoun that a model of `coreference` is asked about, and both persons."""
+    """The pronoun that `coreference` asks about, and both persons.
+
+    Raises `BadInput` for a model of another task.
+    """
     if not restored.config.task.startswith("coreference"):
         raise BadInput(
-            f"The model was trained on {restored.config.task}; one of coreference is "
-            "allowed"
+            f"The model was trained on {restored.config.task}; the task must be "
+            "coreference"
         )
     spec, batch = of_split(restored, split, sequences, 2**20).answered
     place_1T = np.arange(spec.length)[None]
@@ -55,59 +59,59 @@ def passages(
 ) -> Antecedents:
     """The bytes of passages up to a pronoun, or to a name that is used again.
 
-    As many as there are of `sequences` in which both persons stand among the `length`
-    bytes up to there; a passage that would be shorter goes on beyond what reads. Raises
-    `BadInput` where there is none.
+    At most `sequences` of them, in which both persons are among the `length` bytes that
+    end with the reader. If the reader ends earlier than `length`, the bytes go on
+    beyond it. Raises `BadInput` if no passage has both.
     """
     columns = sets.loaded(data, "", *MARKED)[split]
     find = _pronoun if reader == "pronoun" else _again
-    found: list[tuple[np.ndarray, ...]] = []
+    cuts: list[tuple[np.ndarray, ...]] = []
     for row in zip(*(columns[name] for name in MARKED), strict=True):
-        found += [cut for spans in find(*row) if (cut := _cut(row[0], spans, length))]
-    if not found:
+        cuts += [cut for spans in find(*row) if (cut := _cut(row[0], spans, length))]
+    if not cuts:
         raise BadInput(
             f"No passage of the {split} split of {data} has a {reader} and two persons "
-            f"within {length} bytes; a larger length is allowed"
+            f"within {length} bytes; the length must be larger"
         )
-    return Antecedents(*map(np.stack, zip(*found[:sequences], strict=True)))
+    return Antecedents(*map(np.stack, zip(*cuts[:sequences], strict=True)))
 
 
 def beyond(restored: Restored, asked: Antecedents) -> np.ndarray:
-    """beyond_2N of N heads: the antecedent's share of the weight less that by chance,
-    and how much more that is than the same of the other person.
+    """beyond_2N of N heads: the antecedent's share of the weight minus chance, and that
+    minus the same for the other person.
 
     Means over the sequences.
     """
-    # Both persons in one call: what takes longest is to compile it.
+    # Both persons in one call, because compilation takes longest.
     inputs_BT, reader_BT = (np.concatenate([each, each]) for each in asked[:2])
-    heads = pointed(restored, inputs_BT, reader_BT, np.concatenate(asked[2:]))
+    heads = head_pointing(restored, inputs_BT, reader_BT, np.concatenate(asked[2:]))
     more_NB = np.stack([head.share_B - head.chance_B for head in heads])
     more_N2B = more_NB.reshape(len(heads), 2, -1)
     meant_N, other_N = np.nanmean(more_N2B, axis=2).T
     return np.stack([meant_N, meant_N - other_N])
 
 
-Spans = tuple[Any, Any, Any]  # first byte and the one after the last, of each
+Spans = tuple[Any, Any, Any]  # (begin, end) in bytes of each of the three
 
 
 def _pronoun(text: Any, pronoun: Any, a: Any, b: Any, label: Any) -> Iterator[Spans]:
-    """A pronoun, the name that it means, and the other."""
+    """A pronoun, the name that it means, and the other name."""
     if label < 2:
         yield pronoun, *((a, b) if label == 0 else (b, a))
 
 
 def _again(text: Any, pronoun: Any, a: Any, b: Any, label: Any) -> Iterator[Spans]:
-    """A name where it stands again, where it was marked, and the other."""
+    """The next occurrence of a marked name, the marked one, and the other name."""
     whole = bytes(text)
-    for own, other in ((a, b), (b, a)):
-        name = whole[own[0] : own[1]]
-        at = whole.find(name, max(own[1], other[1]))
+    for marked, other in ((a, b), (b, a)):
+        name = whole[marked[0] : marked[1]]
+        at = whole.find(name, max(marked[1], other[1]))
         if len(name) >= SHORTEST and at >= 0:
-            yield (at, at + len(name)), own, other
+            yield (at, at + len(name)), marked, other
 
 
 def _cut(text: Any, spans: Spans, length: int) -> tuple[np.ndarray, ...] | None:
-    """The bytes up to what reads, and flags; None where a person is not among them."""
+    """The bytes up to the reader, and flags; None if they do not hold both persons."""
     reader, *people = spans
     start = max(int(reader[1]) - length, 0)
     before = all(start <= first and last <= reader[0] for first, last in people)

@@ -1,11 +1,10 @@
-"""What a model loses where it may see no further back than so many tokens.
+"""The loss of a model that sees no further back than k tokens.
 
-By the context: a position is given the last k inputs before it and itself as a sequence
-of their own. So positions are counted and states are started anew, and what is measured
-is what is worth knowing of before, together with what the model makes of so short a
-sequence; it is there for every mixer. By the mask: attention keeps the whole sequence,
-but each weight further back than k is taken out before the softmax; through several
-layers more than k can still be seen.
+By the context: each position and the k inputs before it become a sequence of their own.
+Positions are counted anew and states start anew, so this measures what the further past
+is worth, and what a sequence so short costs; it works for every mixer. By the mask:
+attention keeps the whole sequence, but every weight further back than k is removed
+before the softmax; through several layers a model still sees more than k.
 """
 
 from collections.abc import Iterable, Sequence
@@ -16,9 +15,9 @@ import jax.numpy as jnp
 import numpy as np
 
 from attn_research.analysis.ablation import sequence_losses
-from attn_research.analysis.compiled import shared
-from attn_research.analysis.opened import Named, opened, within
-from attn_research.analysis.surgery import Part, changed
+from attn_research.analysis.layers import Named, check_index, open_model
+from attn_research.analysis.sharing import shared
+from attn_research.analysis.surgery import Part, replace_parts
 from attn_research.checkpoint import Restored
 from attn_research.modules import MIXERS
 from attn_research.modules.heads import HeadOptions, Heads
@@ -26,7 +25,7 @@ from attn_research.ops.logits import Logits, distances
 from attn_research.options import BadInput
 from attn_research.tasks.contract import Batch, Spec
 
-# Added to a score, this leaves no weight beside any other.
+# A score this low gets no weight next to any other.
 NEVER = -1e30
 
 
@@ -36,47 +35,52 @@ def loss_by_context(
     batches: Iterable[Batch],
     reaches: Sequence[int],
 ) -> np.ndarray:
-    """loss_KB: the mean loss where a position is given no more than k inputs before it.
+    """loss_KB: the mean loss if a position sees at most k inputs before it.
 
-    Each answer of a row is a pass over the batch for every k, so that `thinned` ones
-    are quicker. A model that is not causal is given k inputs after it too. Raises
-    `BadInput` for a task with one answer per sequence.
+    Each answer of a row costs a pass over the batch for every k, so `thin` the batches
+    first. A model that is not causal sees k inputs after it too. Raises `BadInput` for
+    a task with one answer per sequence.
     """
     if spec.per_sequence:
         raise BadInput(
-            f"{restored.config.task} has one answer per sequence; the loss by context "
-            "is there for tasks with one at every position"
+            f"{restored.config.task} has one answer per sequence; for the loss by "
+            "context it must have one at every position"
         )
 
-    found, causal = [], spec.causal
+    by_batch, causal = [], spec.causal
     for batch in batches:
-        at_BN = asked(np.asarray(batch.weights))
+        at_BN = answer_positions(np.asarray(batch.weights))
         loss_KNB = [
-            [_losses(restored, spec, seen(batch, at_B, reach, causal)) for at_B in at]
+            [
+                _losses(restored, spec, within_reach(batch, at_B, reach, causal))
+                for at_B in at_BN.T
+            ]
             for reach in reaches
-            for at in [at_BN.T]
         ]
-        found.append(_mean(np.asarray(loss_KNB)))
-    return np.concatenate(found, axis=1)
+        by_batch.append(_mean(np.asarray(loss_KNB)))
+    return np.concatenate(by_batch, axis=1)
 
 
 _losses = shared(1)(sequence_losses)
 
 
-def thinned(batch: Batch, most: int) -> Batch:
-    """The batch with at most so many answers in each row, evenly chosen."""
+def thin(batch: Batch, most: int) -> Batch:
+    """The batch with at most `most` answers in each row, evenly spaced."""
     if np.ndim(batch.weights) == 1:
         return batch
     weights_BT = np.asarray(batch.weights)
-    kept_BT = np.zeros(weights_BT.shape, bool)
-    for row, at in zip(kept_BT, asked(weights_BT, most), strict=True):
+    chosen_BT = np.zeros(weights_BT.shape, bool)
+    for row, at in zip(chosen_BT, answer_positions(weights_BT, most), strict=True):
         row[at[at >= 0]] = True
-    weights: Any = weights_BT * kept_BT
+    weights: Any = weights_BT * chosen_BT
     return batch._replace(weights=weights)
 
 
-def asked(weights_BT: np.ndarray, most: int = 0) -> np.ndarray:
-    """at_BN: the positions with an answer, evenly chosen; -1 fills rows with fewer."""
+def answer_positions(weights_BT: np.ndarray, most: int = 0) -> np.ndarray:
+    """at_BN: the positions with an answer, -1 in rows with fewer.
+
+    With `most` at most this number in each row, evenly spaced.
+    """
     rows = [np.flatnonzero(weight_T > 0) for weight_T in weights_BT]
     if most:
         rows = [
@@ -91,16 +95,16 @@ def asked(weights_BT: np.ndarray, most: int = 0) -> np.ndarray:
     return at_BN
 
 
-def seen(batch: Batch, at_B: np.ndarray, reach: int, causal: bool) -> Batch:
-    """The batch with one answer a row, and of the inputs those within its reach.
+def within_reach(batch: Batch, at_B: np.ndarray, reach: int, causal: bool) -> Batch:
+    """The batch with one answer per row, and the inputs within its reach.
 
-    What is further away is padding, and so is what is not of its sequence.
+    Inputs further away, or of another segment, become padding.
     """
     time_1T = np.arange(batch.weights.shape[1])[None]
     at_B1 = at_B[:, None]
     segments_BT = np.asarray(batch.segments)
-    own_B1 = np.take_along_axis(segments_BT, np.maximum(at_B1, 0), axis=1)
-    near_BT = (time_1T >= at_B1 - reach) & (segments_BT == own_B1)
+    segment_B1 = np.take_along_axis(segments_BT, np.maximum(at_B1, 0), axis=1)
+    near_BT = (time_1T >= at_B1 - reach) & (segments_BT == segment_B1)
     near_BT &= time_1T <= (at_B1 if causal else at_B1 + reach)
     answer_BT = (time_1T == at_B1).astype(np.float32)
     return batch._replace(
@@ -109,7 +113,7 @@ def seen(batch: Batch, at_B: np.ndarray, reach: int, causal: bool) -> Batch:
 
 
 def _mean(loss_KNB: np.ndarray) -> np.ndarray:
-    """loss_KB over the answers that there are."""
+    """loss_KB over the answers whose loss is finite."""
     real_KNB = np.isfinite(loss_KNB)
     total_KB = np.where(real_KNB, loss_KNB, 0).sum(axis=1)
     count_KB = real_KNB.sum(axis=1)
@@ -123,41 +127,42 @@ def loss_by_mask(
     reaches: Sequence[int],
     layer: int | None = None,
 ) -> np.ndarray:
-    """loss_KB: the mean loss where attention has no weight further away than k.
+    """loss_KB: the mean loss if attention has no weight further away than k.
 
-    In one layer, or in all of them: of a hybrid, in its attention. Raises `BadInput`
-    where there is no attention.
+    In one layer, or in every layer with attention. Raises `BadInput` for layers without
+    attention.
     """
-    found = [
+    by_batch = [
         [_losses_near(restored, spec, layer, batch, np.int32(k)) for k in reaches]
         for batch in batches
     ]
-    return np.concatenate([np.stack(loss_KB) for loss_KB in found], axis=1)
+    return np.concatenate([np.stack(loss_KB) for loss_KB in by_batch], axis=1)
 
 
 @shared(1, 2)
 def _losses_near(
     restored: Restored, spec: Spec, layer: int | None, batch: Batch, reach: jax.Array
 ) -> jax.Array:
-    return sequence_losses(nearby(restored, reach, layer), spec, batch)
+    return sequence_losses(limit_reach(restored, reach, layer), spec, batch)
 
 
-def nearby(restored: Restored, reach: Any, layer: int | None = None) -> Restored:
-    """The model whose attention has no weight further away than `reach`, a number that
-    may be traced. Raises `BadInput` where there is no attention.
+def limit_reach(restored: Restored, reach: Any, layer: int | None = None) -> Restored:
+    """The model whose attention has no weight further away than `reach`.
+
+    `reach` may be traced. Raises `BadInput` for layers without attention.
     """
-    of = opened(restored)
+    layers = open_model(restored).layers
     if layer is not None:
-        within("layer", layer, len(of.layers), "the model")
-    chosen = of.layers if layer is None else [of.layers[layer]]
+        check_index("layer", layer, len(layers), "the model")
+    chosen = layers if layer is None else [layers[layer]]
     if not any(attends(named) for mixers in chosen for named in mixers):
         names = ", ".join(named.name for mixers in chosen for named in mixers)
         known = [
             name for name in MIXERS if issubclass(MIXERS[name].Options, HeadOptions)
         ]
         raise BadInput(
-            f"The weights of {names} cannot be taken out by their distance; those of "
-            f"{', '.join(known)} can"
+            f"The weights of {names} cannot be removed by distance; the mixer must be "
+            f"one of {', '.join(known)}"
         )
 
     def mixer(index: int, place: int, named: Named) -> Part:
@@ -166,16 +171,16 @@ def nearby(restored: Restored, reach: Any, layer: int | None = None) -> Restored
             attention.heads = _Near(attention.heads, reach)
         return named.mixer
 
-    return changed(restored, mixer)
+    return replace_parts(restored, mixer)
 
 
 def attends(named: Named) -> bool:
-    """Whether a mixer is softmax attention of each query over keys of their own."""
+    """Whether a mixer is softmax attention with keys of its own."""
     return isinstance(getattr(named.mixer, "heads", None), Heads)
 
 
 class _Near:
-    """Heads whose scores fall to nothing beyond a distance."""
+    """Heads whose scores are `NEVER` beyond a distance."""
 
     def __init__(self, heads: Heads, reach: Any):
         self.heads, self.reach = heads, reach
@@ -189,7 +194,7 @@ class _Near:
                 bias_HD = jnp.zeros((heads, far_1D.shape[1]), jnp.float32)
             never = jnp.asarray(NEVER, bias_HD.dtype)
             logits = logits._replace(bias_HD=jnp.where(far_1D, never, bias_HD))
-            # An implementation that was asked for may not know of a bias.
+            # The implementation of the options may not support a bias.
             return attend(
                 *qkv, segments_BT=segments_BT, logits=logits, implementation=None
             )

@@ -1,7 +1,6 @@
-"""The gates of a mixer, between 0 and 1, and how many of them are shut or wide open.
+"""The gates of a mixer, between 0 and 1, and the shares that are closed or open.
 
-A gate that is saturated passes no gradient to what it is computed from (Gu et al.,
-2019, arXiv:1910.09890).
+A saturated gate passes no gradient to its inputs (Gu et al., 2019, arXiv:1910.09890).
 """
 
 from collections.abc import Callable
@@ -12,7 +11,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from attn_research.analysis.opened import Named
+from attn_research.analysis.layers import Named
 from attn_research.modules.delta import Delta
 from attn_research.modules.diagonal import Diagonal
 from attn_research.modules.linear import Linear
@@ -26,29 +25,30 @@ Gates = dict[str, Any]
 SHUT, OPEN = 0.05, 0.95
 ORDER = "input reset forget update beta decay write output".split()
 GATED = (
-    "lstm, gru, slstm, mlstm, diagonal, rglru, mingru, minlstm, gla, delta and "
+    "lstm, gru, slstm, mlstm, diagonal, rglru, mingru, minlstm, gla, delta or "
     "gated_delta"
 )
 
 
 def gates(named: Named, x_TD: Any) -> dict[str, np.ndarray]:
-    """gate_TN by its name, on one sequence that the mixer is given.
+    """gate_TN of each gate by its name, for one sequence x_TD of inputs of the mixer.
 
-    Of a mixer that is not causal, those of the way there. Raises `BadInput` for a mixer
-    without gates that depend on the token.
+    A mixer that is not causal has those of its forward direction. Raises `BadInput` for
+    a mixer without gates that depend on the token.
     """
     read = next(
         (read for kind, read in READ.items() if isinstance(named.mixer, kind)), None
     )
-    found = {} if read is None else _read(read, named.mixer, jnp.asarray(x_TD))
-    if not found:
+    values = {} if read is None else _read(read, named.mixer, jnp.asarray(x_TD))
+    if not values:
         raise BadInput(
-            f"{named.name} has no gates that depend on the token; {GATED} have"
+            f"{named.name} has no gates that depend on the token; the mixer must be "
+            f"{GATED}"
         )
     return {
-        name: np.asarray(found[name], np.float32).reshape(len(x_TD), -1)
+        name: np.asarray(values[name], np.float32).reshape(len(x_TD), -1)
         for name in ORDER
-        if name in found
+        if name in values
     }
 
 
@@ -85,18 +85,18 @@ CELLS: dict[str, tuple[cells.Cell, tuple[str, ...]]] = {
 
 
 def _recurrent(mixer: Recurrent, x_TD: jax.Array) -> Gates:
-    """The gates of a cell, which `step_cell` computes as it does the cell."""
+    """The gates of a cell: `step_cell` runs a cell whose output they are."""
     if mixer.options.cell not in CELLS:
         return {}
     cell, names = CELLS[mixer.options.cell]
     kernel = mixer.kernel.get_value()
 
     def token(carry: Any, x_D: jax.Array) -> tuple[Any, Any]:
-        found = cells.step_cell(cell, mixer.input(x_D[None]), carry, kernel)
-        return mixer.step(x_D[None], carry)[1], found
+        gates = cells.step_cell(cell, mixer.input(x_D[None]), carry, kernel)
+        return mixer.step(x_D[None], carry)[1], gates
 
-    found = jax.lax.scan(token, mixer.start(1, len(x_TD), x_TD.dtype), x_TD)[1]
-    return dict(zip(names, found, strict=True))
+    by_token = jax.lax.scan(token, mixer.start(1, len(x_TD), x_TD.dtype), x_TD)[1]
+    return dict(zip(names, by_token, strict=True))
 
 
 def _diagonal(mixer: Diagonal, x_TD: jax.Array) -> Gates:
@@ -104,7 +104,7 @@ def _diagonal(mixer: Diagonal, x_TD: jax.Array) -> Gates:
         return jnp.split(parts_1TX, parts_1TX.shape[-1] // mixer.size, axis=-1)
 
     written, *parts = apart(mixer.input(x_TD[None]))
-    if mixer.gates is not None:  # they read what a convolution has written
+    if mixer.gates is not None:  # they read the output of the convolution
         parts = apart(mixer.gates(mixer.conv(written)))
     names = ("update",) if mixer.options.kind == "mingru" else ("forget", "write")
     return {
@@ -115,24 +115,24 @@ def _diagonal(mixer: Diagonal, x_TD: jax.Array) -> Gates:
 def _linear(mixer: Linear, x_TD: jax.Array) -> Gates:
     if mixer.forgetting.gate is None:
         return {}
-    there = mixer.forgetting(x_TD[None])[0]
-    return {} if there is None else {"decay": jnp.exp(there)}
+    log_decay = mixer.forgetting(x_TD[None])[0]
+    return {} if log_decay is None else {"decay": jnp.exp(log_decay)}
 
 
 def _delta(mixer: Delta, x_TD: jax.Array) -> Gates:
-    found = {"beta": jax.nn.sigmoid(mixer.beta(x_TD))}
+    values = {"beta": jax.nn.sigmoid(mixer.beta(x_TD))}
     if mixer.rates is not None:
-        found["decay"] = jnp.exp(mixer.rates.log_decay(x_TD))
-    return found
+        values["decay"] = jnp.exp(mixer.rates.log_decay(x_TD))
+    return values
 
 
 def _mlstm(mixer: MLSTM, x_TD: jax.Array) -> Gates:
     forget_H = jnp.split(mixer.bias.get_value(), 2)[1]
     forget_TH = jnp.split(mixer.gates(x_TD), 2, axis=-1)[1] + forget_H[None]
-    found = {"forget": jax.nn.sigmoid(forget_TH)}
+    values = {"forget": jax.nn.sigmoid(forget_TH)}
     if mixer.norm.gate is not None:
-        found["output"] = jax.nn.sigmoid(project(mixer.norm.gate, x_TD))
-    return found
+        values["output"] = jax.nn.sigmoid(project(mixer.norm.gate, x_TD))
+    return values
 
 
 READ: dict[type, Callable[..., Gates]] = {

@@ -1,7 +1,7 @@
 """Gradients by distance: how strongly an input moves an output k tokens away.
 
-Gradients that fall exponentially with the distance cannot teach what lies far back
-(Bengio et al., 1994, doi:10.1109/72.279181).
+If gradients fall exponentially with the distance, a model cannot learn to use inputs
+that are far back (Bengio et al., 1994, doi:10.1109/72.279181).
 """
 
 import math
@@ -13,10 +13,10 @@ import jax
 import numpy as np
 
 from attn_research.analysis import statistics as stats
-from attn_research.analysis.compiled import shared
 from attn_research.analysis.jacobian import energy
-from attn_research.analysis.opened import checked, embedded, opened, within
-from attn_research.analysis.representations import streamed
+from attn_research.analysis.layers import check_index, check_inputs, embed, open_model
+from attn_research.analysis.representations import residual_stream
+from attn_research.analysis.sharing import shared
 from attn_research.analysis.statistics import Interval
 from attn_research.checkpoint import Restored
 from attn_research.losses import Target, losses
@@ -25,7 +25,7 @@ from attn_research.tasks.contract import Batch, Spec
 
 # Energies this far below the largest are rounding, and no decay is fitted to them.
 FLOOR = 1e-12
-ALONE = 16  # distances that are told one by one
+ALONE = 16  # distances that have a bin each
 
 
 def output_energy(
@@ -39,21 +39,21 @@ def output_energy(
 ) -> np.ndarray:
     """energy_BNS: the squared norm of d output_t / d input_s at the outputs at_BN.
 
-    None is all of them, -1 none. Of the whole model, from what the first layer is given
-    to what the head is; or of one layer, with its residual stream. `probes` as in
-    `jacobian.energy`: 0 is exact and takes N x D pullbacks for each sequence, n an
-    estimate by N x n.
+    None means all outputs, -1 skips one. It covers the whole model, from the input of
+    the first layer to that of the head, or one layer with its residual. `probes` as in
+    `jacobian.energy`: 0 is exact and takes N x D pullbacks for each sequence, n is an
+    estimate from N x n.
     """
-    of = opened(restored)
+    model = open_model(restored)
     if layer is not None:
-        within("layer", layer, len(of.layers), "the model")
-    inputs = checked(of, inputs)
+        check_index("layer", layer, len(model.layers), "the model")
+    inputs = check_inputs(model, inputs)
     if layer is None:
         energy_BNS = _of_model(restored, probes, inputs, segments_BT, at_BN)
     else:
-        x_BTD = streamed(restored, inputs, segments_BT)[layer]
-        block = list(of.trunk.blocks())[layer]
-        place_BT = of.trunk.positions(segments_BT)
+        x_BTD = residual_stream(restored, inputs, segments_BT)[layer]
+        block = list(model.trunk.blocks())[layer]
+        place_BT = model.trunk.positions(segments_BT)
         energy_BNS = _of_block(block, probes, x_BTD, place_BT, at_BN)
     return np.asarray(energy_BNS)
 
@@ -63,7 +63,7 @@ def _of_model(
     restored: Restored, probes: int, inputs: jax.Array, segments_BT: Any, at_BN: Any
 ) -> jax.Array:
     trunk = restored.model.bind(restored.params).trunk
-    x_BTD, place_BT = embedded(trunk, inputs, segments_BT)
+    x_BTD, place_BT = embed(trunk, inputs, segments_BT)
 
     def through(x_1TD: jax.Array, place_1T: Any) -> jax.Array:
         for block in trunk.blocks():
@@ -73,7 +73,7 @@ def _of_model(
     return _by_row(through, probes, x_BTD, place_BT, at_BN)
 
 
-# Layers that are built alike differ in their parameters alone.
+# Layers that are built alike differ in their parameters only.
 @partial(jax.jit, static_argnums=1)
 def _of_block(
     block: Any, probes: int, x_BTD: jax.Array, place_BT: Any, at_BN: Any
@@ -101,16 +101,16 @@ def _by_row(
 def loss_energy(
     restored: Restored, spec: Spec, batch: Batch, at_BN: Any = None
 ) -> np.ndarray:
-    """energy_BNS: the squared norm of d loss_t / d input_s, a pullback for each output.
+    """energy_BNS: the squared norm of d loss_t / d input_s, one pullback per output.
 
     Raises `BadInput` for a task with one answer per sequence.
     """
     if spec.per_sequence or np.ndim(batch.weights) != 2:
         raise BadInput(
-            f"{restored.config.task} has one answer per sequence; the loss by position "
-            "is there for tasks with one at every position"
+            f"{restored.config.task} has one answer per sequence; for the gradient of "
+            "the loss by position it must have one at every position"
         )
-    checked(opened(restored), batch.inputs)
+    check_inputs(open_model(restored), batch.inputs)
     return np.asarray(_of_losses(restored, spec.target, batch, at_BN))
 
 
@@ -121,7 +121,7 @@ def _of_losses(
     module = restored.model.bind(restored.params)
     trunk = module.trunk
     table_VD = trunk.frontend.table.get_value() if module.tied else None
-    x_BTD, place_BT = embedded(trunk, batch.inputs, batch.segments)
+    x_BTD, place_BT = embed(trunk, batch.inputs, batch.segments)
 
     def one(row: Any) -> jax.Array:
         x_TD, place_T, target_T, weight_T, at_N = row
@@ -132,7 +132,9 @@ def _of_losses(
                 y_1TD = block(y_1TD, place_T[None])
             y_1TD = y_1TD if trunk.norm is None else trunk.norm(y_1TD)
             outputs_1TV = module.head(y_1TD, table_VD)
-            loss_1T, _ = losses(outputs_1TV, target_T[None], target)
+            loss_1T, _ = losses(
+                outputs_1TV, target_T[None], target, weights=weight_T[None]
+            )
             return (loss_1T[0] * weight_T)[:, None]
 
         return energy(through, x_TD, at_N=at_N)
@@ -151,23 +153,23 @@ def by_distance(
 ) -> np.ndarray:
     """energy_BK: the mean over the pairs of one segment that are k tokens apart.
 
-    Not causal, ahead and back alike. `counts_BT` says which outputs count, and `at_BN`
-    where they are. NaN where there is no pair.
+    If the model is not causal, both directions count. `counts_BT` says which outputs
+    count, `at_BN` where they are. NaN for a distance without pairs.
     """
     (B, N, T), time_T = energy_BNS.shape, np.arange(energy_BNS.shape[2])
     segments_BT = np.ones((B, T), int) if segments_BT is None else segments_BT
     segments_BT = np.asarray(segments_BT)
     at_BN = np.broadcast_to(time_T, (B, N)) if at_BN is None else np.asarray(at_BN)
     place_BN = np.maximum(at_BN, 0)
-    own_BN = np.take_along_axis(segments_BT, place_BN, axis=1)
-    real_BN = (own_BN > 0) & (at_BN >= 0)
+    segment_BN = np.take_along_axis(segments_BT, place_BN, axis=1)
+    real_BN = (segment_BN > 0) & (at_BN >= 0)
     if counts_BT is not None:
         real_BN &= np.take_along_axis(np.asarray(counts_BT) > 0, place_BN, axis=1)
     back_BNS = at_BN[:, :, None] - time_T
-    pair_BNS = real_BN[:, :, None] & (own_BN[:, :, None] == segments_BT[:, None])
+    pair_BNS = real_BN[:, :, None] & (segment_BN[:, :, None] == segments_BT[:, None])
     if causal:
         pair_BNS &= back_BNS >= 0
-    # Each sequence counts its distances in a stretch of its own.
+    # Each sequence counts its distances in its own range of slots.
     slot = (np.abs(back_BNS) + T * np.arange(B)[:, None, None])[pair_BNS]
     total_BK, count_BK = (
         np.bincount(slot, weights, B * T).reshape(B, T)
@@ -177,7 +179,7 @@ def by_distance(
 
 
 def bins(length: int) -> np.ndarray:
-    """first_J of bins of distances: up to `ALONE` each, then eighths of a doubling."""
+    """first_J of bins of distances: one each below `ALONE`, then 8 per doubling."""
     if length <= ALONE:
         return np.arange(length)
     doublings = math.log2(length / ALONE)
@@ -188,7 +190,7 @@ def bins(length: int) -> np.ndarray:
 def norms(energy_BK: np.ndarray) -> list[tuple[float, Interval]]:
     """(distance, norm of the gradient): the mean over sequences and its interval.
 
-    Of far distances in `bins`, at the middle of each.
+    Far distances are in `bins`, each at the middle of its bin.
     """
     first_J = bins(energy_BK.shape[1])
     last_J = np.append(first_J[1:], energy_BK.shape[1]) - 1
@@ -202,25 +204,25 @@ def norms(energy_BK: np.ndarray) -> list[tuple[float, Interval]]:
     )
     middle_J = (first_J + last_J) / 2
     return [
-        (float(k), stats.bootstrap(list(norm_B)))
+        (float(k), stats.mean_interval(list(norm_B)))
         for k, norm_B in zip(middle_J, norm_BJ.T, strict=True)
         if np.isfinite(norm_B).any()
     ]
 
 
 def decay(energy_BK: np.ndarray, first: int = 1) -> Interval:
-    """rate of norm ~ exp(-rate k) per token, from the distance `first` on.
+    """The rate of norm ~ exp(-rate k) per token, from the distance `first` on.
 
-    A line is fitted to the logarithm of each sequence's norms, up to where they are
-    lost in rounding. The interval is that of the mean over sequences; of one sequence
-    that of its line. NaN where there are too few distances.
+    A line is fitted to the logarithm of each sequence's norms, as far as they exceed
+    rounding errors. The interval is that of the mean over sequences, or of the line if
+    there is one sequence. NaN for too few distances.
     """
     fitted = [_line(energy_K, first) for energy_K in np.asarray(energy_BK)]
     fitted = [line for line in fitted if np.isfinite(line.mean)]
     if len(fitted) == 1:
         mean, low, high = fitted[0]
         return Interval(-mean, -high, -low)
-    return stats.bootstrap([-line.mean for line in fitted])
+    return stats.mean_interval([-line.mean for line in fitted])
 
 
 def _line(energy_K: np.ndarray, first: int) -> Interval:

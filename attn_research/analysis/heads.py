@@ -1,11 +1,11 @@
-"""What the heads of a mixer look at, told in a few numbers for each.
+"""What the heads of a mixer look at, in a few numbers for each.
 
 A head's weights are the moduli of its row of the mixing matrix over their sum; of a
-mixer without one in closed form, those of its Jacobian, as one head. On a sequence of
-random tokens that is repeated once, a head may look at the token before, at the same
-token one period ago (duplicate), or at what followed that (induction): Elhage et al.,
-2021, A Mathematical Framework for Transformer Circuits; Olsson et al., 2022,
-arXiv:2209.11895. Matrices are seen column by column and never built.
+mixer without a closed form, those of its Jacobian, as one head. On a sequence of random
+tokens that is repeated once, a head may look at the token before, at the same token one
+period ago (duplicate), or at the token that followed that one (induction): Elhage et
+al., 2021, A Mathematical Framework for Transformer Circuits; Olsson et al., 2022,
+arXiv:2209.11895. Matrices are read column by column and never built.
 """
 
 from collections.abc import Callable
@@ -16,19 +16,19 @@ import jax.numpy as jnp
 import numpy as np
 
 from attn_research.analysis import mixing
-from attn_research.analysis.compiled import shared
 from attn_research.analysis.jacobian import energy
-from attn_research.analysis.opened import Named, checked, fed, opened
+from attn_research.analysis.layers import Named, check_inputs, feed, open_model
 from attn_research.analysis.receptive_field import admits
+from attn_research.analysis.sharing import shared
 from attn_research.checkpoint import Restored
 from attn_research.options import BadInput
 
 
 class Scores(NamedTuple):
-    """Of each head: means over the outputs that the score is about.
+    """The scores of each head, as means over the outputs that have the score.
 
-    `entropy` is in bits, `distance` in positions; the others are the share of the
-    weight that the token before has, the same token one period ago, and the one that
+    `entropy` is in bits, `distance` in positions; the others are shares of the weight:
+    that on the token before, on the same token one period ago, and on the one that
     followed it.
     """
 
@@ -42,7 +42,7 @@ class Scores(NamedTuple):
 class Head(NamedTuple):
     """A head, the name of its mixer, its scores on each of B sequences, and chance.
 
-    Chance is to weigh alike all that may be seen.
+    Chance is the score of equal weights on every position that the mixer can see.
     """
 
     layer: int
@@ -53,15 +53,17 @@ class Head(NamedTuple):
     chance: Scores
 
 
-def repeated(vocabulary: int, sequences: int, period: int, seed: int = 0) -> np.ndarray:
-    """tokens_BT: rows of `period` random tokens, no two alike, and the same again.
+def repeated_tokens(
+    vocabulary: int, sequences: int, period: int, seed: int = 0
+) -> np.ndarray:
+    """tokens_BT: rows of `period` distinct random tokens, each row repeated once.
 
     Raises `BadInput` for a vocabulary with fewer tokens.
     """
     if not 2 <= period <= vocabulary:
         raise BadInput(
-            f"The period is {period}; 2 to {vocabulary}, the size of the vocabulary, "
-            "is allowed"
+            f"The period is {period}; it must be 2 to {vocabulary}, the size of the "
+            "vocabulary"
         )
     draw = np.random.default_rng(seed)
     rows = [draw.permutation(vocabulary)[:period] for _ in range(sequences)]
@@ -69,42 +71,43 @@ def repeated(vocabulary: int, sequences: int, period: int, seed: int = 0) -> np.
 
 
 def head_scores(restored: Restored, tokens_BT: Any, period: int) -> list[Head]:
-    """Every head's scores on sequences that repeat after a period, one after another.
+    """Every head's scores on sequences that repeat after a period, layer by layer.
 
-    The memory is that of one sequence and one column of its matrices.
+    The memory is that of one sequence and one column of its matrices. Raises
+    `BadInput` for a period that no sequence repeats after.
     """
-    of = opened(restored)
-    tokens_BT = checked(of, tokens_BT)
+    model = open_model(restored)
+    tokens_BT = check_inputs(model, tokens_BT)
     length = tokens_BT.shape[1]
     if not 1 < period < length:
-        raise BadInput(f"The period is {period}; 2 to {length - 1} are allowed")
+        raise BadInput(f"The period is {period}; it must be 2 to {length - 1}")
 
-    found = _scored(restored, period, tokens_BT)
+    by_layer = _scores_by_layer(restored, period, tokens_BT)
     heads = []
-    for layer, mixers in enumerate(of.layers):
+    for layer, mixers in enumerate(model.layers):
         for place, named in enumerate(mixers):
-            told = [np.asarray(score_BH) for score_BH in found[layer][place]]
+            parts = [np.asarray(score_BH) for score_BH in by_layer[layer][place]]
             fair = chance(named, length, period)
-            for h in range(told[0].shape[1]):
-                own = Scores(*(score_BH[:, h] for score_BH in told))
-                heads.append(Head(layer, place, h, named.name, own, fair))
+            for h in range(parts[0].shape[1]):
+                of_head = Scores(*(score_BH[:, h] for score_BH in parts))
+                heads.append(Head(layer, place, h, named.name, of_head, fair))
     return heads
 
 
 @shared(1)
-def _scored(
+def _scores_by_layer(
     restored: Restored, period: int, tokens_BT: jax.Array
 ) -> list[list[Scores]]:
-    of, length = opened(restored), tokens_BT.shape[1]
+    model, length = open_model(restored), tokens_BT.shape[1]
 
     def one(tokens_T: jax.Array) -> list[list[Scores]]:
-        given = fed(of.trunk, of.stages, tokens_T[None])
+        inputs_of = feed(model.trunk, model.stages, tokens_T[None])
         return [
             [
                 scores(columns(named, x_1TD[0]), length, period)
                 for named, x_1TD in zip(mixers, inputs, strict=True)
             ]
-            for mixers, inputs in zip(of.layers, given, strict=True)
+            for mixers, inputs in zip(model.layers, inputs_of, strict=True)
         ]
 
     return jax.lax.map(one, tokens_BT)
@@ -112,9 +115,8 @@ def _scored(
 
 def columns(named: Named, x_TD: jax.Array) -> Callable[[jax.Array], jax.Array]:
     """The function s -> M_HT of a mixer: in closed form, or by its Jacobian."""
-    if named.name not in mixing.JACOBIAN_ONLY:
-        found = mixing.ops(named, x_TD)
-        return lambda s: mixing.column(found, s)
+    if declared := mixing.ops(named, x_TD):
+        return lambda s: mixing.column(declared, s)
     norm_TS = jnp.sqrt(energy(lambda x_TD: named.mixer(x_TD[None])[0], x_TD))
     return lambda s: norm_TS[None, :, s]
 
@@ -129,7 +131,7 @@ def chance(named: Named, length: int, period: int) -> Scores:
 def scores(
     column: Callable[[jax.Array], jax.Array], length: int, period: int
 ) -> Scores:
-    """`Scores` of (H,) of M_HTS, by its columns s -> M_HT; may be traced.
+    """`Scores` of (H,) of M_HTS, from its columns s -> M_HT; may be traced.
 
     Outputs whose weights are all zero are left out.
     """
@@ -159,7 +161,7 @@ def scores(
     real_TH = sum_TH > 0
     safe_TH = jnp.where(real_TH, sum_TH, 1)
     each = [jnp.log2(safe_TH) - bits_TH / safe_TH, *(part / safe_TH for part in parts)]
-    # A second token has one before it, and a second period another.
+    # Scores that need an earlier token, or an earlier period, begin after it.
     first = 0, 0, 1, period, period
     return Scores(
         *(
@@ -170,10 +172,10 @@ def scores(
 
 
 def shares(weight_HTS: Any, reader_T: Any, read_S: Any) -> np.ndarray:
-    """share_H: of the weight of the positions that read, how much these read ones have.
+    """share_H: the fraction of the readers' weight that falls on the read positions.
 
-    Both are flags. "it" attends to what: reader "it", read its antecedent. The mean
-    over readers of some weight, NaN where there is none.
+    Both are flags. For the antecedent of "it", the reader is "it", and its antecedent
+    is read. The mean over readers that have any weight, NaN if none has.
     """
     share_HTS = np.abs(np.asarray(weight_HTS))[:, np.asarray(reader_T, bool)]
     total_HT = share_HTS.sum(axis=-1)
@@ -185,6 +187,6 @@ def shares(weight_HTS: Any, reader_T: Any, read_S: Any) -> np.ndarray:
 
 
 def fair_share(named: Named, reader_T: Any, read_S: Any) -> float:
-    """`shares` by chance: of weights that are equal wherever the mixer can see."""
+    """`shares` by chance: with equal weights wherever the mixer can see."""
     admit_TS = admits([named], len(reader_T)).astype(float)
     return float(shares(admit_TS[None], reader_T, read_S)[0])

@@ -1,4 +1,4 @@
-"""How strongly each input of a sequence moves each output, row by row."""
+"""How strongly each input of a sequence moves each output, one output at a time."""
 
 from collections.abc import Callable
 from typing import Any
@@ -19,16 +19,16 @@ def energy(
 ) -> jax.Array:
     """energy_NS: the sum over features of (d y_t / d x_s)^2 for y_TF = function(x_SD).
 
-    Of the outputs at_N, None is all of them and -1 none; each in F pullbacks, so that
-    F x S x D numbers are the most that there are at once. With `probes` it is estimated
-    without bias by so many pullbacks of random signs instead, always the same ones
-    (Hutchinson, 1989, doi:10.1080/03610918908812806); then an output may be a `span` of
-    them from there on, whose energies are summed.
+    `at_N` are the outputs (None: all, -1: skip). Each costs F pullbacks, and at most
+    max(F, 32) x S x D numbers exist at once. With `probes` it is an unbiased estimate
+    from this number of pullbacks of random signs, always the same ones (Hutchinson,
+    1989, doi:10.1080/03610918908812806). Then an output may be a `span` of outputs that
+    begins there, whose energies are summed. A span without probes raises ValueError.
     """
     y_TF, back = jax.vjp(function, x_SD)
     T, F = y_TF.shape
     if span > 1 and not probes:
-        raise ValueError("The energy of a span of outputs is estimated by probes only")
+        raise ValueError(f"The span is {span}; without probes it must be 1")
     if probes:
         sign_PTF = jax.random.rademacher(jax.random.key(0), (probes, T, F), y_TF.dtype)
         row_PTF = sign_PTF * jnp.asarray(probes**-0.5, y_TF.dtype)

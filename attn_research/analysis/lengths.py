@@ -1,8 +1,8 @@
-"""Train short, test long: how well sequences of other lengths than in training go.
+"""Train short, test long: the answers of a model at lengths that were not trained.
 
-A model is asked its own task, with another `length`. Generalisation to lengths that
-were never trained differs by mixer and by how positions are told (Press et al., 2021,
-arXiv:2108.12409; Kazemnejad et al., 2023, arXiv:2305.19466).
+A model gets its own task with another `length`. Generalisation to unseen lengths
+differs by mixer and by the encoding of positions (Press et al., 2021, arXiv:2108.12409;
+Kazemnejad et al., 2023, arXiv:2305.19466).
 """
 
 from collections.abc import Iterator, Sequence
@@ -11,17 +11,18 @@ from typing import NamedTuple
 import numpy as np
 
 from attn_research import tasks
-from attn_research.analysis.answers import Answers, each_answer, joined
-from attn_research.analysis.opened import checked, opened
+from attn_research.analysis.answers import Answers, each_answer, join
+from attn_research.analysis.layers import check_inputs, open_model
 from attn_research.analysis.subject import Subject, of_split
-from attn_research.checkpoint import Restored
-from attn_research.config import replace
-from attn_research.options import BadInput, parse, spell
+from attn_research.checkpoint import Restored, check_data
+from attn_research.config import edit
+from attn_research.options import BadInput
+from attn_research.options.specs import parse, spell
 from attn_research.tasks.contract import Batch
 
 
 class AtLengths(NamedTuple):
-    """Answers of sequences of several lengths, and how long that of each is."""
+    """Answers of sequences of several lengths, and the length of their sequence."""
 
     answers: Answers
     length_N: np.ndarray
@@ -30,44 +31,51 @@ class AtLengths(NamedTuple):
 def at_lengths(
     restored: Restored, lengths: Sequence[int], sequences: int = 32
 ) -> AtLengths:
-    """Every answer of so many test sequences of each length.
+    """Every answer of `sequences` test sequences of each length.
 
     Lengths that the task refuses, or that are beyond a table of positions, are left
-    out. Raises `BadInput` where none is left but the one of the training.
+    out. Raises `BadInput` if none but the trained length is left, or if the data of the
+    task are not those that the model was trained with.
     """
+    if restored.data:
+        check_data(restored, tasks.make(restored.config.task).arrays())
     sizes: list[int] = []
-    found: list[Answers] = []
-    refused = BadInput(f"The lengths are {list(lengths)}; give others than the trained")
-    trained = opened(restored).trunk.sizes.length
+    by_length: list[Answers] = []
+    refused = BadInput(
+        f"The lengths are {list(lengths)}; one must differ from the trained length"
+    )
+    trained = open_model(restored).trunk.sizes.length
     for length in lengths:
         try:
             subject = _subject(restored, length, sequences)
         except BadInput as error:
             refused = error
             continue
-        found.append(each_answer(restored, subject.answered[0], _batches(subject)))
+        by_length.append(each_answer(restored, subject.answered[0], _batches(subject)))
         sizes.append(length)
     if set(sizes) <= {trained}:
         raise refused
-    counts = [len(one.loss_N) for one in found]
-    return AtLengths(joined(found), np.repeat(sizes, counts))
+    counts = [len(answers.loss_N) for answers in by_length]
+    return AtLengths(join(by_length), np.repeat(sizes, counts))
 
 
 def _subject(restored: Restored, length: int, sequences: int) -> Subject:
-    """Sequences of the task at another length, which the model can take."""
+    """Sequences of the task at another length; raises `BadInput` if they do not fit."""
     name, options = parse(restored.config.task)
     if options.get("test_length"):
         raise BadInput(
-            f"{name} is tested at every length up to its test_length; its answers by "
-            "position are those by length"
+            f"{name} is tested at every length up to its test_length, so that its "
+            "answers by position are those by length; it must be a task of one length"
         )
     if "length" not in options:
-        raise BadInput(f"{name} has no length that could be another one")
+        raise BadInput(f"{name} has no option length; the task must have one")
     task = spell(name, {**options, "length": length})
     tasks.make(task)
-    asked = replace(restored.config, {"task": task})
-    subject = of_split(restored._replace(config=asked), "test", sequences, length)
-    checked(opened(restored), subject.inputs_B)
+    asked = edit(restored.config, {"task": task})
+    # What fits into another length may differ, and with it the digest.
+    other = restored._replace(config=asked, data="")
+    subject = of_split(other, "test", sequences, length)
+    check_inputs(open_model(restored), subject.inputs_B)
     return subject
 
 

@@ -1,9 +1,9 @@
-"""Whether heads point from one place to another: a pronoun to the one it means, say.
+"""Whether heads point from one place to another, such as a pronoun to its antecedent.
 
-The share of the weight of the positions that read which lies on those that are meant,
-of each head and each sequence, beside that of weights which are equal wherever the
-mixer can see (Clark et al., 2019, arXiv:1906.04341, count how often the largest weight
-does). Matrices are seen column by column and never built, as in `heads`.
+For each head and each sequence: the share of the readers' weight that falls on the read
+positions, and the same for equal weights wherever the mixer can see (Clark et al.,
+2019, arXiv:1906.04341, count how often the largest weight does). Matrices are read
+column by column and never built, as in `heads`.
 """
 
 from collections.abc import Callable
@@ -14,16 +14,16 @@ import jax.numpy as jnp
 import numpy as np
 
 from attn_research.analysis.heads import columns, shares
-from attn_research.analysis.opened import checked, fed, opened
+from attn_research.analysis.layers import check_inputs, feed, open_model
 from attn_research.analysis.receptive_field import admits
 from attn_research.checkpoint import Restored
 from attn_research.options import BadInput
 
 
 class Pointing(NamedTuple):
-    """A head, the name of its mixer, and its share on each of B sequences, and chance.
+    """A head, the name of its mixer, its share on each of B sequences, and chance.
 
-    NaN where nothing reads, or what reads has no weight.
+    NaN for a sequence without readers, or whose readers have no weight.
     """
 
     layer: int
@@ -34,52 +34,52 @@ class Pointing(NamedTuple):
     chance_B: np.ndarray
 
 
-def pointed(
+def head_pointing(
     restored: Restored, inputs: Any, reader_BT: Any, read_BT: Any
 ) -> list[Pointing]:
-    """Every head's share of the weight of the readers on what is read.
+    """Every head's share of the readers' weight that falls on the read positions.
 
     Both are flags of the positions of each sequence, which has no padding before a
     reader. The memory is that of one sequence and one column of its matrices. Raises
     `BadInput` for a model with fewer positions than tokens.
     """
-    of = opened(restored)
-    inputs = checked(of, inputs)
-    if restored.config.model.strides:
+    model = open_model(restored)
+    inputs = check_inputs(model, inputs)
+    if strides := restored.config.model.strides:
         raise BadInput(
-            "The layers of a model with strides have fewer positions than there are "
-            "tokens; one without strides is allowed"
+            f"The strides of the model are {strides}, so that it has fewer positions "
+            "than tokens; it must be a model without strides"
         )
     flags = [np.asarray(flags_BT, bool) for flags_BT in (reader_BT, read_BT)]
     for flags_BT in flags:
         if flags_BT.shape != inputs.shape[:2]:
             raise BadInput(
-                f"The flags have the shape {flags_BT.shape}; one for each position, "
-                f"{inputs.shape[:2]}, is allowed"
+                f"The flags have the shape {flags_BT.shape}; it must be "
+                f"{inputs.shape[:2]}, one for each position"
             )
 
     @jax.jit
     def run(params: Any, inputs: Any, reader_BT: Any, read_BT: Any) -> Any:
-        traced = opened(restored._replace(params=params))
+        traced = open_model(restored._replace(params=params))
 
         def one(row: Any) -> list[list[jax.Array]]:
-            given, reader_T, read_T = row
-            seen = fed(traced.trunk, traced.stages, given[None])
+            inputs, reader_T, read_T = row
+            by_layer = feed(traced.trunk, traced.stages, inputs[None])
             return [
                 [
                     share(columns(named, x_1TD[0]), reader_T, read_T)
                     for named, x_1TD in zip(mixers, inputs, strict=True)
                 ]
-                for mixers, inputs in zip(traced.layers, seen, strict=True)
+                for mixers, inputs in zip(traced.layers, by_layer, strict=True)
             ]
 
         return jax.lax.map(one, (inputs, reader_BT, read_BT))
 
-    found = run(restored.params, inputs, *flags)
+    shares_of = run(restored.params, inputs, *flags)
     heads = []
-    for layer, mixers in enumerate(of.layers):
+    for layer, mixers in enumerate(model.layers):
         for place, named in enumerate(mixers):
-            share_BH = np.asarray(found[layer][place])
+            share_BH = np.asarray(shares_of[layer][place])
             admit_1TS = admits([named], inputs.shape[1]).astype(float)[None]
             fair_B = np.array(
                 [shares(admit_1TS, *row)[0] for row in zip(*flags, strict=True)]
@@ -92,12 +92,12 @@ def pointed(
 def share(
     column: Callable[[jax.Array], jax.Array], reader_T: jax.Array, read_T: jax.Array
 ) -> jax.Array:
-    """share_H of M_HTS by its columns s -> M_HT: `shares`, that may be traced."""
+    """share_H of M_HTS from its columns s -> M_HT: `shares`, which may be traced."""
 
     def add(sums: Any, s: jax.Array) -> tuple[Any, None]:
         weight_HT = jnp.abs(column(s)).astype(jnp.float32)
-        own_HT = jnp.where(read_T[s], weight_HT, 0)
-        return jax.tree.map(jnp.add, sums, (weight_HT, own_HT)), None
+        read_HT = jnp.where(read_T[s], weight_HT, 0)
+        return jax.tree.map(jnp.add, sums, (weight_HT, read_HT)), None
 
     time_T = jnp.arange(len(read_T))
     nothing_HT = jnp.zeros(jax.eval_shape(column, time_T[0]).shape, jnp.float32)

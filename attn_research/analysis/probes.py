@@ -1,9 +1,9 @@
-"""How long a planted fact is kept: bits that a linear probe reads, by the delay.
+"""How long a model remembers a planted fact: bits that a linear probe reads, by delay.
 
-A fact is one of n symbols, all as likely, that takes the place of an input. A probe is
-a multinomial logistic regression from activations some tokens later; on sequences that
-it was not fitted to, log2 n less its cross-entropy is a lower bound of the information
-that is there (Alain & Bengio, 2016, arXiv:1610.01644; Pimentel et al., 2020,
+A fact is one of n equally likely symbols that replaces an input. A probe is a
+multinomial logistic regression from the activations some tokens later; on held-out
+sequences, log2 n minus its cross-entropy is a lower bound of the information in the
+activations (Alain & Bengio, 2016, arXiv:1610.01644; Pimentel et al., 2020,
 arXiv:2004.03061).
 """
 
@@ -16,19 +16,19 @@ import jax.numpy as jnp
 import numpy as np
 
 from attn_research.analysis import statistics as stats
-from attn_research.analysis.compiled import shared
-from attn_research.analysis.opened import Opened, checked, embedded, opened
+from attn_research.analysis.layers import OpenModel, check_inputs, embed, open_model
+from attn_research.analysis.sharing import shared
 from attn_research.analysis.statistics import Interval
 from attn_research.checkpoint import Restored
 from attn_research.options import BadInput
 
 STRENGTHS = 1.0, 0.03, 1e-3, 3e-5  # of the squared weights; validation chooses
 ROWS = 32  # sequences at once
-STATE = 4096  # numbers of a state; a larger one is not read
+STATE = 4096  # numbers of a state; larger ones are skipped
 
 
 class Planted(NamedTuple):
-    """Inputs with one of so many symbols at a place of each row, and which it is."""
+    """Inputs with one of `symbols` symbols at a place of each row, and its index."""
 
     inputs_RT: np.ndarray
     label_R: np.ndarray
@@ -36,7 +36,7 @@ class Planted(NamedTuple):
     place: int
 
 
-def planted(
+def plant(
     stretch_X: np.ndarray,
     symbols_N: np.ndarray,
     rows: int,
@@ -46,7 +46,7 @@ def planted(
 ) -> Planted:
     """Rows of a stretch of inputs, tokens or real values, with a symbol in each.
 
-    A row begins anywhere in the stretch, after whose end comes its beginning.
+    A row begins at a random place; the stretch wraps around at its end.
     """
     draw = np.random.default_rng(seed)
     first_R1 = draw.integers(0, len(stretch_X), (rows, 1))
@@ -58,21 +58,21 @@ def planted(
 
 
 def symbols(stretch_X: np.ndarray, count: int) -> np.ndarray:
-    """symbols_N: the most frequent inputs of a stretch, at most so many.
+    """symbols_N: the most frequent inputs of a stretch, at most `count`.
 
-    Raises `BadInput` where there are not two of them.
+    Raises `BadInput` if all inputs are the same.
     """
     known, times = np.unique(stretch_X, axis=0, return_counts=True)
     if len(known) < 2:
-        raise BadInput("All inputs are the same; two or more are needed for a fact")
+        raise BadInput("All inputs are the same; for a fact they must be two or more")
     return known[np.argsort(-times, kind="stable")[:count]]
 
 
 def bits(x_RX: np.ndarray, label_R: np.ndarray, classes: int) -> Interval:
-    """The bits of the label that a linear probe reads, with its interval over rows.
+    """The bits of the label that a linear probe reads, with the interval over rows.
 
-    Half of the rows fit the probe, a quarter chooses its strength, the rest is what it
-    is measured on. At least 0, at most log2 of the classes.
+    Half of the rows fit the probe, a quarter chooses its weight penalty, the rest
+    measures it. The value is at least 0 and at most log2 of the classes.
     """
     from scipy.optimize import minimize
 
@@ -97,23 +97,22 @@ def bits(x_RX: np.ndarray, label_R: np.ndarray, classes: int) -> Interval:
         penalty = strength / 2 * np.sum(weight_XC[:-1] ** 2)
         return float(loss_R.mean() + penalty), slope_XC.reshape(-1)
 
-    weight, tried = np.zeros(width * classes), []
+    weight, candidates = np.zeros(width * classes), []
     for strength in STRENGTHS:
         weight = minimize(
             objective, weight, (strength,), "L-BFGS-B", jac=True,
             options={"maxiter": 100},
         ).x  # fmt: skip
         weight_XC = weight.reshape(width, classes)
-        tried.append((surprise(weight_XC, choose)[0].mean(), weight_XC))
-    _, best_XC = min(tried, key=lambda one: one[0])
+        candidates.append((surprise(weight_XC, choose)[0].mean(), weight_XC))
+    _, best_XC = min(candidates, key=lambda candidate: candidate[0])
     most = math.log2(classes)
-    found = stats.bootstrap(list(most - surprise(best_XC, hold)[0] / math.log(2)))
-    return Interval(*(min(max(value, 0.0), most) for value in found))
+    known = stats.mean_interval(list(most - surprise(best_XC, hold)[0] / math.log(2)))
+    return Interval(*(min(max(value, 0.0), most) for value in known))
 
 
 def _reduced(x_RX: np.ndarray, fit: np.ndarray) -> np.ndarray:
-    """What a probe that is fitted to some rows can see of x: each feature of unit size,
-    in the coordinates that these rows span."""
+    """x with features of unit size, in the space that the rows of the fit span."""
     x_RX = np.nan_to_num(x_RX, posinf=0, neginf=0)
     mean_X, deviation_X = x_RX[fit].mean(axis=0), x_RX[fit].std(axis=0)
     scale_X = np.where(deviation_X > 1e-9, deviation_X, np.inf)
@@ -122,31 +121,31 @@ def _reduced(x_RX: np.ndarray, fit: np.ndarray) -> np.ndarray:
     return x_RX @ basis_YX[value_Y > 1e-9 * max(value_Y[0], 1e-9)].T
 
 
-def kept(
+def bits_by_delay(
     restored: Restored, fact: Planted, delays: Sequence[int]
 ) -> dict[str, list[Interval]]:
-    """The bits of what was planted, by (rising) delay: in each layer and each state.
+    """The bits of the planted fact by (rising) delay, in each layer and each state.
 
-    Under `embedding` and `layer 0` in the residual stream; under `state 0 lstm` in what
-    a mixer with a state of fixed size carries.
+    `embedding` and `layer 0` are of the residual stream, `state 0 lstm` is of the state
+    of a mixer, if it has a fixed size. Raises `BadInput` for delays beyond the end.
     """
-    of = opened(restored)
     inputs_RT, label_R, count, place = fact
-    inputs_RT = checked(of, inputs_RT)
+    inputs_RT = check_inputs(open_model(restored), inputs_RT)
     if place + max(delays) >= inputs_RT.shape[1]:
         raise BadInput(
-            f"The fact is at {place} and the longest delay {max(delays)}; at most "
-            f"{inputs_RT.shape[1] - 1 - place} is allowed"
+            f"The fact is at {place} and the longest delay {max(delays)}; it must be "
+            f"at most {inputs_RT.shape[1] - 1 - place}"
         )
     at_K = np.asarray(delays, np.int32) + np.int32(place)
-    found = streamed(restored, inputs_RT, at_K) | carried(restored, inputs_RT, at_K)
+    by_name = stream_at(restored, inputs_RT, at_K)
+    by_name |= states_at(restored, inputs_RT, at_K)
     return {
         name: [bits(x_RX, label_R, count) for x_RX in x_KRX]
-        for name, x_KRX in found.items()
+        for name, x_KRX in by_name.items()
     }
 
 
-def streamed(
+def stream_at(
     restored: Restored, inputs_RT: np.ndarray, at_K: np.ndarray
 ) -> dict[str, np.ndarray]:
     """x_KRD of the residual stream at these positions, before and after every layer."""
@@ -160,29 +159,29 @@ def _streamed(restored: Restored, inputs: jax.Array, at_K: jax.Array) -> jax.Arr
     trunk = restored.model.bind(restored.params).trunk
 
     def one(row: jax.Array) -> jax.Array:
-        x_1TD, _ = embedded(trunk, row[None], None)
-        found = [x_1TD]
+        x_1TD, _ = embed(trunk, row[None], None)
+        x_N1TD = [x_1TD]
         for block in trunk.blocks():
-            found.append(block(found[-1]))
-        return jnp.concatenate(found)[:, at_K]
+            x_N1TD.append(block(x_N1TD[-1]))
+        return jnp.concatenate(x_N1TD)[:, at_K]
 
     return jax.lax.map(one, inputs, batch_size=ROWS)
 
 
-def carried(
+def states_at(
     restored: Restored, inputs_RT: np.ndarray, at_K: np.ndarray
 ) -> dict[str, np.ndarray]:
     """x_KRX of the states of a causal model after these positions.
 
-    Of mixers whose state has a fixed size, at most `STATE` numbers: what keeps all that
-    it has seen keeps every fact.
+    Only states of a fixed size, at most `STATE` numbers: a state that grows with the
+    length keeps every input. Empty for a model that is not causal.
     """
-    of = opened(restored)
-    if not of.trunk.sizes.causal:
+    model = open_model(restored)
+    if not model.trunk.sizes.causal:
         return {}
     rows, length = inputs_RT.shape[:2]
     shapes, longer = (
-        _states(of, jax.eval_shape(lambda n=n: of.trunk.start(1, n)))
+        _states(model, jax.eval_shape(lambda n=n: model.trunk.start(1, n)))
         for n in (length, length + 1)
     )
     names = [
@@ -206,43 +205,44 @@ def carried(
 def _carried(
     restored: Restored, names: tuple[str, ...], inputs: jax.Array, at_K: jax.Array
 ) -> dict[str, jax.Array]:
-    of = opened(restored)
+    model = open_model(restored)
 
     def token(t: jax.Array, carry: Any) -> Any:
         now = jax.lax.dynamic_index_in_dim(inputs, t, 1, keepdims=False)
-        return of.trunk.step(now, carry)[1]
+        return model.trunk.step(now, carry)[1]
 
     def advance(carry: Any, stretch: Any) -> tuple[Any, Any]:
         begin, end = stretch
         carry = jax.lax.fori_loop(begin, end, token, carry)
-        states = _states(of, carry)
+        states = _states(model, carry)
         return carry, {name: _flat(states[name]) for name in names}
 
     ends_K = at_K + 1
     begins_K = jnp.concatenate([jnp.zeros(1, ends_K.dtype), ends_K[:-1]])
-    start = of.trunk.start(len(inputs), inputs.shape[1])
+    start = model.trunk.start(len(inputs), inputs.shape[1])
     return jax.lax.scan(advance, start, (begins_K, ends_K))[1]
 
 
-def _states(of: Opened, carry: Any) -> dict[str, Any]:
-    """The state of each mixer under its name, out of the carry of a trunk."""
+def _states(model: OpenModel, carry: Any) -> dict[str, Any]:
+    """The state of each mixer by its name, from the carry of a trunk."""
     layers = []
-    for group, states in zip(of.trunk.groups, carry["layers"], strict=True):
+    for group, states in zip(model.trunk.groups, carry["layers"], strict=True):
         repeats = getattr(group, "count", None)  # with a leading axis over them
         if repeats is None:
             layers += states
         else:
             for n in range(repeats):
                 layers += _row(states, n)
-    found = {}
-    for index, (stages, states) in enumerate(zip(of.stages, layers, strict=True)):
-        alone = [len(stage) == 1 for stage in stages]
-        parts = [[x] if one else x for x, one in zip(states, alone, strict=True)]
-        flat = [part for stage in parts for part in stage]
-        for place, (named, own) in enumerate(zip(of.layers[index], flat, strict=True)):
+    by_name = {}
+    for index, (stages, states) in enumerate(zip(model.stages, layers, strict=True)):
+        flat = []
+        for stage, state in zip(stages, states, strict=True):
+            flat += [state] if len(stage) == 1 else state
+        mixers = model.layers[index]
+        for place, (named, state) in enumerate(zip(mixers, flat, strict=True)):
             at = f"{index}.{place}" if len(flat) > 1 else str(index)
-            found[f"state {at} {named.name}"] = own
-    return found
+            by_name[f"state {at} {named.name}"] = state
+    return by_name
 
 
 def _row(tree: Any, index: int) -> Any:
@@ -255,7 +255,7 @@ def _row(tree: Any, index: int) -> Any:
 
 
 def _flat(state: Any) -> jax.Array:
-    """x_RX, real: of complex numbers both parts."""
+    """x_RX, real: complex numbers as both of their parts."""
     parts = []
     for leaf in jax.tree.leaves(state):
         if jnp.issubdtype(leaf.dtype, jnp.inexact) and leaf.size:

@@ -1,20 +1,20 @@
-"""A member of a run to look at, and what is to be said of the run beside it."""
+"""A member of a run for analysis, and notes on the run."""
 
 import os
 from pathlib import Path
 from typing import Literal, NamedTuple
 
-from attn_research import environment, layout, lock
 from attn_research.checkpoint import Restored, describe, load, read
 from attn_research.checkpoint.reader import newest_good, steps
-from attn_research.durable import Damaged
+from attn_research.host import environment, layout, lock
+from attn_research.host.durable import Damaged
 
 
 class Member(NamedTuple):
     """A restored member, the digest of the parameters of its run, and its notes.
 
-    A note is a sentence: on a run that is not finished, on a checkpoint that was passed
-    over, on code that was another.
+    A note is a sentence: on an unfinished run, on a damaged checkpoint that is skipped,
+    or on a run trained by other code.
     """
 
     restored: Restored
@@ -38,38 +38,38 @@ def member(
         if good is None:
             raise
         newest = steps(checkpoints)[-1]
-        notes.append(f"Step {newest} is damaged; step {good} is looked at.")
+        notes.append(f"Step {newest} is damaged; step {good} is analysed.")
         restored = load(path, which, good)
-    found = describe(path, which, restored.step)
+    description = describe(path, which, restored.step)
     notes += [*_unfinished(path, restored), *_code(path, restored.step)]
-    return Member(restored, found.member, found.digest, notes)
+    return Member(restored, description.member, description.digest, notes)
 
 
 def _unfinished(path: Path, restored: Restored) -> list[str]:
-    """What is said of a run that is being trained, or that was stopped."""
+    """A note on a run that is being trained, or was stopped."""
     if (path / layout.RESULT).exists():
         return []
     total = restored.config.train.steps
     writer = lock.owner(path / layout.CHECKPOINTS)
     if writer:
         return [
-            f"The run is being trained by process {writer.get('pid', 'unknown')}; its "
-            f"newest checkpoint is of step {restored.step} of {total}."
+            f"Process {writer.get('pid', 'unknown')} is training the run; its newest "
+            f"checkpoint is of step {restored.step} of {total}."
         ]
     return [f"The run is not finished: it is at step {restored.step} of {total}."]
 
 
 def _code(path: Path, step: int) -> list[str]:
-    """What is said where the run was trained by other code, or nobody knows by which.
+    """A note if other code trained the run, or if that is unknown.
 
-    A model is rebuilt by the code that is here.
+    The code that is installed rebuilds the model.
     """
     facts = read(path / layout.CHECKPOINTS, [], step=step)[2]
     then, now = facts.get("environment") or {}, environment.code()
     if "code" not in then:
-        return ["It is unknown which version of the code has trained the run."]
+        return ["The run does not record which version of the code trained it."]
     if then["code"] == now["code"]:
         return []
-    was = then.get("commit", "none")
-    named = f"commit {was[:12]}" if was != "none" else f"digest {then['code']}"
-    return [f"The run was trained by another version of the code ({named})."]
+    commit = then.get("commit", "none")
+    name = f"commit {commit[:12]}" if commit != "none" else f"digest {then['code']}"
+    return [f"Another version of the code trained the run ({name})."]

@@ -1,7 +1,7 @@
 """The eigenvalues of the transition from one state of a mixer to the next.
 
-Their moduli say how long a state lasts: what is multiplied by a is halved after
-log(1/2) / log|a| tokens, and above 1 nothing forgets (Pascanu et al., 2013,
+Their moduli say how long a state lasts: a component with the eigenvalue a is halved
+after log(1/2) / log|a| tokens, and grows if |a| exceeds 1 (Pascanu et al., 2013,
 arXiv:1211.5063).
 """
 
@@ -14,7 +14,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from attn_research.analysis import mixing
-from attn_research.analysis.opened import Named
+from attn_research.analysis.layers import Named
 from attn_research.modules.delta import Delta
 from attn_research.modules.diagonal import Diagonal
 from attn_research.modules.linear import Linear
@@ -23,15 +23,17 @@ from attn_research.modules.ssm import S4D
 from attn_research.options import BadInput
 
 Form = Literal["closed", "jacobian"]
-NUMBERS = 1024  # of a state, whose Jacobian has the square of it
-TIMES = 8  # at which a Jacobian is taken
+NUMBERS = 1024  # of a state at most; its Jacobian has the square of that
+TIMES = 8  # tokens at which a Jacobian is taken
 
 
 class Spectrum(NamedTuple):
-    """The eigenvalues of every token looked at, and in which form they were found.
+    """The eigenvalues at each token examined, and the form that they come from.
 
-    Closed: exact, each different eigenvalue of a part of the state once. Jacobian: of
-    the whole state, what is kept for a short convolution included, which is zero.
+    Closed: exact, each distinct eigenvalue of a part of the state once. Jacobian: of
+    the whole state, with the inputs of a short convolution, whose eigenvalues are zero,
+    and as the mixer keeps it: one in units of a running maximum (`linear` with
+    features, `mlstm`, `slstm`) has the transition from one token's units to the next's.
     """
 
     value_TX: np.ndarray
@@ -39,18 +41,19 @@ class Spectrum(NamedTuple):
 
 
 def spectrum(named: Named, x_TD: Any, form: Form | None = None) -> Spectrum:
-    """Of a mixer on one sequence that it is given; constant ones stand in one row.
+    """The spectrum of a mixer on one sequence x_TD; one row if it is constant.
 
-    `form` None is the closed one where there is one. Of a mixer that is not causal, the
-    way there. Raises `BadInput` where the state grows with the length or is too large.
+    With `form` None it is the closed one if the mixer has one. A mixer that is not
+    causal has that of its forward direction. Raises `BadInput` if the state grows with
+    the length or is too large.
     """
     read = next(
         (read for kind, read in CLOSED.items() if isinstance(named.mixer, kind)), None
     )
     if form == "closed" and read is None:
         raise BadInput(
-            f"The eigenvalues of {named.name} have no closed form; its Jacobian is "
-            "allowed"
+            f"The eigenvalues of {named.name} have no closed form; the form must be "
+            "jacobian"
         )
     if read is not None and form != "jacobian":
         value = np.asarray(_closed(read, *named, jnp.asarray(x_TD)))
@@ -59,22 +62,22 @@ def spectrum(named: Named, x_TD: Any, form: Form | None = None) -> Spectrum:
 
 
 def transitions(named: Named, x_TD: Any, times: int = TIMES) -> np.ndarray:
-    """J_TXX: the Jacobian of the next state by the state, at times evenly chosen.
+    """J_TXX: the Jacobian of the next state by the state, at evenly spaced tokens.
 
-    Not at the first token, before which the state holds nothing.
+    The first token is left out: the state before it is empty.
     """
     mixer = named.mixer
     sizes = [jax.eval_shape(lambda n=n: mixer.start(1, n)) for n in (2, 3)]
     if jax.tree.map(jnp.shape, sizes[0]) != jax.tree.map(jnp.shape, sizes[1]):
         raise BadInput(
-            f"The state of {named.name} grows with the length; eigenvalues are there "
-            "for a mixer with a state of fixed size"
+            f"The state of {named.name} grows with the length; for eigenvalues it must "
+            "have a fixed size"
         )
     count = sum(leaf.size for leaf in jax.tree.leaves(sizes[0]) if _moves(leaf))
     if count > NUMBERS:
         raise BadInput(
-            f"The state of {named.name} has {count} numbers; {NUMBERS} are allowed for "
-            "its Jacobian"
+            f"The state of {named.name} has {count} numbers; for its Jacobian they "
+            f"must be at most {NUMBERS}"
         )
     first = min(1, len(x_TD) - 1)
     count = min(times, len(x_TD) - first)
@@ -83,7 +86,7 @@ def transitions(named: Named, x_TD: Any, times: int = TIMES) -> np.ndarray:
     return np.asarray(_transitions(mixer, jnp.asarray(x_TD), at_N))
 
 
-# Mixers that are built alike differ in their parameters alone.
+# Mixers that are built alike differ in their parameters only.
 @partial(jax.jit, static_argnums=(0, 1))
 def _closed(read: Any, name: str, mixer: Any, x_TD: jax.Array) -> jax.Array:
     return read(Named(name, mixer), x_TD)
@@ -114,7 +117,7 @@ def _transitions(mixer: Any, x_TD: jax.Array, at_N: jax.Array) -> jax.Array:
 
 
 def _moves(leaf: Any) -> bool:
-    """Whether a leaf of a carry is a state, and not a count of tokens."""
+    """Whether a leaf of a carry is a state rather than a count of tokens."""
     return jnp.issubdtype(leaf.dtype, jnp.inexact)
 
 
@@ -145,10 +148,10 @@ def _s4d(named: Named, x_TD: jax.Array) -> jax.Array:
 
 
 def _diagonal(named: Named, x_TD: jax.Array) -> jax.Array:
-    """a_t is what is left at t of what was written at t - 1."""
-    there = mixing.ops(named, x_TD)[:1]
+    """a_t is the fraction left at t of what was written at t - 1."""
+    forward = mixing.ops(named, x_TD)[:1]
     return jax.lax.map(
-        lambda t: mixing.column(there, t - 1)[:, t], jnp.arange(1, len(x_TD))
+        lambda t: mixing.column(forward, t - 1)[:, t], jnp.arange(1, len(x_TD))
     )
 
 
@@ -157,12 +160,12 @@ def _linear(named: Named, x_TD: jax.Array) -> jax.Array:
     log_decay = mixer.forgetting(x_TD[None])[0]
     if log_decay is None:
         return jnp.ones((1, 1))
-    constant = log_decay.ndim == 1  # of each head
+    constant = log_decay.ndim == 1  # one for each head
     return jnp.exp(log_decay[None] if constant else log_decay[0])
 
 
 def _delta(named: Named, x_TD: jax.Array) -> jax.Array:
-    """decay (1 - beta k k') with |k| = 1: decay (1 - beta), and decay elsewhere."""
+    """decay (1 - beta k k') with |k| = 1: decay (1 - beta) along k, else decay."""
     mixer: Any = named.mixer
     most = 2 if mixer.options.negative else 1
     left_TH = 1 - most * jax.nn.sigmoid(mixer.beta(x_TD))

@@ -1,4 +1,4 @@
-"""What a model is looked at with: sequences of its task, or a text of the user."""
+"""The sequences that an analysis looks at: of the model's task, or a user's text."""
 
 import hashlib
 from collections.abc import Callable, Iterator
@@ -8,14 +8,14 @@ import jax
 import numpy as np
 
 from attn_research import tasks
-from attn_research.analysis.opened import opened, tokens
-from attn_research.checkpoint import Restored
+from attn_research.analysis.layers import open_model, tokens
+from attn_research.checkpoint import Restored, check_data
 from attn_research.options import BadInput
-from attn_research.program import evaluated
 from attn_research.tasks.contract import Batch, Spec, Split, finite, split_index
+from attn_research.training.predictions import evaluation_batch
 
-TOGETHER = 8  # sequences of one batch
-COUNTED = 64  # batches of the training split in which answers are counted
+TOGETHER = 8  # sequences in a batch
+COUNTED = 64  # batches of the training split whose answers are counted
 
 
 def _nothing() -> Iterator[Any]:
@@ -23,11 +23,11 @@ def _nothing() -> Iterator[Any]:
 
 
 class Subject(NamedTuple):
-    """A restored model and sequences; where they are of its task, batch and spec.
+    """A restored model and sequences, with batch and spec if they are of its task.
 
-    Of `total` sequences these are the first ones, and `later` draws the others, a batch
-    at a time. `training` draws some batches of the training split, of a text none.
-    `digest` names all of them by their content.
+    These are the first of `total` sequences; `later` yields the others, a batch at a
+    time. `training` yields some batches of the training split, none for a text.
+    `digest` identifies the content of all of them.
     """
 
     restored: Restored
@@ -41,13 +41,13 @@ class Subject(NamedTuple):
     digest: str = ""
 
     def parts(self) -> Iterator["Subject"]:
-        """All sequences batch by batch, these first; no more than one is held."""
+        """All sequences batch by batch, these first; memory holds one batch."""
         yield self
         yield from self.later()
 
     @property
     def first(self) -> np.ndarray:
-        """The first sequence: of a packed row its first segment, without padding."""
+        """The first sequence without padding: the first segment of the first row."""
         if self.segments_BT is None:
             return self.inputs_B[0]
         segment_T = self.segments_BT[0]
@@ -62,21 +62,21 @@ class Subject(NamedTuple):
 
     @property
     def answered(self) -> tuple[Spec, Batch]:
-        """What is asked and the answers; of a text, for every token the next one.
+        """The spec and the batch; in a text the answer to every token is the next one.
 
-        Raises `BadInput` for a text where the model is none of the next token.
+        Raises `BadInput` for a text if the model does not predict the next token.
         """
         if self.spec is not None and self.batch is not None:
             return self.spec, self.batch
-        of = opened(self.restored)
-        sizes, length = of.trunk.sizes, self.inputs_B.shape[1]
+        model = open_model(self.restored)
+        sizes, length = model.trunk.sizes, self.inputs_B.shape[1]
         if sizes.per_sequence or sizes.outputs != sizes.features or not sizes.causal:
             raise BadInput(
                 f"The model of {self.restored.config.task} predicts no next token, so "
-                "that a text has no loss; --split is allowed"
+                "that a text has no loss; its input must be of a --split"
             )
         if length < 2:
-            raise BadInput("The text has 1 token; 2 are needed for one to be predicted")
+            raise BadInput("The text has 1 token; for a loss it must have 2 or more")
         ones_BT = np.ones(self.inputs_B.shape, np.int32)
         weights_BT = ones_BT.astype(np.float32)
         weights_BT[:, -1] = 0
@@ -90,70 +90,75 @@ class Subject(NamedTuple):
 
     @property
     def causal(self) -> bool:
-        """Whether the model sees the past alone."""
-        return opened(self.restored).trunk.sizes.causal
+        """Whether the model sees only the past."""
+        return open_model(self.restored).trunk.sizes.causal
 
     @property
     def places(self) -> int:
-        """How many positions the layers have."""
+        """The number of positions of the layers."""
         ones_BT = np.ones((1, self.inputs_B.shape[1]), np.int32)
-        return opened(self.restored).trunk.positions(ones_BT).shape[1]
+        return open_model(self.restored).trunk.positions(ones_BT).shape[1]
 
     @property
     def places_BT(self) -> Any:
-        """The segments of the positions that the layers have."""
-        return opened(self.restored).trunk.positions(self.segments_BT)
+        """The segments of the positions of the layers."""
+        return open_model(self.restored).trunk.positions(self.segments_BT)
 
 
 def of_text(restored: Restored, text: str | bytes) -> Subject:
-    """The bytes of a text; needs the checkpoint alone."""
-    found_T = tokens(restored, text)
-    if not found_T.size:
-        raise BadInput("The text is empty; one byte or more is allowed")
-    digest = _digest("text", found_T)
-    return Subject(restored, found_T[None], None, None, None, digest=digest)
+    """The bytes of a text; needs only the checkpoint.
+
+    Raises `BadInput` for an empty text.
+    """
+    tokens_T = tokens(restored, text)
+    if not tokens_T.size:
+        raise BadInput("The text has 0 bytes; they must be 1 or more")
+    digest = _digest("text", tokens_T)
+    return Subject(restored, tokens_T[None], None, None, None, digest=digest)
 
 
 def of_split(restored: Restored, split: Split, sequences: int, length: int) -> Subject:
     """The first sequences of a split, the first `length` positions of each.
 
-    Of a split of fewer sequences all of them. They are drawn in batches, so that the
-    memory is that of one, however many there are.
+    A smaller split gives all of its sequences. They come in batches, and the memory is
+    that of one batch. Raises `BadInput` if all of these positions are padding, or if
+    the data of the task are not those that the model was trained with.
     """
     task, index = tasks.make(restored.config.task), np.int32(split_index(split))
     arrays = task.arrays()
+    data = check_data(restored, arrays)
     if finite(task):
         sequences = min(sequences, int(task.count(split, arrays)))
-    size = -(-sequences // -(-sequences // TOGETHER))  # alike, as far as they can be
-    draw: Any = jax.jit(evaluated, static_argnums=(0, 3))
+    size = -(-sequences // -(-sequences // TOGETHER))  # batches of similar size
+    draw: Any = jax.jit(evaluation_batch, static_argnums=(0, 3))
     asked = restored.config.task, split, str(sequences), str(length)
-    digest = _digest(*asked, *jax.tree.leaves(arrays))
+    digest = _digest(*asked, data)
 
-    def drawn(number: int) -> Subject | None:
-        """The sequences of a batch that are not all padding, None where all are."""
+    def part(number: int) -> Subject | None:
+        """The sequences of a batch that are not all padding, None without any."""
         batch: Any = jax.tree.map(
             np.asarray, draw(task, index, np.int32(number), size, arrays)
         )
         batch = _cut(batch, sequences - number * size, length)
-        found = Subject(restored, batch.inputs, batch.segments, batch, task.spec)
-        return found if len(batch.inputs) else None
+        subject = Subject(restored, batch.inputs, batch.segments, batch, task.spec)
+        return subject if len(batch.inputs) else None
 
     def later() -> Iterator[Subject]:
         for number in range(1, -(-sequences // size)):
-            if (found := drawn(number)) is not None:
-                yield found
+            if (subject := part(number)) is not None:
+                yield subject
 
     def training() -> Iterator[Batch]:
         key = jax.random.key(0)
-        one: Any = jax.jit(task.batch, static_argnums=(1, 2))
+        batch: Any = jax.jit(task.batch, static_argnums=(1, 2))
         for number in range(COUNTED):
-            yield one(jax.random.fold_in(key, number), "train", TOGETHER, arrays)
+            yield batch(jax.random.fold_in(key, number), "train", TOGETHER, arrays)
 
-    first = drawn(0)
+    first = part(0)
     if first is None:
         raise BadInput(
-            f"The first {length} positions of the {split} sequences are padding; a "
-            "larger length is allowed"
+            f"The first {length} positions of the {split} sequences are padding; the "
+            "length must be larger"
         )
     return first._replace(
         later=later, training=training, total=sequences, digest=digest
@@ -161,7 +166,7 @@ def of_split(restored: Restored, split: Split, sequences: int, length: int) -> S
 
 
 def _cut(batch: Batch, rows: int, length: int) -> Any:
-    """At most so many rows and positions of a batch, without rows of padding alone."""
+    """At most `rows` rows and `length` positions of a batch, no row only padding."""
     real_B = (batch.segments[:, :length] > 0).any(axis=1)
     real_B &= np.arange(len(real_B)) < rows
     per_sequence = batch.weights.ndim == 1
@@ -175,7 +180,7 @@ def _cut(batch: Batch, rows: int, length: int) -> Any:
 
 
 def _digest(*parts: Any) -> str:
-    """A name for the content of texts and arrays."""
+    """The digest of the content of texts and arrays."""
     digest = hashlib.blake2b(digest_size=16)
     for part in parts:
         array = np.asarray(part)

@@ -1,7 +1,7 @@
-"""A restored model with some of its parts changed, otherwise computed as ever.
+"""A restored model with some of its parts replaced.
 
-What takes the place of a mixer or of a layer may hold tracers, so that one compiled
-program serves every change that is data.
+A replacement for a mixer or a layer may hold tracers, so that one compiled program
+serves every change that is data.
 """
 
 from collections.abc import Callable, Sequence
@@ -9,7 +9,7 @@ from typing import Any
 
 import jax
 
-from attn_research.analysis.opened import Named, opened
+from attn_research.analysis.layers import Named, open_model
 from attn_research.checkpoint import Restored
 
 # (x_BTD, segments_BT) -> y_BTD, as a mixer or a layer is called.
@@ -17,7 +17,7 @@ Part = Callable[..., jax.Array]
 
 
 class Stack:
-    """Layers one after another, in the place of the groups of a trunk."""
+    """Layers one after another, in place of the groups of a trunk."""
 
     def __init__(self, blocks: Sequence[Any], layer: Callable[[int, Part], Part]):
         self.blocks = blocks
@@ -31,32 +31,32 @@ class Stack:
         return x_BTD
 
 
-def changed(
+def replace_parts(
     restored: Restored,
     mixer: Callable[[int, int, Named], Part] = lambda layer, place, named: named.mixer,
     layer: Callable[[int, Part], Part] = lambda index, block: block,
 ) -> Restored:
-    """The model with its mixers and layers as these functions give them.
+    """The model with its mixers and layers replaced by what these functions return.
 
-    `mixer` is told the layer and the place of each, `layer` its index. The result runs
-    without dropout and trains nothing.
+    `mixer` gets the layer and the place of each mixer, `layer` the index of each block.
+    The result runs without dropout and cannot be trained.
     """
 
     def bind(params: Any) -> Any:
-        # A module bound afresh is nobody else's, so that its parts may be exchanged.
-        of = opened(restored._replace(params=params))
-        blocks = list(of.trunk.blocks())
-        for index, (block, stages) in enumerate(zip(blocks, of.stages, strict=True)):
+        # A freshly bound module is not shared, so its parts may be replaced.
+        model = open_model(restored._replace(params=params))
+        blocks = list(model.trunk.blocks())
+        for index, (block, stages) in enumerate(zip(blocks, model.stages, strict=True)):
             places = iter(range(sum(map(len, stages))))
             mixers = []
             for whole, stage in zip(block.mixers, stages, strict=True):
                 parts = [mixer(index, next(places), named) for named in stage]
-                if len(stage) > 1:  # side by side, under norms that stay
+                if len(stage) > 1:  # parallel, under norms that stay
                     whole.mixers = tuple(parts)
                 mixers.append(parts[0] if len(stage) == 1 else whole)
             block.mixers = tuple(mixers)
-        of.trunk.groups = (Stack(blocks, layer),)
-        return of.module
+        model.trunk.groups = (Stack(blocks, layer),)
+        return model.module
 
     def apply(params: Any, *args: Any, method: Any = None, **kwargs: Any) -> Any:
         module = bind(params)

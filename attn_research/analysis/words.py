@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-# Letters, digits and all that is not ASCII; or one sign. The space before is its own.
+# Letters, digits and bytes beyond ASCII; or one sign. Either includes the space before.
 WORD = re.compile(rb"\s*(?:[\w\x80-\xff]+|[^\w\s])")
 PRONOUNS = frozenset(
     "it its he him his she her hers they them their theirs".split()
@@ -14,7 +14,7 @@ PRONOUNS = frozenset(
 
 
 class Word(NamedTuple):
-    """A word or a sign, and the bytes of it, with the space before."""
+    """A word or a sign, and its bytes: `begin` to before `end`, with space before."""
 
     text: str
     begin: int
@@ -22,8 +22,8 @@ class Word(NamedTuple):
 
 
 def words(raw: bytes) -> list[Word]:
-    """The words of a text one after another; every byte belongs to one."""
-    ends = [found.end() for found in WORD.finditer(raw)]
+    """The words of a text in order; every byte belongs to one."""
+    ends = [match.end() for match in WORD.finditer(raw)]
     if not ends:
         return []
     begins, ends = [0, *ends[:-1]], [*ends[:-1], len(raw)]
@@ -34,10 +34,10 @@ def words(raw: bytes) -> list[Word]:
 
 
 def by_word(weight_HTS: np.ndarray, spans: Sequence[Word]) -> np.ndarray:
-    """share_HRW: how much of the weight of the word R the word W has.
+    """share_HRW: the share of the weight of the word R that falls on the word W.
 
-    The moduli of each byte's row over their sum, summed over the bytes of W and mean
-    over those of R. A row without weight counts as zeros.
+    The moduli of each byte's row over their sum, summed over the bytes of W and
+    averaged over those of R. A row without weight counts as zeros.
     """
     share_HTS = np.abs(weight_HTS).astype(np.float64)
     total_HT1 = share_HTS.sum(axis=-1, keepdims=True)
@@ -49,7 +49,7 @@ def by_word(weight_HTS: np.ndarray, spans: Sequence[Word]) -> np.ndarray:
 
 
 def reader(spans: Sequence[Word]) -> int:
-    """The place of the first pronoun, of the last word where there is none."""
+    """The index of the first pronoun, or of the last word if there is none."""
     for place, word in enumerate(spans):
         if word.text.lower() in PRONOUNS:
             return place

@@ -1,4 +1,4 @@
-"""Looking at the checkpoints of a run without changing anything."""
+"""Read-only access to the checkpoints of a run."""
 
 import os
 import re
@@ -7,9 +7,10 @@ from pathlib import Path
 from typing import Any
 
 from attn_research.checkpoint import step as one
-from attn_research.checkpoint.tree import fill, nest
-from attn_research.durable import Damaged
+from attn_research.checkpoint.tree import fill
+from attn_research.host.durable import Damaged
 from attn_research.options import BadInput
+from attn_research.trees import nest
 
 _STEP = re.compile(r"\d{8,}")
 
@@ -20,14 +21,14 @@ def folder(directory: Path, step: int) -> Path:
 
 
 def steps(directory: str | os.PathLike[str]) -> list[int]:
-    """The steps that were acknowledged, oldest first."""
+    """The acknowledged steps, oldest first."""
     directory = Path(directory)
     names = os.listdir(directory) if directory.is_dir() else []
     return sorted(int(name) for name in names if _STEP.fullmatch(name))
 
 
 def newest_good(directory: Path, without: int | None = None) -> int | None:
-    """The newest step every item of which can be read, or None; reads them whole."""
+    """The newest step whose items can all be read, or None; reads them whole."""
     for step in reversed(steps(directory)):
         if step == without:
             continue
@@ -47,15 +48,15 @@ def read(
 ) -> tuple[int, dict[str, Any], dict[str, Any]]:
     """(step, item -> tree, facts) of the newest step, or of `step`.
 
-    The trees are host arrays in the structure of `targets` where given, in nested dicts
-    elsewhere. Raises `Damaged` naming the newest good step, `BadInput` where there is
-    no such step or item or another structure, shape or dtype.
+    The trees are host arrays in the structure of `targets` if given, else nested dicts.
+    Raises `Damaged` naming the newest good step, `BadInput` if the step or an item is
+    missing, or its structure, shape or dtype differs.
     """
     directory = Path(directory)
     while True:
         known = steps(directory)
         if not known:
-            raise BadInput(f"{directory} holds no checkpoint")
+            raise BadInput(f"{directory} must hold a checkpoint; it holds none")
         if step is not None and step not in known:
             listed = ", ".join(map(str, known))
             raise BadInput(f"{directory} holds no step {step} (known: {listed})")
@@ -69,7 +70,7 @@ def read(
             words = (
                 "no good one is left"
                 if good is None
-                else f"the newest good one is step {good} (ask for it with step={good})"
+                else f"the newest good one is step {good} (load it with step={good})"
             )
             raise Damaged(f"{error}; {words}") from error
 
@@ -79,13 +80,13 @@ def kinds(
 ) -> tuple[int, dict[str, dict[str, Any]], dict[str, Any]]:
     """(step, path -> dtype, shape and digest of each leaf, facts); reads no array.
 
-    Raises as `read` does, where what the step says of itself is damaged.
+    Raises as `read` does, if the metadata of the step is damaged.
     """
     chosen, _, facts = read(directory, [], step=step)
-    found = folder(Path(directory), chosen)
-    said = one.read_facts(found)
-    _require(found, said, [item])
-    return chosen, said.items[item], facts
+    place = folder(Path(directory), chosen)
+    described = one.read_facts(place)
+    _require(place, described, [item])
+    return chosen, described.items[item], facts
 
 
 def _read(

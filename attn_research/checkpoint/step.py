@@ -4,25 +4,28 @@
           /facts.json    the facts, and the digests of every leaf and every file
           /facts.digest  the digest of facts.json
 
-Orbax neither syncs its metadata nor notices a flipped bit. So every leaf is digested as
-it is saved and again as it is read; and every file before Orbax sees it, because Orbax
-fails on damage in many ways, some of them on threads that nobody waits for.
+Orbax neither syncs its metadata nor notices a flipped bit. So every leaf is digested
+when it is saved and when it is read; and every file before Orbax opens it, because
+Orbax fails on damage in many ways, some of them on threads that nobody waits for.
 """
 
 import hashlib
 import json
+import os
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
 
-from attn_research.checkpoint.tree import Leaves, nest, paths
-from attn_research.durable import Damaged, fsync_tree, to_json
+from attn_research.checkpoint.tree import Leaves
+from attn_research.host.disk import refusal
+from attn_research.host.durable import Damaged, DiskError, fsync_tree, to_json
+from attn_research.trees import nest, paths
 
 
 class Facts(NamedTuple):
-    """What a step says of itself: its facts, item -> path -> leaf, file -> digest."""
+    """The metadata of a step: its facts, item -> path -> leaf, file -> digest."""
 
     step: int
     facts: dict[str, Any]
@@ -64,12 +67,12 @@ def write(
     handler = _handler()
     try:
         for name, leaves in items.items():
-            # Orbax refuses arrays without elements: their kind says all there is.
-            kept = {path: leaf for path, leaf in leaves.items() if leaf.size}
+            # Orbax refuses arrays without elements: their kind describes them fully.
+            filled = {path: leaf for path, leaf in leaves.items() if leaf.size}
             (directory / name).mkdir()
-            if kept:
-                args = ocp.args.PyTreeSave(nest(kept))  # type: ignore
-                place = (directory / name).absolute()  # Orbax takes no other
+            if filled:
+                args = ocp.args.PyTreeSave(nest(filled))  # type: ignore
+                place = (directory / name).absolute()  # Orbax needs absolute paths
                 handler.save(place, args=args)
                 handler.finalize(place)
     finally:
@@ -94,7 +97,7 @@ def write(
 
 
 def read_facts(directory: Path) -> Facts:
-    """What the step says of itself; raises `Damaged`."""
+    """The metadata of a step; raises `Damaged`."""
     try:
         text = (directory / "facts.json").read_bytes()
         if (directory / "facts.digest").read_text() != digest(text) + "\n":
@@ -108,7 +111,8 @@ def read_facts(directory: Path) -> Facts:
 
 
 def read_item(directory: Path, name: str, facts: Facts) -> Leaves:
-    """The leaves of one item, each with the digest it was saved with, or `Damaged`."""
+    """The leaves of one item; raises `Damaged` if a digest "
+    "differs from the saved one."""
     import orbax.checkpoint as ocp
 
     kinds = facts.items[name]
@@ -135,13 +139,18 @@ def read_item(directory: Path, name: str, facts: Facts) -> Leaves:
     return {path: np.asarray(leaf) for path, leaf in leaves.items()}
 
 
-def _damaged(directory: Path, error: Exception) -> Damaged:
+def _damaged(directory: Path, error: Exception) -> Exception:
+    """The error as damage, unless the disk refused to read: the step may be good."""
+    number = refusal(error)
+    if number is not None:
+        text = f"The checkpoint {directory} cannot be read ({os.strerror(number)})"
+        return DiskError(number, text)
     reason = " ".join(str(error).split())[:160] or type(error).__name__
     return Damaged(f"The checkpoint {directory} is damaged ({reason})")
 
 
 def verify(directory: Path, names: Iterable[str] | None = None) -> Facts:
-    """The facts of a step whose items have all been read; raises `Damaged`."""
+    """The metadata of a step after reading all of its items; raises `Damaged`."""
     facts = read_facts(directory)
     for name in facts.items if names is None else names:
         read_item(directory, name, facts)

@@ -15,17 +15,18 @@ from typing import Any
 from attn_research.checkpoint import step as one
 from attn_research.checkpoint.reader import folder, steps
 from attn_research.checkpoint.tree import Leaves, compare, fill, to_host
-from attn_research.durable import Damaged, DiskError, fsync, writing
-from attn_research.lock import Lock
+from attn_research.host.durable import Damaged, fsync, writing
+from attn_research.host.lock import Lock
 from attn_research.options import BadInput
+from attn_research.trees import Kind
 
 
 class Writer:
-    """The one writer of the checkpoints in a directory, as a context manager.
+    """The only writer of the checkpoints in a directory, as a context manager.
 
-    Keeps the newest `keep` steps, all of them where it is 0. A step found damaged is
-    moved into `_bad` and told to `report` in one sentence. An error of the disk is
-    raised as `DiskError` by the call after the save that it stopped.
+    Keeps the newest `keep` steps (0: all). A damaged step is moved into `_bad` and
+    reported in one sentence. A disk error is raised as `DiskError` by the call after
+    the save that it stopped.
     """
 
     def __init__(
@@ -35,7 +36,7 @@ class Writer:
         report: Callable[[str], None] = print,
     ):
         if keep < 0:
-            raise BadInput(f"keep is {keep}; at least 0, which keeps all, is allowed")
+            raise BadInput(f"keep is {keep}; it must be at least 0 (0 keeps all)")
         self.directory, self.keep, self.report = Path(directory), keep, report
         self._lock = Lock(directory)
         self._thread: threading.Thread | None = None
@@ -61,14 +62,14 @@ class Writer:
     ) -> None:
         """Copies the items to the host and returns; a thread writes them.
 
-        Waits for the save before. The newest acknowledged step is not written again;
-        an older one is refused.
+        Waits for the previous save. The newest acknowledged step is not written again.
+        Raises `ValueError` for an older step.
         """
         newest = self.wait()
         if newest is not None and step <= newest:
             if step == newest:
                 return
-            raise ValueError(f"Step {step} is not newer than the saved step {newest}")
+            raise ValueError(f"The step is {step}; it must be at least {newest}")
         host = {name: to_host(tree) for name, tree in items.items()}
         self._thread = threading.Thread(
             target=self._write, args=(step, host, dict(facts)), name="checkpoint"
@@ -76,24 +77,24 @@ class Writer:
         self._thread.start()
 
     def wait(self) -> int | None:
-        """The newest step that survives a power cut, once no save is under way."""
+        """The newest step that survives a power cut, after the save under way."""
         self._join()
         self._raise()
         known = steps(self.directory)
         return known[-1] if known else None
 
     def close(self) -> None:
-        """Waits for the save under way and lets the directory go."""
+        """Waits for the save under way and releases the directory."""
         self.__exit__(None)
 
     def restore(
         self, targets: Mapping[str, Any]
     ) -> tuple[int, dict[str, Any], dict[str, Any]] | None:
-        """(step, items, facts) of the newest good step, or None where there is none.
+        """(step, items, facts) of the newest good step, or None.
 
-        `targets` holds the structure, shape and dtype of every item wanted, as
-        `ShapeDtypeStruct`s. Raises `BadInput`, and moves nothing, where a sound step
-        has another structure.
+        `targets` holds the structure, shape and dtype of every wanted item, as
+        `ShapeDtypeStruct`s. Raises `BadInput`, and moves nothing, if a sound step has
+        another structure.
         """
         self.wait()
         for step in reversed(steps(self.directory)):
@@ -116,9 +117,12 @@ class Writer:
     def _check(self, found: Path, facts: one.Facts, targets: Mapping[str, Any]) -> None:
         for name, target in targets.items():
             if name not in facts.items:
-                raise BadInput(f"The checkpoint {found} holds no item {name!r}")
+                known = ", ".join(facts.items)
+                raise BadInput(
+                    f"The checkpoint {found} has the items {known}; it must have {name}"
+                )
             kinds = {
-                path: (kind["dtype"], kind["shape"])
+                path: Kind(kind["dtype"], tuple(kind["shape"]))
                 for path, kind in facts.items[name].items()
             }
             different = compare(kinds, target)
@@ -153,22 +157,13 @@ class Writer:
                 one.write(temporary, step, items, facts)
                 temporary.rename(folder(self.directory, step))
                 fsync(self.directory)
-                # The newest of 0 are none of them: nothing is before -0.
+                # keep=0 keeps all: a slice up to -0 is empty.
                 for old in steps(self.directory)[: -self.keep]:
                     self._move(folder(self.directory, old), "_trash")
                 self._empty_trash()
         except BaseException as error:  # raised by the next call, in its thread
-            self._error = self._as_disk_error(error)
+            self._error = error
             shutil.rmtree(temporary, ignore_errors=True)
-
-    def _as_disk_error(self, error: BaseException) -> BaseException:
-        """Orbax wraps what the disk said into errors of other types."""
-        words = str(error)
-        for marker in ("No space left", "RESOURCE_EXHAUSTED", "Disk quota"):
-            if not isinstance(error, DiskError) and marker in words:
-                text = f"Could not write {self.directory} (No space left on device)"
-                return DiskError(text)
-        return error
 
     def _join(self) -> None:
         if self._thread is not None:

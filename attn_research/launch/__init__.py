@@ -1,1 +1,1 @@
-"""Running the cells of a study: `local` starts a process for each, `cell` is one."""
+"""Starting runs: the cells of a study, each in its own process, and pretraining."""

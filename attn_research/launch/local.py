@@ -1,34 +1,42 @@
-"""Cells run on this machine, a process for each, `workers` at a time.
+"""Runs cells on this machine, each in its own process, `workers` in parallel.
 
-A cell that fails is recorded and the rest go on; a finished one is skipped, a killed
-one resumes, one that another process is writing is left to it. A request to stop is
-handed on to the processes, which checkpoint and end.
+A failed cell is recorded and the rest go on. Finished cells are skipped, killed ones
+resume, cells that another process is writing are left to it. A request to stop is
+passed on to the processes, which checkpoint and end.
 """
 
 import os
 import signal
 import socket
 import subprocess
-import sys
 import time
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from types import FrameType
-from typing import IO, NamedTuple
+from typing import NamedTuple
 
-from attn_research import layout, store
-from attn_research.flags import DONE, INTERNAL, REQUEUE
-from attn_research.launch import slots
-from attn_research.launch.cell import INEXACT
-from attn_research.launch.ending import LOG, Ending, judge
-from attn_research.lock import owner
+from attn_research.host import layout, slots
+from attn_research.host.disk import refusal
+from attn_research.host.exits import (
+    DISK,
+    DONE,
+    FAILED,
+    INTERNAL,
+    REQUEUE,
+    classify,
+    sentence,
+)
+from attn_research.host.interrupt import Requests
+from attn_research.host.lock import owner
+from attn_research.host.memory import oom_kills
+from attn_research.launch.command import Command, cell_command
+from attn_research.launch.ending import Ending, judge, write_down
+from attn_research.launch.logs import EVALUATION, Tail
+from attn_research.launch.watch import Running, View, Watch
+from attn_research.studies import store
 
-FAILED = 1
-ASKING = (signal.SIGTERM, signal.SIGINT, signal.SIGUSR1, signal.SIGUSR2)
+TRIES = 3  # times that a cell is started that something kills
 TICK = 0.05  # seconds between looks at the processes
-
-Command = Callable[[Path], list[str]]
 
 
 class Child(NamedTuple):
@@ -37,34 +45,13 @@ class Child(NamedTuple):
     id: str
     process: subprocess.Popen
     slot: slots.Slot
-    log: IO[bytes] | None
+    log: Tail
     began: float
 
 
-def cell_command(allow_inexact_resume: bool = False) -> Command:
-    """The command of a cell: `python -m attn_research.launch.cell`."""
-    module = [sys.executable, "-m", "attn_research.launch.cell"]
-    more = [INEXACT] if allow_inexact_resume else []
-    return lambda folder: [*module, str(folder), str(os.getpid()), *more]
-
-
-class _Asked:
-    """Within it, the first request to stop is noted, the second counts as urgent."""
-
-    def __init__(self) -> None:
-        self.times = 0
-        self._before: dict[signal.Signals, object] = {}
-
-    def __enter__(self) -> "_Asked":
-        self._before = {s: signal.signal(s, self._hear) for s in ASKING}
-        return self
-
-    def _hear(self, number: int, frame: FrameType | None) -> None:
-        self.times += 1
-
-    def __exit__(self, *_: object) -> None:
-        for number, handler in self._before.items():
-            signal.signal(number, handler)  # type: ignore
+def said(sentence: str) -> None:
+    """Prints a sentence at once."""
+    print(sentence, flush=True)
 
 
 def run(
@@ -74,24 +61,29 @@ def run(
     workers: int = 1,
     command: Command | None = None,
     grace: float = 60.0,
-    report: Callable[[str], None] = print,
+    report: Callable[[str], None] = said,
+    axes: Sequence[str] = (),
+    verbose: bool = False,
 ) -> int:
     """Runs the cells that are not done; returns the exit code of the sweep.
 
-    0: all are done. 1: some failed or are damaged. 75: stopped, or some are with
-    another process; the same command goes on. A process that is asked to stop gets
-    `grace` seconds for its checkpoint before it is killed.
+    0: all are done. 1: some failed or are damaged. 74: the disk failed one of them. 75:
+    stopped, or some are with another process; the same command goes on. What the cells
+    say is kept in the log of each and reported as they say it, but for their
+    evaluations, which are in the table, unless `verbose`. `axes` are the fields that
+    tell the cells apart. A process that is asked to stop gets `grace` seconds for its
+    checkpoint before it is killed.
     """
-    launcher = _Launcher(
-        Path(directory), list(ids), command or cell_command(), grace, report
-    )
     free = slots.divide(workers, slots.cores(), slots.gpus(os.environ))
-    with _Asked() as asked:
+    with Requests() as asked, Watch(Path(directory), axes, report) as watch:
+        launcher = _Launcher(
+            Path(directory), list(ids), command or cell_command(), grace, watch, verbose
+        )
         return launcher.loop(free, asked)
 
 
 class _Launcher:
-    """The state of one sweep: what waits, what runs, what came of the rest."""
+    """The state of one sweep: the cells that wait, that run, and that ended."""
 
     def __init__(
         self,
@@ -99,20 +91,27 @@ class _Launcher:
         ids: list[str],
         command: Command,
         grace: float,
-        report: Callable[[str], None],
+        watch: Watch,
+        verbose: bool,
     ):
         self.directory, self.ids, self.command = directory, ids, command
-        self.grace, self.report = grace, report
+        self.grace, self.watch, self.report = grace, watch, watch.report
+        self.verbose = verbose
         self.waiting = deque(ids)
         self.busy: deque[str] = deque()
         self.running: list[Child] = []
         self.failed: set[str] = set()
+        self.refused = False  # by the disk
         self.left: set[str] = set()
         self.stopping: float | None = None  # when the first request to stop came
         self.killed = False
+        self.tries: Counter[str] = Counter()
+        self.seconds: list[float] = []  # that each finished cell took
+        self.done = 0
+        self.ooms = oom_kills()
 
-    def loop(self, free: list[slots.Slot], asked: _Asked) -> int:
-        quiet = len(free) > 1
+    def loop(self, free: list[slots.Slot], asked: Requests) -> int:
+        several = len(free) > 1
         patience = time.monotonic() + self.grace
         while self.waiting or self.running or self.busy:
             if asked.times:
@@ -120,28 +119,53 @@ class _Launcher:
             while free and self.waiting and self.stopping is None:
                 id = self.waiting.popleft()
                 if self._wanted(id):
-                    self._try(id, free, quiet)
-            for child in [c for c in self.running if c.process.poll() is not None]:
+                    self._try(id, free)
+            ended = [c for c in self.running if c.process.poll() is not None]
+            for child in self.running:
+                self._relay(child, several)
+            for child in ended:
                 self.running.remove(child)
                 free.append(child.slot)
                 self._ended(child)
                 patience = time.monotonic() + self.grace
+            self.watch.look(self._view())
             if not self.running and not self.waiting and self.busy:
                 self._wait_for_others(patience)
             time.sleep(TICK if self.running or self.busy else 0)
         if self.failed:
-            return FAILED
+            return DISK if self.refused else FAILED
         return REQUEUE if self.stopping is not None or self.left else DONE
 
+    def _view(self) -> View:
+        running = [
+            Running(self.ids.index(child.id) + 1, child.id, child.began)
+            for child in self.running
+        ]
+        waiting = len(self.waiting) + len(self.busy)
+        total, failed = len(self.ids), len(self.failed)
+        return View(total, self.done, failed, waiting, running, self.seconds)
+
+    def _number(self, id: str) -> str:
+        return f"[{self.ids.index(id) + 1}/{len(self.ids)}]"
+
     def _name(self, id: str) -> str:
-        return f"[{self.ids.index(id) + 1}/{len(self.ids)}] {id}"
+        return f"{self._number(id)} {id}"
+
+    def _relay(self, child: Child, several: bool) -> None:
+        """Reports what a cell has said, with its number if several run."""
+        number = f"{self._number(child.id)} " if several else ""
+        for line in child.log.lines():
+            if self.verbose or not EVALUATION.search(line):
+                self.report(f"{number}{line}")
 
     def _wanted(self, id: str) -> bool:
-        """Whether a cell is to be started now; says why where it is not."""
+        """Whether a cell is to be started now; reports it if it failed."""
         state, message = store.state(self.directory, id)
         if state == "done":
+            self.done += 1
             return False
-        if state == "damaged":
+        if state in ("damaged", "unreadable"):
+            self.refused |= state == "unreadable"
             self._fail(id, message)
             return False
         if state == "running":
@@ -151,7 +175,8 @@ class _Launcher:
         if error and error["kind"] in ("oom", "oom_killed"):
             if error.get("host") == socket.gethostname():
                 where = store.place(self.directory, id) / layout.ERROR
-                self._fail(id, f"{message}; not tried again here until {where} is gone")
+                again = f"it is not tried again here until {where} is deleted"
+                self._fail(id, f"{message}; {again}")
                 return False
         return True
 
@@ -159,46 +184,51 @@ class _Launcher:
         self.failed.add(id)
         self.report(f"{self._name(id)} failed: {message}")
 
-    def _try(self, id: str, free: list[slots.Slot], quiet: bool) -> None:
-        """Starts a cell in the first free slot, which stays free where that fails."""
+    def _try(self, id: str, free: list[slots.Slot]) -> None:
+        """Starts a cell in the first free slot, which stays free if that fails."""
         try:
-            self.running.append(self._start(id, free[0], quiet))
+            self.running.append(self._start(id, free[0]))
         except OSError as error:
-            message = f"it could not be started ({error})"
-            self._failed(id, Ending("failed", message, "internal", INTERNAL))
+            kind, code = classify(error) if refusal(error) else ("internal", INTERNAL)
+            message = f"it could not be started ({sentence(error)})"
+            self._failed(id, Ending("failed", message, kind, code))
         else:
             free.pop(0)
 
-    def _start(self, id: str, slot: slots.Slot, quiet: bool) -> Child:
+    def _start(self, id: str, slot: slots.Slot) -> Child:
         folder = store.place(self.directory, id)
         (folder / layout.ERROR).unlink(missing_ok=True)
         run = store.read_cell(self.directory, id)
         environment = slots.environment(
             slot,
-            layout.members(run.population),
-            os.environ,
+            run.population.size,
+            {**layout.began(folder), **os.environ},
             one_device=run.config.train.execution == "vmap",
         )
-        log = open(folder / LOG, "ab") if quiet else None
-        with slots.confined(slot):
+        log = folder / layout.LOG
+        tail = Tail(log)
+        with slots.confined(slot), open(log, "ab") as file:
             process = subprocess.Popen(
                 self.command(folder),
                 env=environment,
                 stdin=subprocess.DEVNULL,
-                stdout=log,
-                stderr=log,
+                stdout=file,
+                stderr=file,
                 process_group=0,  # a key press reaches the launcher alone
             )
-        return Child(id, process, slot, log, time.monotonic())
+        return Child(id, process, slot, tail, time.monotonic())
 
     def _stop(self, urgent: bool) -> None:
-        """Hands a request to stop on; kills what does not end within the grace."""
+        """Passes a request to stop on; kills what outlives the grace period."""
         if self.stopping is None:
             self.stopping = time.monotonic()
             self.waiting.clear()
             self.busy.clear()
             if self.running:
-                self.report("Stopping: waiting for the checkpoints of the cells.")
+                self.report(
+                    "Stopping: waiting for the checkpoints of the cells; the same "
+                    "command goes on from there."
+                )
             for child in self.running:
                 child.process.send_signal(signal.SIGTERM)
         late = time.monotonic() - self.stopping > self.grace
@@ -208,7 +238,7 @@ class _Launcher:
                 child.process.kill()
 
     def _wait_for_others(self, patience: float) -> None:
-        """Takes over a cell that another process lets go of within the grace."""
+        """Takes over a cell that another process releases within the grace period."""
         id = self.busy.popleft()
         holder = owner(store.place(self.directory, id) / layout.CHECKPOINTS)
         if holder is None:
@@ -219,23 +249,36 @@ class _Launcher:
             self.left.add(id)
             self.report(
                 f"{self._name(id)} is being run by process {holder.get('pid')} on "
-                f"{holder.get('host')}; it was left to it"
+                f"{holder.get('host')} and was left to it"
             )
 
     def _ended(self, child: Child) -> None:
-        if child.log:
-            child.log.close()
         code, folder = child.process.returncode, store.place(self.directory, child.id)
-        ending = judge(code, folder)
-        if self.stopping is not None and code < 0:  # our own doing
+        ooms = oom_kills()
+        ending = judge(code, folder, oom=ooms != self.ooms)
+        self.ooms = ooms
+        self.refused |= code == DISK
+        if self.stopping is not None and code < 0:  # we killed it
             ending = Ending("stopped", "it was asked to stop")
         if ending.outcome == "done":
             seconds = time.monotonic() - child.began
+            self.seconds.append(seconds)
+            self.done += 1
             self.report(f"{self._name(child.id)} {ending.message} in {seconds:.0f} s")
         elif ending.outcome == "failed":
             self._failed(child.id, ending)
+        elif ending.outcome == "killed":
+            self.tries[child.id] += 1
+            if self.tries[child.id] < TRIES:
+                self.report(
+                    f"{self._name(child.id)} {ending.message}; it is tried again"
+                )
+                self.waiting.append(child.id)
+            else:
+                again = ending._replace(message=f"it was killed {TRIES} times")
+                self._failed(child.id, again)
         else:
-            self._write_down(child.id, ending)
+            write_down(store.place(self.directory, child.id), ending)
             state, _ = store.state(self.directory, child.id)
             if state in ("running", "done") and self.stopping is None:
                 self.busy.append(child.id)  # another process was faster
@@ -243,18 +286,9 @@ class _Launcher:
                 self.left.add(child.id)
 
     def _failed(self, id: str, ending: Ending) -> None:
-        self._write_down(id, ending)
-        kind = f"{ending.kind}: " if ending.kind else ""
-        self._fail(id, f"{kind}{ending.message}")
-
-    def _write_down(self, id: str, ending: Ending) -> None:
-        """Writes error.json, unless the cell has done so or there is none."""
-        folder, host = store.place(self.directory, id), socket.gethostname()
-        if ending.kind is None:
-            return
-        try:
-            layout.write_error(
-                folder, ending.kind, ending.message, ending.exit, host=host
-            )
-        except OSError as error:
-            self.report(f"Error: {error}")
+        self.refused |= ending.exit == DISK
+        refused = write_down(store.place(self.directory, id), ending)
+        message = ending.message
+        if refused is not None and ending.exit == DISK:
+            message = sentence(refused)  # the cell could not say it either
+        self._fail(id, f"{ending.kind}: {message}" if ending.kind else message)

@@ -1,21 +1,27 @@
-"""What a terminal shows of a sweep: what it would cost, and how far it is."""
+"""What a terminal shows of a sweep: its predicted cost and its progress."""
 
 import json
 import math
+import os
+import sys
 from collections.abc import Sequence
-from typing import Any
 
-from attn_research import layout
 from attn_research.config import flatten, to_dict
-from attn_research.results import varying
-from attn_research.store import Row
-from attn_research.study import Cell
+from attn_research.host import heartbeat, layout
+from attn_research.host.progress import duration
+from attn_research.launch.labels import short
+from attn_research.launch.watch import remaining
+from attn_research.studies.results import varying
+from attn_research.studies.store import CellState, place
+from attn_research.studies.study import Cell
 
+LONG = 200  # rows
 STYLES = {
     "done": "green",
     "running": "cyan",
     "failed": "red",
     "damaged": "red",
+    "unreadable": "red",
     "stopped": "yellow",
     "waiting": "dim",
 }
@@ -23,7 +29,7 @@ STYLES = {
 
 def preview(cells: Sequence[Cell]) -> None:
     """Prints every cell with its members and cost, and the first config in full."""
-    from attn_research import program
+    from attn_research.training import program
 
     flat = [flatten(cell.config) for cell in cells]
     names = varying(flat)
@@ -31,15 +37,15 @@ def preview(cells: Sequence[Cell]) -> None:
     lines, total = [], 0.0
     for cell, fields in zip(cells, flat, strict=True):
         cost, train = program.cost(cell.config), cell.config.train
-        members = layout.members(cell.population)
+        members = cell.population.size
         # A backward pass costs two forward ones.
         flops = 3.0 * cost.flops * train.batch * train.steps * members
         total += flops
-        varied = [_short(name, fields.get(name)) for name in names]
+        varied = [short(name, fields.get(name)) for name in names]
         lines.append(
             [cell.id, *varied, str(members), f"{cost.params:,}", f"{flops:.2g}"]
         )
-    _table(header, lines, right=3)
+    table(header, lines, right=3)
     print(f"{len(cells)} cells, {total:.2g} FLOPs of training in all.")
     if cells:
         print("The first cell:")
@@ -49,49 +55,71 @@ def preview(cells: Sequence[Cell]) -> None:
         print(json.dumps(first, indent=1))
 
 
-def show(rows: Sequence[Row]) -> None:
-    """Prints the state of every cell."""
-    names = list(dict.fromkeys(name for row in rows for name in row.varies))
-    metric = next((row.metric for row in rows if row.metric), "metric")
-    header = ["cell", "state", *names, "members", "step", f"best {metric}", "seconds"]
-    lines = [
-        [
-            row.id,
-            row.state,
-            *(_short(name, row.varies.get(name)) for name in names),
-            str(row.members),
-            str(row.step),
-            "" if row.best is None else f"{row.best:.4g}",
-            "" if row.seconds is None else f"{row.seconds:.0f}",
-        ]
-        for row in rows
+def show(cells: Sequence[CellState], directory: str | os.PathLike[str]) -> None:
+    """Prints the state of every cell of the study in a directory.
+
+    Of one that runs, also how far it is beyond its checkpoint, and what it does.
+    """
+    names = list(dict.fromkeys(name for cell in cells for name in cell.varies))
+    metric = next((cell.metric for cell in cells if cell.metric), "metric")
+    running = [cell.id for cell in cells if cell.state == "running"]
+    beats = {id: heartbeat.read(place(directory, id)) for id in running}
+    news = {id: beat for id, beat in beats.items() if beat is not None}
+    metric = next((beat.metric for beat in news.values() if beat.metric), metric)
+    header = ["cell", "state", *names, "members"]
+    header += ["step", "saved"] if news else ["step"]
+    header += [f"best {metric}", "seconds"]
+    header += ["phase", "left"] if news else []
+    lines = []
+    for cell in cells:
+        varied = [short(name, cell.varies.get(name)) for name in names]
+        lines.append([cell.id, cell.state, *varied, str(cell.members)])
+        lines[-1] += _far(cell, news.get(cell.id), bool(news))
+    right = len(header) - 2 - len(names)
+    table(header, lines, right=right, styles=[STYLES[c.state] for c in cells])
+    for cell in cells:
+        if cell.message and cell.state in ("failed", "damaged", "unreadable"):
+            print(f"{cell.id} {cell.state}: {cell.message}")
+    counts = {state: sum(cell.state == state for cell in cells) for state in STYLES}
+    summary = ", ".join(f"{count} {state}" for state, count in counts.items() if count)
+    lasting = [cell.seconds for cell in cells if cell.seconds is not None]
+    said = f"{math.fsum(lasting):.0f} s of finished runs"
+    lefts = [beat.left for beat in news.values()]
+    waiting = sum(cell.state in ("waiting", "stopped") for cell in cells)
+    if news and (left := remaining(lefts, lasting, waiting)) is not None:
+        said += f", about {duration(left)} left"
+    print(f"{len(cells)} cells: {summary or 'none'}; {said}.")
+
+
+def _far(cell: CellState, beat: heartbeat.Beat | None, news: bool) -> list[str]:
+    """How far a cell is; with `news`, those of cells that run have their columns."""
+    best = cell.best if beat is None or not beat.scores else beat.scores[0]
+    numbers = [
+        "" if best is None else f"{best:.4g}",
+        "" if cell.seconds is None else f"{cell.seconds:.0f}",
     ]
-    _table(header, lines, right=4, styles=[STYLES[row.state] for row in rows])
-    for row in rows:
-        if row.message and row.state in ("failed", "damaged"):
-            print(f"{row.id} {row.state}: {row.message}")
-    counts = {state: sum(row.state == state for row in rows) for state in STYLES}
-    told = ", ".join(f"{count} {state}" for state, count in counts.items() if count)
-    spent = math.fsum(row.seconds or 0.0 for row in rows)
-    print(f"{len(rows)} cells: {told or 'none'}; {spent:.0f} s of finished runs.")
+    if not news:
+        return [str(cell.step), *numbers]
+    if beat is None:
+        return [str(cell.step), str(cell.step), *numbers, "", ""]
+    left = "" if beat.left is None else duration(beat.left)
+    at = f"{beat.step}/{beat.steps}"
+    return [at, str(cell.step), *numbers, beat.phase, left]
 
 
-def _short(name: str, value: Any) -> str:
-    if name == "model.pattern":
-        from attn_research.modules.pattern import brief
-
-        value = brief(value)
-    text = "" if value is None else str(value)
-    return text if len(text) <= 40 else f"{text[:37]}..."
-
-
-def _table(
+def table(
     header: list[str],
     lines: list[list[str]],
     right: int,
     styles: Sequence[str] | None = None,
 ) -> None:
-    """Prints a table, the last `right` columns aligned to the right."""
+    """Prints columns of texts, the last `right` columns aligned to the right.
+
+    On a terminal in colour, unless it is long: then the layout alone takes seconds.
+    """
+    if not sys.stdout.isatty() or len(lines) > LONG:
+        print(_plain([header, *lines], right))
+        return
     from rich.console import Console
     from rich.table import Table
     from rich.text import Text
@@ -102,7 +130,17 @@ def _table(
         table.add_column(Text(name), justify="right" if last else "left")
     for index, line in enumerate(lines):
         table.add_row(*map(Text, line), style=styles[index] if styles else "")
-    console = Console()
-    if not console.is_terminal:  # a file or a pipe has no width to keep to
-        console = Console(width=400)
-    console.print(table)
+    Console().print(table)
+
+
+def _plain(lines: list[list[str]], right: int) -> str:
+    """The lines in columns as wide as their longest entry."""
+    first = len(lines[0]) - right
+    wide = [max(map(len, column)) for column in zip(*lines, strict=True)]
+    return "\n".join(
+        "  ".join(
+            text.ljust(size) if index < first else text.rjust(size)
+            for index, (text, size) in enumerate(zip(line, wide, strict=True))
+        ).rstrip()
+        for line in lines
+    )

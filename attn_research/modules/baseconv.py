@@ -1,6 +1,5 @@
 """BaseConv: one convolution and one gate."""
 
-from dataclasses import dataclass
 from typing import Any, Literal
 
 import jax
@@ -8,29 +7,27 @@ import jax.numpy as jnp
 from flax import nnx
 
 from attn_research.modules import long_convolution as long
-from attn_research.modules.contract import (
-    Cost,
-    Projection,
-    carry_bytes,
-    parameters,
-)
+from attn_research.modules.contract import Cost, Projection, checked, cost_of
 from attn_research.modules.directions import (
+    backward,
     both_directions,
+    passes,
     refuse_decoding,
     without_padding,
 )
+from attn_research.modules.segments import reading
 from attn_research.modules.short_convolution import ShortConvolution
 from attn_research.modules.stepping import stepping
 from attn_research.ops.precision import wide
-from attn_research.options import option
+from attn_research.options import declared, option
 
 
-@dataclass(frozen=True)
+@declared
 class BaseConvOptions:
     """Options of the mixer `baseconv`."""
 
     filter: Literal["short", "long"] = option(
-        "long", "Kernel: a few taps, or as long as the sequence."
+        "long", "Length of the kernel: a few taps, or the sequence."
     )
     conv: int = option(3, "Taps of a short kernel.", low=1, high=1024)
     hidden: int = long.hidden_option()
@@ -42,12 +39,15 @@ class BaseConvOptions:
 class BaseConv(nnx.Module):
     """y = (W x + b_1) (kernel * x + b_2): one gate and one convolution.
 
-    Not causal, a second one with weights of its own runs from the end. A step with a
-    long kernel costs O(T). Arora et al., 2023, arXiv:2312.04927.
+    If not causal, a second one with its own weights runs from the end. A step with a
+    long kernel costs O(T). Arora et al., 2023, arXiv:2312.04927, whose released code
+    adds a learned multiple of x to the result of a long kernel; here, as in the paper's
+    equation, there is none.
     """
 
     Options = BaseConvOptions
 
+    @checked
     def __init__(
         self,
         options: BaseConvOptions,
@@ -66,19 +66,18 @@ class BaseConv(nnx.Module):
             filter = long.Filter(*sizes, options.implementation)
             self.conv = long.LongConvolution(width, filter, length=length, rngs=rngs)
         self.bias = nnx.Param(jnp.zeros(width, jnp.float32))
-        self.backward = (
-            None
-            if causal
-            else BaseConv(options, width=width, causal=True, length=length, rngs=rngs)
+        self.backward = backward(
+            BaseConv, options, causal=causal, width=width, length=length, rngs=rngs
         )
 
+    @reading
     def __call__(
         self, x_BTD: jax.Array, segments_BT: jax.Array | None = None
     ) -> jax.Array:
         return both_directions(self._forward, self.backward, x_BTD, segments_BT)
 
     def start(self, batch: int, length: int, dtype: Any = jnp.float32) -> Any:
-        """What the kernel still looks at: a few tokens, or all."""
+        """The tokens that the kernel still reads: a few, or all."""
         refuse_decoding("baseconv", self.causal)
         if isinstance(self.conv, ShortConvolution):
             return self.conv.start(batch, dtype)
@@ -95,15 +94,10 @@ class BaseConv(nnx.Module):
         else:
             products = self.conv.products(length)
         products += self.gate.kernel.get_value().size
-        state = jax.eval_shape(lambda: self.start(1, length)) if self.causal else ()
-        return Cost(
-            params=parameters(self),
-            flops=2 * length * products * (1 if self.causal else 2),
-            state_bytes=carry_bytes(state),
-        )
+        return cost_of(self, length, passes(self.causal) * length * products)
 
     def reach(self, length: int) -> int:
-        """How many tokens back an output depends on."""
+        """The taps of a short kernel before this token, else everything."""
         short = self.options.filter == "short"
         return min(length, self.options.conv - 1) if short else length
 

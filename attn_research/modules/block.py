@@ -1,4 +1,4 @@
-"""A layer: its mixers and, where wanted, an MLP, each on a residual branch."""
+"""A layer: its mixers and an optional MLP, each on a residual branch."""
 
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -18,15 +18,15 @@ Branch = Callable[[jax.Array], jax.Array]
 
 
 class Block(nnx.Module):
-    """Residual branches one after another: the mixers, then the MLP unless "none".
+    """Residual branches one after another: the mixers, then an MLP unless it is "none".
 
     norm_at "pre": x + f(norm(x)), the stream passes untouched (Xiong et al., 2020,
     arXiv:2002.04745); "post": norm(x + f(x)) (Vaswani et al., 2017, arXiv:1706.03762).
     residual "parallel": x + sum of f(norm(x)) over the branches, with one norm
-    (Chowdhery et al., 2022, arXiv:2204.02311). With `macaron` half an MLP stands before
-    the mixers and half after (Gulati et al., 2020, arXiv:2005.08100). A block that
-    reads has cross-attention to a second sequence, the context, after its mixers. The
-    output at padding is finite and means nothing.
+    (Chowdhery et al., 2022, arXiv:2204.02311). With `macaron` half an MLP precedes the
+    mixers and half follows them (Gulati et al., 2020, arXiv:2005.08100). With `cross`
+    attention to a second sequence, the context, follows the mixers. The output at
+    padding is finite and arbitrary.
     """
 
     def __init__(
@@ -40,20 +40,25 @@ class Block(nnx.Module):
         self.model = model
         if model.residual == "parallel" and (model.norm_at == "post" or model.macaron):
             raise BadInput(
-                "Parallel branches share one norm before them; norm_at=pre and no "
-                "macaron are allowed with residual=parallel"
+                "Parallel branches share one norm before them; with residual=parallel "
+                "model.norm_at must be pre and model.macaron false"
             )
         if model.macaron and model.mlp == "none":
-            raise BadInput("A macaron layer halves its MLP; mlp is none, not gelu")
+            raise BadInput(
+                "A macaron layer needs an MLP; model.mlp is none, it must be gelu or "
+                "swiglu"
+            )
         self.mixers = nnx.List(mixers)
         self.cross = cross
         hidden = max(1, round(model.width * model.mlp_ratio))
-        count = (model.mlp != "none") + model.macaron
-        self.mlps = nnx.List(
-            MLP(model.width, hidden, kind=model.mlp, rngs=rngs)  # type: ignore
-            for _ in range(count)
-        )
-        branches = len(mixers) + (cross is not None) + count
+        mlps = []
+        if model.mlp != "none":
+            kind, count = model.mlp, 1 + model.macaron
+            mlps = [
+                MLP(model.width, hidden, kind=kind, rngs=rngs) for _ in range(count)
+            ]
+        self.mlps = nnx.List(mlps)
+        branches = len(mixers) + (cross is not None) + len(mlps)
         norms = 1 if model.residual == "parallel" else branches
         self.norms = nnx.List(
             Norm(model.width, kind=model.norm, rngs=rngs) for _ in range(norms)
@@ -67,7 +72,7 @@ class Block(nnx.Module):
         context_BSD: jax.Array | None = None,
         context_segments_BS: jax.Array | None = None,
     ) -> jax.Array:
-        """y_BTD; `key` draws the dropout masks, None is without dropout."""
+        """y_BTD; `key` draws the dropout masks, None applies no dropout."""
         mixing = [_sequence(mixer, segments_BT) for mixer in self.mixers]
         if self.cross is not None:
             context = context_BSD, context_segments_BS
@@ -77,7 +82,7 @@ class Block(nnx.Module):
     def given(
         self, x_BTD: jax.Array, segments_BT: jax.Array | None = None
     ) -> tuple[list[jax.Array], jax.Array]:
-        """What each mixer is given, and y_BTD; of a block that reads no context."""
+        """The input of each mixer, and y_BTD, of a block without a context."""
         seen: list[jax.Array] = []
 
         def watching(mixer: Mixer) -> Branch:
@@ -98,7 +103,7 @@ class Block(nnx.Module):
         context_BSD: jax.Array | None = None,
         context_segments_BS: jax.Array | None = None,
     ) -> Carry:
-        """The decoding state of each mixer, and what is kept of the context."""
+        """The decoding state of each mixer, and the keys and values of the context."""
         carries = [mixer.start(batch, length, dtype) for mixer in self.mixers]
         if self.cross is not None:
             carries.append(self.cross.start(dtype, context_BSD, context_segments_BS))
@@ -121,9 +126,9 @@ class Block(nnx.Module):
         return self._flow(x_BD, mixing, None), tuple(carries)
 
     def cost(self, length: int) -> Cost:
-        """The mixers' cost with the parameters of all and the products of the MLPs.
+        """The cost of the mixers and MLPs; `params` counts the whole block.
 
-        What is read of a context is left out; its length is known to the model alone.
+        Reading a context is left out: only the model knows its length.
         """
         costs = [mixer.cost(length) for mixer in self.mixers]
         products = sum(mlp.products() for mlp in self.mlps)

@@ -1,27 +1,29 @@
-"""The decoding carry of the attention mixers: keys and values seen."""
+"""The decoding carry of the attention mixers: the keys and values seen so far."""
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
 
+from attn_research.modules.head_sizes import HeadSizes
+
 
 class Cache(NamedTuple):
-    """Keys and values seen, and the number of tokens seen: the decoding carry."""
+    """The keys and values in memory, and the number of tokens seen."""
 
     k_BSGK: jax.Array
     v_BSGK: jax.Array
     time: jax.Array
 
 
-def empty(sizes, batch: int, slots: int, dtype) -> Cache:
-    """A cache of `slots` tokens before the first; `sizes` are those of the heads."""
+def empty(sizes: HeadSizes, batch: int, slots: int, dtype: Any) -> Cache:
+    """A cache of `slots` tokens before the first."""
     zeros_BSGK = jnp.zeros((batch, slots, sizes.groups, sizes.head_size), dtype)
     return Cache(zeros_BSGK, zeros_BSGK, jnp.zeros((), jnp.int32))
 
 
 def remember(cache: Cache, k_B1GK: jax.Array, v_B1GK: jax.Array) -> Cache:
-    """The cache with one token more, in place of the oldest once it is full."""
+    """The cache with one more token, which replaces the oldest if the cache is full."""
     slot = cache.time % cache.k_BSGK.shape[1]
     update = jax.lax.dynamic_update_slice_in_dim
     return Cache(
@@ -32,7 +34,7 @@ def remember(cache: Cache, k_B1GK: jax.Array, v_B1GK: jax.Array) -> Cache:
 
 
 def places(cache: Cache) -> jax.Array:
-    """places_S: the position of the token in each slot; negative where none is yet."""
+    """places_S: the position of the token in each slot; negative if it is empty."""
     slots = cache.k_BSGK.shape[1]
     newest = cache.time - 1
     back_S = (newest - jnp.arange(slots, dtype=jnp.int32)) % slots

@@ -1,30 +1,25 @@
 """Convolutional mixers: one short depthwise convolution, and a dilated stack."""
 
-from dataclasses import dataclass
 from typing import Any
 
 import jax
 import jax.numpy as jnp
 from flax import nnx
 
-from attn_research.modules.contract import (
-    Cost,
-    Projection,
-    carry_bytes,
-    parameters,
-)
+from attn_research.modules.contract import Cost, Projection, checked, cost_of
 from attn_research.modules.directions import refuse_decoding, without_padding
+from attn_research.modules.segments import reading
 from attn_research.modules.stepping import stepping
-from attn_research.ops.convolution import convolution, depthwise_convolution
-from attn_research.options import option
+from attn_research.ops.convolution import depthwise_convolution, dilated_convolution
+from attn_research.options import declared, option
 
 
-@dataclass(frozen=True)
+@declared
 class ConvOptions:
     """Options of the mixer `conv`."""
 
     width: int = option(
-        4, "Taps W: the token and W - 1 before it (not causal: after it too).", low=1,
+        4, "Taps W: the token and W - 1 before it (and after it if not causal).", low=1,
         high=1024,
     )  # fmt: skip
     gate: bool = option(True, "Multiply the result by SiLU of a second projection.")
@@ -33,12 +28,13 @@ class ConvOptions:
 class Conv(nnx.Module):
     """y = out_projection((kernel * u) silu(g)), u and g projections of x.
 
-    The kernel is depthwise and short; not causal, it reaches as far ahead as back. The
-    gated short convolution of H3 and Hyena (Poli et al., 2023, arXiv:2302.10866).
+    The kernel is depthwise and short; if not causal, it reaches ahead and back alike.
+    The gated short convolution of H3 and Hyena (Poli et al., 2023, arXiv:2302.10866).
     """
 
     Options = ConvOptions
 
+    @checked
     def __init__(
         self,
         options: ConvOptions,
@@ -55,6 +51,7 @@ class Conv(nnx.Module):
         self.kernel = nnx.Param(kernel_WD * W**-0.5)
         self.out = Projection(width, width, rngs=rngs)
 
+    @reading
     def __call__(
         self, x_BTD: jax.Array, segments_BT: jax.Array | None = None
     ) -> jax.Array:
@@ -81,15 +78,10 @@ class Conv(nnx.Module):
 
     def cost(self, length: int) -> Cost:
         D, W = self.width, self.kernel.get_value().shape[0]
-        state = jax.eval_shape(lambda: self.start(1, length)) if self.causal else ()
-        return Cost(
-            params=parameters(self),
-            flops=2 * length * D * ((2 + self.options.gate) * D + W),
-            state_bytes=carry_bytes(state),
-        )
+        return cost_of(self, length, length * D * ((2 + self.options.gate) * D + W))
 
     def reach(self, length: int) -> int:
-        """How many tokens back an output depends on."""
+        """The taps before this token."""
         return min(length, self.options.width - 1)
 
     def _split(self, x: jax.Array) -> list[jax.Array]:
@@ -99,13 +91,13 @@ class Conv(nnx.Module):
         return self.out(y * jax.nn.silu(gate[0]) if gate else y)
 
 
-@dataclass(frozen=True)
+@declared
 class DilatedOptions:
     """Options of the mixer `dilated`."""
 
     kernel: int = option(
-        2, "Taps of each convolution: the token and those before it (not causal: after "
-        "it too).", low=1, high=1024,
+        2, "Taps of each convolution: the token and those before it (and after it if "
+        "not causal).", low=1, high=1024,
     )  # fmt: skip
     dilations: tuple[int, ...] = option(
         (1, 2, 4, 8), "Distance of the taps in each convolution of the stack.", low=1
@@ -117,11 +109,12 @@ class Dilated(nnx.Module):
 
     z = convolution(x + y), y <- y + projection(tanh(z_1) sigmoid(z_2)), from y = 0: the
     gated residual stack of WaveNet (van den Oord et al., 2016, arXiv:1609.03499), which
-    sees (kernel - 1) * sum(dilations) tokens back; not causal, as many ahead.
+    sees (kernel - 1) * sum(dilations) tokens back and, if not causal, ahead.
     """
 
     Options = DilatedOptions
 
+    @checked
     def __init__(
         self,
         options: DilatedOptions,
@@ -140,6 +133,7 @@ class Dilated(nnx.Module):
         out_NDD = jax.random.normal(rngs.params(), shape, jnp.float32)
         self.out = nnx.Param(out_NDD * width**-0.5)
 
+    @reading
     def __call__(
         self, x_BTD: jax.Array, segments_BT: jax.Array | None = None
     ) -> jax.Array:
@@ -147,7 +141,7 @@ class Dilated(nnx.Module):
         y_BTD = jnp.zeros_like(x_BTD)
         kernel_NWDF, out_NDD = self._weights(x_BTD.dtype)
         for n, dilation in enumerate(self.options.dilations):
-            z_BTF = convolution(
+            z_BTF = dilated_convolution(
                 x_BTD + y_BTD,
                 kernel_NWDF[n],
                 dilation=dilation,
@@ -160,7 +154,7 @@ class Dilated(nnx.Module):
     def start(
         self, batch: int, length: int, dtype: Any = jnp.float32
     ) -> tuple[jax.Array, ...]:
-        """For each convolution the inputs its taps still look at, oldest first."""
+        """The inputs that the taps of each convolution still read, oldest first."""
         refuse_decoding("dilated", self.causal)
         past = self.options.kernel - 1
         return tuple(
@@ -186,15 +180,10 @@ class Dilated(nnx.Module):
 
     def cost(self, length: int) -> Cost:
         products = self.kernel.get_value().size + self.out.get_value().size
-        state = jax.eval_shape(lambda: self.start(1, length)) if self.causal else ()
-        return Cost(
-            params=parameters(self),
-            flops=2 * length * products,
-            state_bytes=carry_bytes(state),
-        )
+        return cost_of(self, length, length * products)
 
     def reach(self, length: int) -> int:
-        """How many tokens back an output depends on."""
+        """The taps before this token, summed over the stack."""
         back = (self.options.kernel - 1) * sum(self.options.dilations)
         return min(length, back)
 

@@ -1,19 +1,24 @@
 """Cross-attention: a sequence that reads another one, the context."""
 
-from dataclasses import dataclass
 from typing import Any, Literal, NamedTuple
 
 import jax
 import jax.numpy as jnp
 from flax import nnx
 
-from attn_research.modules import heads
-from attn_research.modules.contract import Cost, Projection, carry_bytes, parameters
-from attn_research.ops.dense import attend
-from attn_research.options import option
+from attn_research.modules.contract import (
+    Cost,
+    Projection,
+    carry_bytes,
+    checked,
+    parameters,
+)
+from attn_research.modules.head_sizes import head_sizes
+from attn_research.ops.dense import attention
+from attn_research.options import declared, option
 
 
-@dataclass(frozen=True)
+@declared
 class CrossOptions:
     """Heads and implementation of cross-attention."""
 
@@ -26,7 +31,7 @@ class CrossOptions:
 
 
 class Read(NamedTuple):
-    """What decoding keeps of the context: keys, values and segments."""
+    """The keys, values and segments of the context, kept for decoding."""
 
     k_BSGK: jax.Array
     v_BSGK: jax.Array
@@ -34,21 +39,24 @@ class Read(NamedTuple):
 
 
 class Cross(nnx.Module):
-    """y_BTD = softmax(q k / sqrt(K)) v with queries of x and the rest of the context.
+    """y_BTD = softmax(q k / sqrt(K)) v, queries from x, keys and values of the context.
 
     A token reads the whole context of its own segment: in packed rows target n reads
-    source n. A token whose context is empty gives zero. Decoding keeps the keys and
-    values of the context, computed once. Vaswani et al., 2017, arXiv:1706.03762.
+    source n. The output of a token whose context is empty is zero. Decoding computes
+    the keys and values of the context once. Vaswani et al., 2017, arXiv:1706.03762.
     """
 
     Options = CrossOptions
 
+    @checked
     def __init__(
         self, options: CrossOptions, *, width: int, length: int, rngs: nnx.Rngs
     ):
         self.options, self.width, self.length = options, width, length
         o = options
-        self.sizes = heads.sizes(o.heads, o.groups, o.head_size, width, "none")
+        self.sizes = head_sizes(
+            "Cross-attention", o.heads, o.groups, o.head_size, width
+        )
         H, G, K = self.sizes
         self.query = Projection(width, H * K, rngs=rngs)
         self.key = Projection(width, G * K, rngs=rngs)
@@ -62,7 +70,7 @@ class Cross(nnx.Module):
         context_BSD: jax.Array,
         context_segments_BS: jax.Array | None = None,
     ) -> jax.Array:
-        """y_BTD; segments of None are one full segment."""
+        """y_BTD; None stands for one full segment."""
         k_BSGK, v_BSGK = self._keys(context_BSD)
         return self._attended(x_BTD, segments_BT, k_BSGK, v_BSGK, context_segments_BS)
 
@@ -72,14 +80,14 @@ class Cross(nnx.Module):
         context_BSD: jax.Array,
         context_segments_BS: jax.Array | None = None,
     ) -> Read:
-        """The context as every step will read it; decoded rows are one segment, 1."""
+        """The keys and values for every step; decoded rows are one segment, 1."""
         if context_segments_BS is None:
             context_segments_BS = jnp.ones(context_BSD.shape[:2], jnp.int32)
         k_BSGK, v_BSGK = self._keys(context_BSD.astype(dtype))
         return Read(k_BSGK, v_BSGK, context_segments_BS)
 
     def step(self, x_BD: jax.Array, carry: Read) -> tuple[jax.Array, Read]:
-        """y_BD of one token; the carry stays as it is."""
+        """y_BD of one token, and the same carry."""
         ones_B1 = jnp.ones((x_BD.shape[0], 1), jnp.int32)
         y_B1D = self._attended(x_BD[:, None], ones_B1, *carry)
         return y_B1D[:, 0], carry
@@ -88,14 +96,13 @@ class Cross(nnx.Module):
         """The cost of `length` tokens that read `context` tokens."""
         H, G, K = self.sizes
         project = self.width * K * (length * 2 * H + context * 2 * G)
-        # By hand: a module that was built from shapes alone has nothing to multiply.
+        # By hand: a module of shapes alone cannot compute them.
         k_BSGK = jax.ShapeDtypeStruct((1, context, G, K), jnp.float32)
         segments_BS = jax.ShapeDtypeStruct((1, context), jnp.int32)
-        state = Read(k_BSGK, k_BSGK, segments_BS)  # type: ignore[arg-type]
         return Cost(
             params=parameters(self),
             flops=2 * project + 4 * length * context * H * K,
-            state_bytes=carry_bytes(state),
+            state_bytes=carry_bytes((k_BSGK, k_BSGK, segments_BS)),
         )
 
     def _keys(self, context_BSD: jax.Array) -> tuple[jax.Array, jax.Array]:
@@ -115,7 +122,7 @@ class Cross(nnx.Module):
         H, _, K = self.sizes
         if source_BS is None and segments_BT is not None:
             source_BS = jnp.ones(k_BSGK.shape[:2], jnp.int32)
-        y_BTHK = attend(
+        y_BTHK = attention(
             self.query(x_BTD).reshape(batch, time, H, K),
             k_BSGK,
             v_BSGK,

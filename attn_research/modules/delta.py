@@ -1,6 +1,5 @@
 """Fast weights that correct themselves: DeltaNet and gated DeltaNet."""
 
-from dataclasses import dataclass
 from typing import Any, Literal
 
 import jax
@@ -10,15 +9,20 @@ from flax import nnx
 from attn_research.modules.contract import (
     Cost,
     Projection,
-    carry_bytes,
-    parameters,
+    checked,
+    cost_of,
+    everything,
 )
 from attn_research.modules.directions import (
+    backward,
     both_directions,
+    passes,
     refuse_decoding,
     without_padding,
 )
 from attn_research.modules.head_norm import HeadNorm
+from attn_research.modules.head_sizes import divided
+from attn_research.modules.segments import reading
 from attn_research.modules.short_convolution import ShortConvolution
 from attn_research.modules.stepping import stepping
 from attn_research.modules.time_step import Rates
@@ -26,23 +30,25 @@ from attn_research.modules.wide_projection import project
 from attn_research.ops.delta import delta_rule, delta_start, delta_step
 from attn_research.ops.features import unit
 from attn_research.ops.precision import wide
-from attn_research.options import BadInput, option
+from attn_research.options import declared, option
 
 # The last inputs of the convolution, and the state of `delta_step`.
 Carry = tuple[jax.Array, jax.Array]
 
 
-@dataclass(frozen=True)
+@declared
 class DeltaOptions:
     """Options of the mixers `delta` and `gated_delta`."""
 
-    heads: int = option(2, "Number of heads; divides the width.", low=1)
+    heads: int = option(2, "Number of heads; must divide the width.", low=1)
     conv: int = option(
         4, "Taps of the convolution of queries, keys and values; 0: none.", low=0
     )
-    decay: bool = option(False, "Forget by a decay computed from each token per head.")
+    decay: bool = option(
+        False, "Decay the state, at a rate computed per token and head."
+    )
     negative: bool = option(
-        False, "Let beta reach 2, so that the state can turn the sign of what it holds."
+        False, "Let beta reach 2, so that the state can flip the sign of its contents."
     )
     gate: Literal["none", "silu"] = option(
         "none", "Multiply the output by SiLU of a projection of the input."
@@ -57,13 +63,14 @@ class Delta(nnx.Module):
     """y = out_projection(rms_norm(delta_rule(q, k, v, beta))), heads side by side.
 
     q, k and v pass a short convolution and SiLU, queries and keys are scaled to length
-    1, beta is a sigmoid of the input. Not causal, a second mixer with weights of its
-    own runs from the end: what a token corrects depends on all before it, so there is
-    no one sum over both sides.
+    1, beta is a sigmoid of the input. If not causal, a second mixer with its own
+    weights runs from the end: a token's correction depends on all tokens before it, so
+    that no single sum covers both sides.
     """
 
     Options = DeltaOptions
 
+    @checked
     def __init__(
         self,
         options: DeltaOptions,
@@ -74,11 +81,7 @@ class Delta(nnx.Module):
         rngs: nnx.Rngs,
     ):
         H = options.heads
-        if width % H:
-            raise BadInput(
-                f"delta has width {width} and {H} heads; the number of heads must "
-                "divide the width"
-            )
+        divided("delta", width, H)
         self.options, self.width, self.causal = options, width, causal
         self.qkv = Projection(width, 3 * width, rngs=rngs)
         self.conv = ShortConvolution(3 * width, options.conv, rngs=rngs)
@@ -86,12 +89,11 @@ class Delta(nnx.Module):
         self.rates = Rates(width, H, rngs=rngs) if options.decay else None
         self.norm = HeadNorm(width, width, H, options.gate, rngs=rngs)
         self.out = Projection(width, width, rngs=rngs)
-        self.backward = (
-            None
-            if causal
-            else Delta(options, width=width, causal=True, length=length, rngs=rngs)
+        self.backward = backward(
+            Delta, options, causal=causal, width=width, length=length, rngs=rngs
         )
 
+    @reading
     def __call__(
         self, x_BTD: jax.Array, segments_BT: jax.Array | None = None
     ) -> jax.Array:
@@ -122,16 +124,9 @@ class Delta(nnx.Module):
         # Within a chunk keys with keys and queries, the system (half of it is zero) and
         # the values; between chunks reading for keys and for queries, and writing.
         mixing = D * (3 * C + C // 2 + 3 * K) + self.conv.products()
-        state = jax.eval_shape(lambda: self.start(1, length)) if self.causal else ()
-        return Cost(
-            params=parameters(self),
-            flops=2 * length * (products + mixing) * (1 if self.causal else 2),
-            state_bytes=carry_bytes(state),
-        )
+        return cost_of(self, length, passes(self.causal) * length * (products + mixing))
 
-    def reach(self, length: int) -> int:
-        """How many tokens back an output depends on."""
-        return length
+    reach = everything
 
     def _forward(self, x_BTD: jax.Array, segments_BT: jax.Array | None) -> jax.Array:
         x_BTD = without_padding(x_BTD, segments_BT)

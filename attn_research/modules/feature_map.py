@@ -1,4 +1,4 @@
-"""The feature map of a linear mixer, with the parameters that some maps have."""
+"""The feature map of a linear mixer, with its parameters if it is learned."""
 
 from typing import Literal
 
@@ -18,17 +18,21 @@ PLAIN = {
     "relu2": ops.squared_relu,
     "taylor": ops.taylor,
 }
-# Weights of either sign, which have no sum to be divided by.
+# The same features by their logarithms.
+LOGARITHMS = {"elu": ops.log_elu_plus_one, "relu2": ops.log_squared_relu}
+# Their weights have either sign, so that a sum may be zero.
 SIGNED = ("identity", "silu")
 
 
 class FeatureMap(nnx.Module):
     """phi(q), phi(k) of (..., H, K) each, with `features` features.
 
-    Queries and keys share the random directions of a seed, which are a constant and no
-    parameter; learned maps they have each for themselves, and these start as identity.
-    Raises BadInput where `normalize` is asked of weights of either sign, or a number of
-    features of a map that fixes it.
+    Where all of them are positive and weights are to be normalised, they come as
+    `logarithms`, which no magnitude makes underflow.
+
+    Queries and keys share the random directions of a seed, a constant of the program;
+    learned maps are separate and start as the identity. Raises BadInput for `normalize`
+    with weights of either sign, and for a number of features if the map fixes it.
     """
 
     def __init__(
@@ -43,13 +47,13 @@ class FeatureMap(nnx.Module):
     ):
         if normalize and kind in SIGNED:
             raise BadInput(
-                f"linear has feature={kind} and normalize=true; weights of either "
-                "sign cannot be normalised, so normalize=false is allowed"
+                f"linear has feature={kind} and normalize=true; its weights have "
+                "either sign, so normalize must be false"
             )
         if features and kind != "random":
             raise BadInput(
-                f"linear has features={features} and feature={kind}, whose number of "
-                "features is fixed; 0 is allowed, or feature=random"
+                f"linear has features={features} and feature={kind}, which fixes "
+                "their number; features must be 0, or feature must be random"
             )
         self.kind, self.seed, self.size = kind, seed, size
         self.features = {
@@ -57,6 +61,8 @@ class FeatureMap(nnx.Module):
             "random": features or 2 * size,
             "hedgehog": 2 * size,
         }.get(kind, size)
+        positive = kind in LOGARITHMS or kind in ("random", "hedgehog")
+        self.logarithms = normalize and positive
         learned = kind == "hedgehog"
         eye_HKK = jnp.tile(jnp.eye(size, dtype=jnp.float32)[None], (heads, 1, 1))
         self.query = nnx.Param(eye_HKK) if learned else None
@@ -64,16 +70,16 @@ class FeatureMap(nnx.Module):
 
     def __call__(self, q: jax.Array, k: jax.Array) -> tuple[jax.Array, jax.Array]:
         if self.kind in PLAIN:
-            return PLAIN[self.kind](q), PLAIN[self.kind](k)
+            phi = (LOGARITHMS if self.logarithms else PLAIN)[self.kind]
+            return phi(q), phi(k)
         if self.query is not None and self.key is not None:
             query_HKM = self.query.get_value().astype(q.dtype)
             key_HKM = self.key.get_value().astype(k.dtype)
-            return ops.hedgehog(q, query_HKM), ops.hedgehog(k, key_HKM)
+            phi = ops.log_hedgehog if self.logarithms else ops.hedgehog
+            return phi(q, query_HKM), phi(k, key_HKM)
         directions_MK = self.directions()
-        return (
-            ops.random_positive(q, directions_MK, query=True),
-            ops.random_positive(k, directions_MK, query=False),
-        )
+        phi = ops.log_random_positive if self.logarithms else ops.random_positive
+        return phi(q, directions_MK, query=True), phi(k, directions_MK, query=False)
 
     def products(self) -> int:
         """Multiply-adds for the queries and keys of one token and head."""
@@ -83,5 +89,5 @@ class FeatureMap(nnx.Module):
         return 2 * self.features
 
     def directions(self) -> np.ndarray:
-        """The directions of random features, w_MK."""
+        """w_MK, the directions of the random features."""
         return ops.orthogonal_directions(self.seed, self.features, self.size)

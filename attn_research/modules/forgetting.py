@@ -1,4 +1,4 @@
-"""What a linear mixer forgets: the decay of its state, in both directions."""
+"""The decay of a linear mixer's state, in both directions."""
 
 from typing import Literal
 
@@ -14,12 +14,11 @@ Kind = Literal["none", "fixed", "scalar", "input", "channel"]
 
 
 class Forgetting(nnx.Module):
-    """[log decay] of the past and, where it is seen, [.., log decay] of the future.
+    """The log decay of the past and, with two `directions`, that of the future.
 
-    "fixed": 1 - 1/32 to 1 - 1/512 over the heads, as in RetNet; "scalar": learned, and
-    starting there; "input": sigmoid(x W + b)^(1 / share), one for each token and head,
-    b so that it starts there; "channel": the same for each feature, W of a low rank, as
-    in GLA.
+    "fixed": 1 - 1/32 to 1 - 1/512 over the heads, as in RetNet; "scalar": learned from
+    there; "input": sigmoid(x W + b)^(1 / share) for each token and head, b such that it
+    starts there; "channel": the same for each feature, with W of low rank, as in GLA.
     """
 
     def __init__(
@@ -50,7 +49,7 @@ class Forgetting(nnx.Module):
             self.odds = None
 
     def __call__(self, x: jax.Array) -> list[jax.Array | None]:
-        """For each direction None, (H,), (..., H) or (..., H, M), at most 0."""
+        """One for each direction: None, (H,), (..., H) or (..., H, M), at most 0."""
         work = wide(x.dtype)
         if self.kind == "none":
             return [None]
@@ -76,7 +75,7 @@ class Forgetting(nnx.Module):
         ]
 
     def projections(self) -> list[Projection | None]:
-        """What each token is multiplied with."""
+        """The projections of each token."""
         return [self.low, self.gate]
 
 

@@ -1,13 +1,16 @@
-"""What comes before the first layer: tokens or real values, and positions."""
+"""The input of the first layer: embedded tokens or real values, with positions."""
 
 import math
 from typing import Literal
 
 import jax
+import jax.core
 import jax.numpy as jnp
+import numpy as np
 from flax import nnx
 
 from attn_research.modules.contract import Projection
+from attn_research.modules.directions import without_padding
 from attn_research.modules.shortening import Shortening, every
 from attn_research.ops.positions import lookup, positions, scattered, sinusoid
 from attn_research.options import BadInput
@@ -18,13 +21,14 @@ Positions = Literal["none", "learned", "sinusoid"]
 class Frontend(nnx.Module):
     """Inputs as x_BTD: tokens_BT by a table, values_BTF by a projection.
 
-    With `strides` the sequence is shortened next, and has fewer positions. Learned or
-    sinusoid positions restart in every segment. Tables start with a variance of 1 / D
-    and are read times sqrt(D): the residual stream starts at one, as large as what the
+    With `strides` the sequence is shortened next, to fewer positions. Learned or
+    sinusoid positions restart in every segment. Tables start with variance 1 / D and
+    are scaled by sqrt(D): the residual stream starts at one, the size of what the
     mixers add, and a head that shares the table starts with logits of one. With
     `spread` positions are randomised (Ruoss et al., 2023, arXiv:2305.16843): a key
-    draws them, in order, among so many; without one they are as far apart as fits, and
-    a model knows the positions of sequences longer than those it was trained on.
+    draws an ordered subset of that many, without one they are evenly spaced, so that a
+    model knows the positions of sequences longer than its training data. At padding
+    (segment 0) the inputs may be anything, NaN too.
     """
 
     def __init__(
@@ -41,11 +45,12 @@ class Frontend(nnx.Module):
     ):
         if spread and positions == "none":
             raise BadInput(
-                f"model.spread is {spread} and model.positions is none; 0 is allowed, "
-                "or learned or sinusoid positions"
+                f"model.spread is {spread} and model.positions is none; model.spread "
+                "must be 0, or model.positions learned or sinusoid"
             )
         length = spread or length
         self.inputs, self.positions, self.length = inputs, positions, length
+        self.features = features
         self.width, self.spread = width, spread
         if inputs == "tokens":
             table_VD = jax.random.normal(rngs.params(), (features, width))
@@ -67,10 +72,15 @@ class Frontend(nnx.Module):
         dtype: jnp.dtype,
         key: jax.Array | None = None,
     ) -> jax.Array:
+        """x_BTD; raises BadInput for inputs or segments of another shape."""
+        self._check_shapes(jnp.shape(inputs), segments_BT)
+        if self.inputs == "values":
+            inputs = without_padding(inputs, segments_BT)
         if self.shortening is None:
-            x_BTD = self.embed(inputs)
+            x_BTD = self.embed(inputs, segments_BT)
         else:
-            values = self.embed(inputs) if self.inputs == "tokens" else inputs
+            tokens = self.inputs == "tokens"
+            values = self.embed(inputs, segments_BT) if tokens else inputs
             x_BTD = self.shortening(values, segments_BT)
             segments_BT = every(segments_BT, math.prod(self.shortening.strides))
         if self.positions != "none":
@@ -85,27 +95,80 @@ class Frontend(nnx.Module):
             x_BTD = x_BTD + self.at(place_BT)
         return x_BTD.astype(dtype)
 
-    def stride(self, length: int) -> int:
-        """How far apart the positions of `length` tokens are.
+    def _check_shapes(
+        self, shape: tuple[int, ...], segments_BT: jax.Array | None
+    ) -> None:
+        tokens = self.inputs == "tokens"
+        wanted = "BT" if tokens else f"BTF with F = {self.features}"
+        fits = len(shape) == 2 if tokens else shape[2:] == (self.features,)
+        if not fits or len(shape) < 2 or 0 in shape:
+            raise BadInput(
+                f"The {self.inputs} have the shape {shape}; it must be {wanted}, with "
+                "no axis empty"
+            )
+        if segments_BT is not None and jnp.shape(segments_BT) != shape[:2]:
+            raise BadInput(
+                f"The segments have the shape {jnp.shape(segments_BT)}; it must be "
+                f"{shape[:2]}, one for each position"
+            )
 
-        Raises BadInput where there are fewer positions than tokens.
+    def stride(self, length: int) -> int:
+        """The distance between the positions of neighbouring tokens.
+
+        Raises BadInput if there are fewer positions than tokens.
         """
         bounded = self.spread or self.positions == "learned"
         if bounded and length > self.length:
-            kind = "positions are spread over" if self.spread else "learned table has"
+            kind = "positions to spread" if self.spread else "learned positions"
             raise BadInput(
-                f"The sequence has {length} positions; the {kind} {self.length}"
+                f"The sequence has {length} positions; it must have at most the "
+                f"{self.length} {kind}"
             )
         return self.spread // length if self.spread else 1
 
-    def embed(self, inputs: jax.Array) -> jax.Array:
-        """Tokens or values (any leading axes) without positions, in float32."""
-        if self.inputs == "tokens":
-            return self.table.get_value()[inputs] * math.sqrt(self.width)
-        return self.project(inputs)
+    def embed(
+        self, inputs: jax.Array, segments_BT: jax.Array | None = None
+    ) -> jax.Array:
+        """Embedded tokens or values (any leading axes), without positions, float32.
+
+        A token outside the vocabulary, or below 0, raises BadInput; inside a compiled
+        program, which cannot raise, its vector is NaN. At padding (segment 0) any
+        number may stand.
+        """
+        if self.inputs != "tokens":
+            return self.project(inputs)
+        table_VD = self.table.get_value()
+        inputs = inside(inputs, table_VD.shape[0], segments_BT)
+        rows = jnp.take(table_VD, inputs, axis=0, mode="fill", fill_value=jnp.nan)
+        return rows * math.sqrt(self.width)
 
     def at(self, position: jax.Array) -> jax.Array:
-        """The vectors of positions (any shape), in float32."""
+        """The vectors of positions (of any shape), in float32."""
         if self.positions == "learned":
             return lookup(self.place.get_value(), position) * math.sqrt(self.width)
         return sinusoid(position, self.width)
+
+
+def inside(
+    tokens: jax.Array, vocabulary: int, segments_BT: jax.Array | None = None
+) -> jax.Array:
+    """The tokens, with `vocabulary` for those outside it, and 0 for them at padding.
+
+    Raises BadInput for a token outside where its value is known, not traced.
+    """
+    if not isinstance(tokens, jax.Array):
+        tokens = np.asarray(tokens)
+    if not jnp.issubdtype(tokens.dtype, jnp.integer):
+        raise BadInput(f"The tokens are {tokens.dtype}; they must be whole numbers")
+    if tokens.dtype.itemsize < 4:
+        tokens = tokens.astype(np.int32)
+    outside = (tokens < 0) | (tokens >= vocabulary)
+    wrong = outside if segments_BT is None else outside & (segments_BT != 0)
+    if not isinstance(wrong, jax.core.Tracer) and np.any(wrong):
+        first = np.asarray(tokens)[np.asarray(wrong)][0]
+        raise BadInput(
+            f"The tokens hold {first}; they must be from 0 to {vocabulary - 1}, the "
+            "vocabulary of the model"
+        )
+    tokens = jnp.where(outside, vocabulary, jnp.asarray(tokens).astype(jnp.int32))
+    return tokens if segments_BT is None else jnp.where(outside & ~wrong, 0, tokens)

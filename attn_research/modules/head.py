@@ -1,4 +1,4 @@
-"""The head of a model, with a matrix of its own or the table of its tokens."""
+"""The head of a model: a matrix of its own, or the token table."""
 
 import jax
 import jax.numpy as jnp
@@ -6,15 +6,14 @@ from flax import nnx
 
 from attn_research.config import Model
 from attn_research.modules.contract import Projection
-from attn_research.modules.trunk import Sizes
+from attn_research.modules.sizes import Sizes
 
 
 class Head(nnx.Module):
     """x to float32 outputs, by a matrix of its own or by the token table."""
 
     def __init__(self, width: int, outputs: int, *, tied: bool, rngs: nnx.Rngs):
-        own = None if tied else Projection(width, outputs, rngs=rngs, bias=True)
-        self.matrix = own
+        self.matrix = None if tied else Projection(width, outputs, rngs=rngs, bias=True)
 
     def __call__(self, x: jax.Array, table_VD: jax.Array | None) -> jax.Array:
         if self.matrix is not None:
@@ -26,6 +25,6 @@ class Head(nnx.Module):
 
 
 def tied(model: Model, sizes: Sizes) -> bool:
-    """Whether the head can be, and is to be, the token table."""
+    """Whether the head is the token table: if the model is tied and they fit."""
     same = sizes.inputs == "tokens" and sizes.outputs == sizes.features
     return model.tied and same

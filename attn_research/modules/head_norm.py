@@ -1,4 +1,4 @@
-"""How outputs of heads become one vector: a norm of each, and an output gate."""
+"""The outputs of heads as one vector: each normalised, then gated."""
 
 from typing import Literal
 
@@ -11,10 +11,10 @@ from attn_research.modules.wide_projection import project
 from attn_research.ops.norm import rms_norm
 
 Gate = Literal["none", "silu", "sigmoid"]
-# Published models scale queries by 1 / sqrt(K) and normalise with an epsilon of 1e-5;
-# with queries as they are that is 1e-3 at K = 100. Ours is that for every K, where
-# rms_norm has 1e-6: the first token of a sequence reads (q . k) v, as small as chance
-# wants, and the gradient of the norm is one over it.
+# Published models scale queries by 1 / sqrt(K) and normalise with an epsilon of 1e-5,
+# which equals 1e-3 for unscaled queries at K = 100. We use that for every K, in place
+# of the 1e-6 of rms_norm: the first token of a sequence reads (q . k) v, which may be
+# arbitrarily small, and the gradient of the norm is its inverse.
 DAMPING = 1e-3**0.5
 
 

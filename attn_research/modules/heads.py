@@ -1,41 +1,38 @@
-"""Queries, keys and values of the attention mixers, and the way back to the width."""
+"""Projections of the attention mixers to queries, keys and values, and back."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from functools import partial
-from typing import Any, Literal, NamedTuple
+from typing import Any, Literal
 
 import jax
 import jax.numpy as jnp
 from flax import nnx
 
-from attn_research.modules.cache import Cache, empty, places, remember
-from attn_research.modules.contract import Cost, Projection, carry_bytes, parameters
-from attn_research.modules.directions import refuse_decoding
+from attn_research.modules.cache import Cache, places, remember
+from attn_research.modules.contract import Projection
+from attn_research.modules.head_sizes import head_sizes
 from attn_research.ops import logits, positions, precision
 from attn_research.ops.dense import weigh
 from attn_research.ops.masks import Mask
 from attn_research.ops.norm import rms_norm
 from attn_research.ops.selection import Rule
-from attn_research.options import BadInput, option
-
-__all__ = ["Cache", "HeadOptions", "Heads", "Sizes", "cost", "empty", "sizes", "start"]
+from attn_research.options import BadInput, declared, option
 
 Positions = Literal["none", "learned", "rope", "alibi", "t5"]
 
 
-@dataclass(frozen=True)
+@declared
 class HeadOptions:
-    """What all attention mixers share: heads, positions, and what tempers scores."""
+    """Options of all attention mixers: heads, positions and the scaling of scores."""
 
     heads: int = option(4, "Query heads H.", low=1)
     groups: int = option(0, "Key/value heads G; 0: as many as heads; 1: shared.", low=0)
     head_size: int = option(0, "Size K of a head; 0: the width over the heads.", low=0)
     positions: Positions = option(
-        "none", "Positions given to queries and keys, or as a bias of their scores."
+        "none", "Positions of queries and keys, or as a bias of their scores."
     )
     base: float = option(10_000.0, "Slowest wavelength of RoPE over 2 pi.", above=1)
-    share: float = option(1.0, "Share of a head that RoPE rotates.", above=0, high=1)
+    share: float = option(1.0, "Fraction of a head that RoPE rotates.", above=0, high=1)
     scaling: Literal["none", "linear", "ntk", "yarn"] = option(
         "none", "How RoPE is stretched beyond the length it was trained at."
     )
@@ -43,47 +40,25 @@ class HeadOptions:
     original: int = option(
         0, "Tokens RoPE was trained at, for yarn; 0: the length built for.", low=0
     )
+    truncate: bool = option(
+        True,
+        "Round the range of pairs that yarn blends to whole pairs, as in the released "
+        "code; false: as in checkpoints written before this option.",
+        later=True,
+    )
     buckets: int = option(32, "Buckets of distances of T5.", low=4)
-    distance: int = option(128, "Distance from which T5 tells none apart.", low=2)
+    distance: int = option(128, "Distance from which T5 has one bucket for all.", low=2)
     qk_norm: bool = option(False, "RMS normalisation of queries and keys, per head.")
     cap: float = option(0.0, "Soft cap of the scores; 0: none.", low=0)
-    sinks: bool = option(False, "One learned logit per head that has no value.")
+    sinks: bool = option(False, "One learned logit per head, without a value.")
     bias: bool = option(False, "Biases on all four projections, as in BERT.")
-
-
-class Sizes(NamedTuple):
-    """Query heads H, key/value heads G, head size K, with the defaults resolved."""
-
-    heads: int
-    groups: int
-    head_size: int
-
-
-def sizes(heads: int, groups: int, head_size: int, width: int, kind: Positions):
-    """`Sizes` from options, where 0 groups are `heads` and head size 0 is D / H.
-
-    Raises BadInput where they do not divide, or where RoPE has no pairs to rotate.
-    """
-    if not head_size and width % heads:
-        raise BadInput(
-            f"The width is {width} with {heads} heads; a multiple of the heads is "
-            "allowed, or a head_size of your own"
-        )
-    groups, head_size = groups or heads, head_size or width // heads
-    if heads % groups:
-        raise BadInput(
-            f"There are {groups} groups; a divisor of {heads} heads is allowed"
-        )
-    if kind == "rope" and head_size % 2:
-        raise BadInput(f"RoPE rotates pairs; head_size is {head_size}, even is allowed")
-    return Sizes(heads, groups, head_size)
 
 
 class Heads(nnx.Module):
     """x_BTD -> q_BTHK, k_BTGK, v_BTGK with positions on queries and keys; and back.
 
-    Learned positions are added to what queries and keys are made of, not to the values,
-    as in Carion et al., 2020, arXiv:2005.12872.
+    Learned positions are added to the input of queries and keys, not of the values, as
+    in Carion et al., 2020, arXiv:2005.12872.
     """
 
     def __init__(
@@ -96,13 +71,18 @@ class Heads(nnx.Module):
         rngs: nnx.Rngs,
     ):
         o = options
-        self.options, self.causal, self.length = options, causal, length
-        self.sizes = sizes(o.heads, o.groups, o.head_size, width, o.positions)
+        self.options, self.causal = options, causal
+        # How many learned positions there are; other kinds are not sized by the length.
+        self.length = length if o.positions == "learned" else None
+        self.sizes = head_sizes("attention", o.heads, o.groups, o.head_size, width)
         H, G, K = self.sizes
+        if o.positions == "rope" and K % 2:
+            raise BadInput(f"RoPE rotates pairs; head_size is {K}, it must be even")
         self.rope = None
         if o.positions == "rope":
+            original = o.original or (length if o.scaling == "yarn" else 0)
             self.rope = positions.Rope(
-                o.base, o.share, o.scaling, o.factor, o.original or length
+                o.base, o.share, o.scaling, o.factor, original, o.truncate
             )
         self.query = Projection(width, H * K, rngs=rngs, bias=o.bias)
         self.key = Projection(width, G * K, rngs=rngs, bias=o.bias)
@@ -140,7 +120,7 @@ class Heads(nnx.Module):
         )
         y_BTD = self.merge(y_BTHK)
         if self.options.bias and segments_BT is not None:
-            # A bias gives padding an output.
+            # A bias would give padding an output.
             y_BTD = jnp.where((segments_BT != 0)[..., None], y_BTD, 0)
         return y_BTD
 
@@ -152,11 +132,11 @@ class Heads(nnx.Module):
         if self.table_ND is not None:
             table_ND = self.table_ND.get_value().astype(x_BTD.dtype)
             placed_BTD = x_BTD + positions.lookup(table_ND, positions_BT)
-        heads, groups, head_size = self.sizes
-        batch, time = x_BTD.shape[:2]
-        q_BTHK = self.query(placed_BTD).reshape(batch, time, heads, head_size)
-        k_BTGK = self.key(placed_BTD).reshape(batch, time, groups, head_size)
-        v_BTGK = self.value(x_BTD).reshape(batch, time, groups, head_size)
+        H, G, K = self.sizes
+        B, T = x_BTD.shape[:2]
+        q_BTHK = self.query(placed_BTD).reshape(B, T, H, K)
+        k_BTGK = self.key(placed_BTD).reshape(B, T, G, K)
+        v_BTGK = self.value(x_BTD).reshape(B, T, G, K)
         if self.query_scale is not None and self.key_scale is not None:
             q_BTHK = rms_norm(q_BTHK, self.query_scale.get_value())
             k_BTGK = rms_norm(k_BTGK, self.key_scale.get_value())
@@ -175,7 +155,7 @@ class Heads(nnx.Module):
         )
 
     def bias(self, distance_D: jax.Array, dtype: Any) -> jax.Array | None:
-        """bias_HD of distances between queries and keys; None without one."""
+        """bias_HD of distances between queries and keys, or None."""
         o = self.options
         if o.positions == "alibi":
             return logits.alibi(distance_D, o.heads, dtype)
@@ -185,16 +165,16 @@ class Heads(nnx.Module):
         return jnp.take(self.bias_NH.get_value().astype(dtype), row_D, axis=0).T
 
     def merge(self, y_BTHK: jax.Array) -> jax.Array:
-        """y_BTD: what the heads found, back at the width of the model."""
+        """y_BTD: the outputs of the heads, projected back to the width of the model."""
         batch, time = y_BTHK.shape[:2]
         return self.out(y_BTHK.reshape(batch, time, -1))
 
     def check(self, length: int) -> None:
-        """Raises BadInput where a table is too short for `length` tokens."""
-        if self.table_ND is not None and length > self.length:
+        """Raises BadInput if there are fewer learned positions than `length`."""
+        if self.length is not None and length > self.length:
             raise BadInput(
-                f"The sequence has {length} tokens; learned positions were built for "
-                f"at most {self.length}"
+                f"The sequence has {length} tokens; with learned positions it must "
+                f"have at most the {self.length} that the model was built for"
             )
 
     def step(
@@ -202,21 +182,22 @@ class Heads(nnx.Module):
         x_BD: jax.Array,
         cache: Cache,
         mask: Mask,
+        *,
         limit: int | None,
         rule: Rule | None = None,
     ) -> tuple[jax.Array, Cache]:
         """y_BD of one token over what the mask admits of the cache, and the cache.
 
-        A rule selects among the keys admitted; its cache is no ring.
-        After `limit` tokens (None: any number), or beyond a table of learned positions,
-        the output is NaN: it would lack a token or tell a wrong position, and a
-        compiled step cannot raise.
+        A rule selects among the admitted keys of a cache that holds all tokens. After
+        `limit` tokens (None: any number), or beyond the learned positions, the output
+        is NaN: a token or a position would be missing, and a compiled step cannot
+        raise.
         """
         here = cache.time
         here_B1 = jnp.broadcast_to(here, (x_BD.shape[0], 1))
         q_B1HK, k_B1GK, v_B1GK = self.split(x_BD[:, None], here_B1)
         cache = remember(cache, k_B1GK, v_B1GK)
-        # Slots are told apart by their place: a ring needs no unrolling.
+        # Each slot has a position of its own, so that a ring need not be unrolled.
         place_S = places(cache)
         admit_S = (place_S >= 0) & mask.admit(here, place_S)
         wide = precision.wide(x_BD.dtype)
@@ -233,35 +214,19 @@ class Heads(nnx.Module):
             cache.k_BSGK,
             cache.v_BSGK,
             admit_B1S,
-            self.options.cap or None,
-            None if bias_HS is None else bias_HS[:, None],
-            sink_H,
-            keep,
+            cap=self.options.cap or None,
+            bias_HTS=None if bias_HS is None else bias_HS[:, None],
+            sink_H=sink_H,
+            keep=keep,
         )
         y_BD = self.merge(y_B1HK)[:, 0]
-        table = None if self.table_ND is None else self.length
-        bounds = [bound for bound in (limit, table) if bound is not None]
+        bounds = [bound for bound in (limit, self.length) if bound is not None]
         if bounds:
             y_BD = jnp.where(cache.time <= min(bounds), y_BD, jnp.nan)
         return y_BD, cache
 
-    def flops(self, length: int, pairs: int) -> int:
-        """FLOPs of the projections of `length` tokens and of `pairs` of them."""
-        heads, groups, head_size = self.sizes
+    def products(self, length: int, pairs: int) -> int:
+        """Multiply-adds of the projections of all tokens and of `pairs` of tokens."""
+        H, G, K = self.sizes
         width = self.query.kernel.get_value().shape[0]
-        project = 2 * length * width * head_size * (2 * heads + 2 * groups)
-        return project + 2 * pairs * heads * 2 * head_size
-
-
-def start(heads: Heads, name: str, batch: int, length: int, slots: int, dtype) -> Cache:
-    """An empty cache of `slots` of `length` tokens; raises BadInput if not causal."""
-    refuse_decoding(name, heads.causal)
-    heads.check(length)
-    return empty(heads.sizes, batch, slots, dtype)
-
-
-def cost(mixer: Any, length: int, pairs: int) -> Cost:
-    """The cost of a mixer made of `heads` that multiplies `pairs` of tokens."""
-    carry = jax.eval_shape(lambda: mixer.start(1, length)) if mixer.causal else ()
-    flops = mixer.heads.flops(length, pairs)
-    return Cost(parameters(mixer), flops, carry_bytes(carry))
+        return 2 * length * width * K * (H + G) + 2 * pairs * H * K

@@ -9,6 +9,7 @@ from flax import nnx
 
 from attn_research.modules.contract import Cost, Mixer, parameters
 from attn_research.modules.norm import Norm
+from attn_research.modules.segments import reading
 
 Carries = tuple[Any, ...]
 
@@ -16,16 +17,17 @@ Carries = tuple[Any, ...]
 class Parallel(nnx.Module):
     """y = mean over the mixers of norm_i(mixer_i(x)), each norm with a learned scale.
 
-    The norms (RMS) bring the outputs to one size, as mixers of different families
-    differ in it, and keep padding zero; the scales learn the mixture per channel. Dong
-    et al., 2024, Hymba, arXiv:2411.13676.
+    The norms (RMS) give the outputs of different families the same size and keep
+    padding zero; the scales learn the mixture per channel. Dong et al., 2024, Hymba,
+    arXiv:2411.13676.
     """
 
     def __init__(self, mixers: Sequence[Mixer], *, width: int, rngs: nnx.Rngs):
-        self.causal = mixers[0].causal
+        self.causal, self.width = mixers[0].causal, width
         self.mixers = nnx.List(mixers)
         self.norms = nnx.List(Norm(width, kind="rms", rngs=rngs) for _ in mixers)
 
+    @reading
     def __call__(
         self, x_BTD: jax.Array, segments_BT: jax.Array | None = None
     ) -> jax.Array:
@@ -54,7 +56,7 @@ class Parallel(nnx.Module):
         )
 
     def reach(self, length: int) -> int:
-        """As far as the mixer that reaches furthest."""
+        """The largest reach of the mixers."""
         return max(mixer.reach(length) for mixer in self.mixers)
 
     def _mixed(self, outputs: Sequence[jax.Array]) -> jax.Array:

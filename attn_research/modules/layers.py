@@ -16,7 +16,7 @@ from attn_research.modules.sizes import Sizes
 
 
 class Layers(nnx.Module):
-    """Blocks one after another; each is given the same context, where there is one."""
+    """Blocks one after another, with the same context for each if there is one."""
 
     def __init__(
         self,
@@ -81,9 +81,18 @@ class Repeated(nnx.Module):
     Every parameter has a leading axis over the repeats.
     """
 
-    def __init__(self, count: int, *arguments: Any, rngs: nnx.Rngs, **keywords: Any):
+    def __init__(
+        self,
+        count: int,
+        chosen: Sequence[pattern.Layer],
+        model: Model,
+        sizes: Sizes,
+        *,
+        reads: bool = False,
+        rngs: nnx.Rngs,
+    ):
         def one(key: jax.Array) -> Layers:
-            return Layers(*arguments, rngs=nnx.Rngs(key), **keywords)
+            return Layers(chosen, model, sizes, reads=reads, rngs=nnx.Rngs(key))
 
         def parameters_of(key: jax.Array) -> Any:
             return nnx.state(one(key))

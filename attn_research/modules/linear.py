@@ -1,7 +1,5 @@
-"""Linear attention: dense attention whose softmax is a feature map, so that the past
-fits into a state of fixed size."""
+"""Linear attention: a feature map for the softmax, and a state of fixed size."""
 
-from dataclasses import dataclass
 from typing import Any, Literal
 
 import jax
@@ -11,28 +9,31 @@ from flax import nnx
 from attn_research.modules.contract import (
     Cost,
     Projection,
-    carry_bytes,
-    parameters,
+    checked,
+    cost_of,
+    everything,
 )
 from attn_research.modules.directions import refuse_decoding, without_padding
 from attn_research.modules.feature_map import FeatureMap
 from attn_research.modules.forgetting import Forgetting
 from attn_research.modules.head_norm import HeadNorm
+from attn_research.modules.head_sizes import divided
+from attn_research.modules.segments import reading
 from attn_research.modules.stepping import stepping
 from attn_research.modules.wide_projection import project
 from attn_research.ops.linear import linear_attention, linear_start, linear_step
 from attn_research.ops.positions import positions, rope
-from attn_research.options import BadInput, option
+from attn_research.options import BadInput, declared, option
 
 # The state of `linear_step`, and with RoPE the number of tokens seen.
 Carry = tuple[jax.Array, ...]
 
 
-@dataclass(frozen=True)
+@declared
 class LinearOptions:
     """Options of the mixer `linear` and of its presets."""
 
-    heads: int = option(4, "Number of heads; divides the width.", low=1)
+    heads: int = option(4, "Number of heads; must divide the width.", low=1)
     key_size: int = option(
         0, "Size of the queries and keys of a head; 0: the width over the heads.", low=0
     )
@@ -83,14 +84,14 @@ class LinearOptions:
 class Linear(nnx.Module):
     """y = out_projection(linear_attention(phi(q), phi(k), v)), heads side by side.
 
-    Without causality one query is held against all keys, as in dense attention: the sum
-    runs over past and future with one normaliser, and what each direction forgets is
-    learned apart. Presets: `performer`, `based` (without its window, which a pattern
-    adds), `retnet` and `gla`.
+    If not causal, a query meets all keys, as in dense attention: the sum runs over past
+    and future with one normaliser, and each direction learns its own decay. Presets:
+    `performer`, `based` (without its window, which a pattern adds), `retnet` and `gla`.
     """
 
     Options = LinearOptions
 
+    @checked
     def __init__(
         self,
         options: LinearOptions,
@@ -101,22 +102,18 @@ class Linear(nnx.Module):
         rngs: nnx.Rngs,
     ):
         H = options.heads
-        if width % H:
-            raise BadInput(
-                f"linear has width {width} and {H} heads; the number of heads must "
-                "divide the width"
-            )
+        K = divided("linear", width, H)
         self.options, self.width, self.causal = options, width, causal
-        self.key_size = K = options.key_size or width // H
+        self.key_size = K = options.key_size or K
         if options.positions == "rope" and (options.feature != "identity" or K % 2):
             raise BadInput(
                 f"linear has positions=rope, feature={options.feature} and keys of "
-                f"size {K}; feature=identity and an even size are allowed"
+                f"size {K}; the feature must be identity and the size even"
             )
         if options.normalize and options.gate != "none":
             raise BadInput(
                 f"linear has gate={options.gate} and normalize=true; the gate follows "
-                "the norm of the heads, so normalize=false is allowed"
+                "the norm of the heads, so normalize must be false"
             )
         self.map = FeatureMap(
             options.feature,
@@ -144,6 +141,7 @@ class Linear(nnx.Module):
             rngs=rngs,
         )
 
+    @reading
     def __call__(
         self, x_BTD: jax.Array, segments_BT: jax.Array | None = None
     ) -> jax.Array:
@@ -159,6 +157,7 @@ class Linear(nnx.Module):
             log_decay=before,
             log_decay_after=after[0] if after else None,
             normalize=self.options.normalize,
+            logarithms=self.map.logarithms,
             segments_BT=segments_BT,
             chunk=self.options.chunk,
             implementation=self.options.implementation,
@@ -175,6 +174,7 @@ class Linear(nnx.Module):
             self.width // H,
             self.options.normalize,
             dtype,
+            logarithms=self.map.logarithms,
         )
         time = jnp.zeros((), jnp.int32)
         return (*state, time) if self.options.positions == "rope" else state
@@ -192,6 +192,7 @@ class Linear(nnx.Module):
             v_B1HE[:, 0],
             tuple(state),
             log_decay=self.forgetting(x_BD)[0],
+            logarithms=self.map.logarithms,
         )
         after = () if position_B1 is None else (carry[-1] + 1,)
         return self._joined(y_BHE, x_BD), (*state, *after)
@@ -205,23 +206,18 @@ class Linear(nnx.Module):
         gate = None if self.norm is None else self.norm.gate
         projections = [self.qkv, self.out, gate, *self.forgetting.projections()]
         products = sum(p.kernel.get_value().size for p in projections if p is not None)
-        state = jax.eval_shape(lambda: self.start(1, length)) if self.causal else ()
-        return Cost(
-            params=parameters(self),
-            flops=2 * length * (products + mixing + H * self.map.products()),
-            state_bytes=carry_bytes(state),
+        return cost_of(
+            self, length, length * (products + mixing + H * self.map.products())
         )
 
-    def reach(self, length: int) -> int:
-        """How many tokens back an output depends on."""
-        return length
+    reach = everything
 
     def _qkv(
         self, x_BTD: jax.Array, position_BT: jax.Array | None
     ) -> tuple[jax.Array, jax.Array, jax.Array]:
         """Features of queries and keys, and values: (B, T, H, M or E) each."""
         H, K = self.options.heads, self.key_size
-        # Widened here, so that the sums come back wide for the norm of the heads.
+        # Wide, so that the norm of the heads reads wide sums.
         qkv = project(self.qkv, x_BTD)
         q, k, v = jnp.split(qkv, (H * K, 2 * H * K), axis=-1)
         q, k, v = (z.reshape(*z.shape[:-1], H, z.shape[-1] // H) for z in (q, k, v))
@@ -230,7 +226,7 @@ class Linear(nnx.Module):
         return *self.map(q, k), v
 
     def _joined(self, y: jax.Array, x: jax.Array) -> jax.Array:
-        """The heads side by side, normalised where weights are not, projected."""
+        """The heads side by side, normalised if the weights are not, projected."""
         if self.norm is not None:
             return self.out(self.norm(y, x))
         return self.out(y.reshape(x.shape).astype(x.dtype))

@@ -1,4 +1,4 @@
-"""Convolutions as long as the sequence, with kernels that a small network gives."""
+"""Convolutions as long as the sequence, with kernels from a small network."""
 
 import math
 from typing import Any, Literal, NamedTuple
@@ -12,14 +12,13 @@ from attn_research.ops.fft import long_convolution
 from attn_research.ops.precision import wide
 from attn_research.options import option
 
-# The window leaves this much after these shares of the built length, of the channel
-# that fades fastest and slowest.
+# A kernel has faded to LEFT after FAST to SLOW times the built length, over channels.
 LEFT, FAST, SLOW = 1e-2, 0.3, 1.5
 Implementation = Literal["naive", "halving", "fft"]
 
 
 class Filter(NamedTuple):
-    """Sizes of the network of a filter, and the form of its convolution."""
+    """The sizes of a filter's network, and the form of its convolution."""
 
     hidden: int
     bands: int
@@ -43,14 +42,14 @@ def implementation_option() -> Any:
     return option(
         None,
         "Form of long convolutions; none: halving; fft is faster, but its rounding "
-        "sees the future.",
+        "errors leak the future.",
     )
 
 
 class History(NamedTuple):
-    """What a long convolution needs of the past: all of it.
+    """The past of a long convolution.
 
-    past_BSD: the inputs so far, the token s at s; time: how many.
+    past_BSD: all inputs so far, token s at s; time: their number.
     """
 
     past_BSD: jax.Array
@@ -61,9 +60,9 @@ class LongConvolution(nnx.Module):
     """kernel * x on each channel, kernel_t = network(t) exp(-rate t / length).
 
     The network is a perceptron with sine activations; its features are t / length and
-    the cosine and sine of `bands` multiples of it. The window leaves 1 % of a kernel
-    after 0.3 to 1.5 of the built length, over the channels. The kernel does not depend
-    on how many tokens there are. Poli et al., 2023, arXiv:2302.10866.
+    the cosine and sine of `bands` multiples of it. A kernel has faded to 1 % after 0.3
+    to 1.5 times the built length, over the channels. It does not depend on the number
+    of tokens. Poli et al., 2023, arXiv:2302.10866.
     """
 
     def __init__(self, channels: int, filter: Filter, *, length: int, rngs: nnx.Rngs):
@@ -93,13 +92,13 @@ class LongConvolution(nnx.Module):
         return History(zeros_BSD, jnp.zeros((), jnp.int32))
 
     def step(self, x_BD: jax.Array, history: History) -> tuple[jax.Array, History]:
-        """y_BD of one token more, in O(S); NaN once the history is full."""
+        """y_BD of one more token, in O(S); NaN if the history is full."""
         past_BSD, time = history
         S, work = past_BSD.shape[1], wide(x_BD.dtype)
         past_BSD = jax.lax.dynamic_update_slice_in_dim(
             past_BSD, x_BD[:, None].astype(past_BSD.dtype), time, axis=1
         )
-        # kernel_{time - s} for every s; what is ahead is zero in the history.
+        # kernel_{time - s} for every s; the future is zero in the history.
         back_S = jnp.clip(time - jnp.arange(S, dtype=jnp.int32), 0, S - 1)
         kernel_SD = self.kernel(S, x_BD.dtype)[back_S]
         y_BD = (past_BSD.astype(work) * kernel_SD[None]).sum(1)
@@ -112,7 +111,7 @@ class LongConvolution(nnx.Module):
         work = wide(dtype)
         time_T1 = jnp.arange(length, dtype=jnp.int32)[:, None]
         multiple_1N = jnp.arange(1, self.filter.bands + 1, dtype=jnp.int32)[None]
-        # Whole turns are taken off as integers: as floats they would cost digits.
+        # Whole turns are removed as integers: as floats they would cost digits.
         angle_TN = (time_T1 * multiple_1N % self.length).astype(work)
         angle_TN = angle_TN * (2 * math.pi / self.length)
         share_T1 = time_T1.astype(work) / self.length
@@ -123,7 +122,7 @@ class LongConvolution(nnx.Module):
         for layer in hidden:
             z_TF = jnp.sin(frequency_1F * layer(z_TF))
         rate_1D = jnp.abs(self.rate.get_value().astype(work))[None]
-        # Of the same energy whatever the length.
+        # The energy does not depend on the length.
         return last(z_TF) * jnp.exp(-rate_1D * share_T1) * self.length**-0.5
 
     def products(self, length: int) -> int:

@@ -1,7 +1,6 @@
 """Mamba: a state space whose steps and directions depend on the token."""
 
 import math
-from dataclasses import dataclass
 from typing import Any, Literal
 
 import jax
@@ -11,33 +10,37 @@ from flax import nnx
 from attn_research.modules.contract import (
     Cost,
     Projection,
-    carry_bytes,
+    checked,
+    cost_of,
     dynamics,
-    parameters,
+    everything,
 )
 from attn_research.modules.directions import (
+    backward,
     both_directions,
+    passes,
     refuse_decoding,
     without_padding,
 )
+from attn_research.modules.segments import reading
 from attn_research.modules.short_convolution import ShortConvolution
 from attn_research.modules.stepping import stepping
 from attn_research.ops.precision import wide
 from attn_research.ops.selective import selective_scan, selective_step
-from attn_research.options import option
+from attn_research.options import declared, option
 
 Carry = tuple[jax.Array, jax.Array]
 # The range of the time steps at the start.
 STEPS = 1e-3, 1e-1
 
 
-@dataclass(frozen=True)
+@declared
 class MambaOptions:
     """Options of the mixer `mamba`."""
 
     state: int = option(16, "Size N of the state of each channel.", low=1)
     expand: int = option(2, "Channels as a multiple of the width.", low=1)
-    conv: int = option(4, "Taps of the convolution before.", low=1, high=1024)
+    conv: int = option(4, "Taps of the convolution before the scan.", low=1, high=1024)
     rank: int = option(
         0, "Rank of the projection to the time steps; 0: width / 16, rounded up.", low=0
     )
@@ -50,12 +53,13 @@ class Mamba(nnx.Module):
     """y = out_projection((selective_scan(u) + skip u) silu(g)), u = silu(conv(x W)).
 
     Time steps softplus(u W_1 W_2 + bias) start log-uniform in [0.001, 0.1], the rates
-    of the N states of a channel at 1, 2, ..., N. Not causal, a second one with weights
-    of its own runs from the end.
+    of the N states of a channel at 1, 2, ..., N. If not causal, a second one with its
+    own weights runs from the end.
     """
 
     Options = MambaOptions
 
+    @checked
     def __init__(
         self,
         options: MambaOptions,
@@ -91,19 +95,18 @@ class Mamba(nnx.Module):
         self.log_rate = dynamics(log_rate_EN, rate=1.0)
         self.skip = nnx.Param(jnp.ones(E, jnp.float32))
         self.out = Projection(E, width, rngs=rngs)
-        self.backward = (
-            None
-            if causal
-            else Mamba(options, width=width, causal=True, length=length, rngs=rngs)
+        self.backward = backward(
+            Mamba, options, causal=causal, width=width, length=length, rngs=rngs
         )
 
+    @reading
     def __call__(
         self, x_BTD: jax.Array, segments_BT: jax.Array | None = None
     ) -> jax.Array:
         return both_directions(self._forward, self.backward, x_BTD, segments_BT)
 
     def start(self, batch: int, length: int, dtype: Any = jnp.float32) -> Carry:
-        """The states, and what the convolution still looks at."""
+        """The states, and the inputs that the convolution still reads."""
         refuse_decoding("mamba", self.causal)
         shape = batch, self.options.state, self.channels
         return jnp.zeros(shape, wide(dtype)), self.conv.start(batch, dtype)
@@ -121,18 +124,11 @@ class Mamba(nnx.Module):
         kernels = self.input.kernel, self.select.kernel, self.step_kernel
         products = sum(kernel.get_value().size for kernel in kernels)
         products += self.out.kernel.get_value().size + self.conv.products()
-        # Of each state: its decay, its input, its reading.
+        # Each state has a decay, an input and an output.
         products += 3 * self.log_rate.get_value().size + self.channels
-        state = jax.eval_shape(lambda: self.start(1, length)) if self.causal else ()
-        return Cost(
-            params=parameters(self),
-            flops=2 * length * products * (1 if self.causal else 2),
-            state_bytes=carry_bytes(state),
-        )
+        return cost_of(self, length, passes(self.causal) * length * products)
 
-    def reach(self, length: int) -> int:
-        """How many tokens back an output depends on."""
-        return length
+    reach = everything
 
     def _forward(self, x_BTD: jax.Array, segments_BT: jax.Array | None) -> jax.Array:
         parts_BTE = self.input(without_padding(x_BTD, segments_BT))
@@ -151,7 +147,7 @@ class Mamba(nnx.Module):
         return self._read(y_BTE, u_BTE, gate_BTE)
 
     def _terms(self, u: jax.Array, dtype: Any) -> tuple[jax.Array, ...]:
-        """Time steps and rates, and the directions written to and read from."""
+        """Time steps, rates, and the directions to write and to read."""
         N, work = self.options.state, u.dtype
         low, write, read = jnp.split(
             self.select(u.astype(dtype)), (self.rank, self.rank + N), axis=-1

@@ -1,6 +1,5 @@
 """The state space dual mixer, Mamba-2."""
 
-from dataclasses import dataclass
 from typing import Any, Literal
 
 import jax
@@ -10,14 +9,19 @@ from flax import nnx
 from attn_research.modules.contract import (
     Cost,
     Projection,
-    carry_bytes,
-    parameters,
+    checked,
+    cost_of,
+    everything,
 )
 from attn_research.modules.directions import (
+    backward,
     both_directions,
+    passes,
     refuse_decoding,
     without_padding,
 )
+from attn_research.modules.head_sizes import divided
+from attn_research.modules.segments import reading
 from attn_research.modules.short_convolution import ShortConvolution
 from attn_research.modules.stepping import stepping
 from attn_research.modules.time_step import TimeStep
@@ -25,17 +29,17 @@ from attn_research.modules.wide_projection import project
 from attn_research.ops.linear import linear_attention, linear_start, linear_step
 from attn_research.ops.norm import rms_norm
 from attn_research.ops.precision import wide
-from attn_research.options import BadInput, option
+from attn_research.options import declared, option
 
 # The last inputs of the convolution, and the state of `linear_step`.
 Carry = tuple[jax.Array, ...]
 
 
-@dataclass(frozen=True)
+@declared
 class Mamba2Options:
     """Options of the mixer `mamba2`."""
 
-    heads: int = option(4, "Number of heads; divides the inner width.", low=1)
+    heads: int = option(4, "Number of heads; must divide the inner width.", low=1)
     state: int = option(64, "Size N of the state for each inner channel.", low=1)
     expand: int = option(2, "Inner width over the width.", low=1)
     conv: int = option(4, "Taps of the convolution before the state; 0: none.", low=0)
@@ -50,12 +54,13 @@ class Mamba2(nnx.Module):
 
     x, b and c pass a short convolution and SiLU; ssd is linear attention of queries c
     on keys b, shared by all heads, with values dt * x and the decay exp(-dt rate) of
-    each token and head (Dao and Gu, 2024, arXiv:2405.21060). Not causal, a second mixer
-    with weights of its own runs from the end.
+    each token and head (Dao and Gu, 2024, arXiv:2405.21060). If not causal, a second
+    mixer with its own weights runs from the end.
     """
 
     Options = Mamba2Options
 
+    @checked
     def __init__(
         self,
         options: Mamba2Options,
@@ -67,11 +72,7 @@ class Mamba2(nnx.Module):
     ):
         self.inner = F = options.expand * width
         H, N = options.heads, options.state
-        if F % H:
-            raise BadInput(
-                f"mamba2 has the inner width {F} and {H} heads; the number of heads "
-                "must divide the inner width"
-            )
+        divided("mamba2", F, H, "inner width")
         self.options, self.causal = options, causal
         self.input = Projection(width, 2 * F + 2 * N + H, rngs=rngs)
         self.conv = ShortConvolution(F + 2 * N, options.conv, bias=True, rngs=rngs)
@@ -79,12 +80,11 @@ class Mamba2(nnx.Module):
         self.skip = nnx.Param(jnp.ones(H, jnp.float32))
         self.scale = nnx.Param(jnp.ones(F, jnp.float32))
         self.out = Projection(F, width, rngs=rngs)
-        self.backward = (
-            None
-            if causal
-            else Mamba2(options, width=width, causal=True, length=length, rngs=rngs)
+        self.backward = backward(
+            Mamba2, options, causal=causal, width=width, length=length, rngs=rngs
         )
 
+    @reading
     def __call__(
         self, x_BTD: jax.Array, segments_BT: jax.Array | None = None
     ) -> jax.Array:
@@ -112,16 +112,9 @@ class Mamba2(nnx.Module):
         products = self.input.kernel.get_value().size + self.out.kernel.get_value().size
         # Scores once for all heads, values for each; reading and writing the state.
         mixing = C * N + F * C + 2 * F * N + self.conv.products()
-        state = jax.eval_shape(lambda: self.start(1, length)) if self.causal else ()
-        return Cost(
-            params=parameters(self),
-            flops=2 * length * (products + mixing) * (1 if self.causal else 2),
-            state_bytes=carry_bytes(state),
-        )
+        return cost_of(self, length, passes(self.causal) * length * (products + mixing))
 
-    def reach(self, length: int) -> int:
-        """How many tokens back an output depends on."""
-        return length
+    reach = everything
 
     def _forward(self, x_BTD: jax.Array, segments_BT: jax.Array | None) -> jax.Array:
         x_BTD = without_padding(x_BTD, segments_BT)

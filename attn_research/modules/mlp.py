@@ -12,8 +12,8 @@ from attn_research.modules.contract import Projection
 class MLP(nnx.Module):
     """gelu(x W_in) W_out, or (silu(x W_gate) * x W_in) W_out for "swiglu".
 
-    The hidden width is the same for both, so "swiglu" has half as many parameters more.
-    GELU is the exact one, by the error function (Hendrycks and Gimpel, 2016,
+    The hidden width is the same for both, so "swiglu" has half again as many
+    parameters. GELU is exact, by the error function (Hendrycks and Gimpel, 2016,
     arXiv:1606.08415; Shazeer, 2020, arXiv:2002.05202).
     """
 

@@ -1,6 +1,5 @@
 """The matrix memory of the xLSTM as a mixer."""
 
-from dataclasses import dataclass
 from typing import Any, Literal
 
 import jax
@@ -10,32 +9,37 @@ from flax import nnx
 from attn_research.modules.contract import (
     Cost,
     Projection,
-    carry_bytes,
+    checked,
+    cost_of,
     dynamics,
-    parameters,
+    everything,
 )
 from attn_research.modules.directions import (
+    backward,
     both_directions,
+    passes,
     refuse_decoding,
     without_padding,
 )
 from attn_research.modules.head_norm import HeadNorm
+from attn_research.modules.head_sizes import divided
+from attn_research.modules.segments import reading
 from attn_research.modules.short_convolution import ShortConvolution
 from attn_research.modules.stepping import stepping
 from attn_research.modules.wide_projection import project
-from attn_research.ops.mlstm import State, mlstm, mlstm_start, mlstm_step
+from attn_research.ops.mlstm import State, matrix_lstm, mlstm_start, mlstm_step
 from attn_research.ops.precision import wide
-from attn_research.options import BadInput, option
+from attn_research.options import declared, option
 
 # The last inputs of the convolution, and the state of `mlstm_step`.
 Carry = tuple[jax.Array, State]
 
 
-@dataclass(frozen=True)
+@declared
 class MLSTMOptions:
     """Options of the mixer `mlstm`."""
 
-    heads: int = option(2, "Number of heads; divides the width.", low=1)
+    heads: int = option(2, "Number of heads; must divide the width.", low=1)
     conv: int = option(
         4, "Taps of the convolution of queries and keys; 0: none.", low=0
     )
@@ -52,12 +56,13 @@ class MLSTM(nnx.Module):
     Gates i, f (per head) and o are projections of the input, f through a sigmoid whose
     bias starts from 3 to 6 over the heads and i with a bias of -2 (the source: noise
     around 0). A short convolution precedes queries and keys, as in the source's block,
-    whose wider projections are left to the MLP around. Not causal, a second mixer with
-    weights of its own runs from the end.
+    whose wider projections are left to the layer's MLP. If not causal, a second mixer
+    with its own weights runs from the end.
     """
 
     Options = MLSTMOptions
 
+    @checked
     def __init__(
         self,
         options: MLSTMOptions,
@@ -68,28 +73,23 @@ class MLSTM(nnx.Module):
         rngs: nnx.Rngs,
     ):
         H = options.heads
-        if width % H:
-            raise BadInput(
-                f"mlstm has width {width} and {H} heads; the number of heads must "
-                "divide the width"
-            )
+        divided("mlstm", width, H)
         self.options, self.width, self.causal = options, width, causal
         self.conv = ShortConvolution(width, options.conv, rngs=rngs)
         self.qk = Projection(width, 2 * width, rngs=rngs)
         self.value = Projection(width, width, rngs=rngs)
-        # Small, so that it is the biases that tell what is kept at first.
+        # Small, so that the biases alone set the gates at first.
         self.gates = Projection(width, 2 * H, rngs=rngs, scale=0.01)
         write_H = jnp.full(H, -2, jnp.float32)
         forget_H = jnp.linspace(3, 6, H, dtype=jnp.float32)
         self.bias = dynamics(jnp.concatenate([write_H, forget_H]))
         self.norm = HeadNorm(width, width, H, "sigmoid", rngs=rngs)
         self.out = Projection(width, width, rngs=rngs)
-        self.backward = (
-            None
-            if causal
-            else MLSTM(options, width=width, causal=True, length=length, rngs=rngs)
+        self.backward = backward(
+            MLSTM, options, causal=causal, width=width, length=length, rngs=rngs
         )
 
+    @reading
     def __call__(
         self, x_BTD: jax.Array, segments_BT: jax.Array | None = None
     ) -> jax.Array:
@@ -114,20 +114,13 @@ class MLSTM(nnx.Module):
         projections = (self.qk, self.value, self.gates, self.norm.gate, self.out)
         products = sum(p.kernel.get_value().size for p in projections if p is not None)
         mixing = 2 * D * (C + K) + self.conv.products()
-        state = jax.eval_shape(lambda: self.start(1, length)) if self.causal else ()
-        return Cost(
-            params=parameters(self),
-            flops=2 * length * (products + mixing) * (1 if self.causal else 2),
-            state_bytes=carry_bytes(state),
-        )
+        return cost_of(self, length, passes(self.causal) * length * (products + mixing))
 
-    def reach(self, length: int) -> int:
-        """How many tokens back an output depends on."""
-        return length
+    reach = everything
 
     def _forward(self, x_BTD: jax.Array, segments_BT: jax.Array | None) -> jax.Array:
         x_BTD = without_padding(x_BTD, segments_BT)
-        y_BTHE = mlstm(
+        y_BTHE = matrix_lstm(
             *self._arrays(x_BTD, self.conv(x_BTD, segments_BT)),
             segments_BT=segments_BT,
             chunk=self.options.chunk,

@@ -1,7 +1,6 @@
 """One complex diagonal recurrence for all channels together: LRU and S5."""
 
 import math
-from dataclasses import dataclass
 from typing import Any, Literal
 
 import jax
@@ -12,33 +11,41 @@ from flax import nnx
 from attn_research.modules.contract import (
     Cost,
     Projection,
-    carry_bytes,
+    checked,
+    cost_of,
     dynamics,
-    parameters,
+    everything,
 )
 from attn_research.modules.directions import (
+    backward,
     both_directions,
+    passes,
     refuse_decoding,
     without_padding,
 )
+from attn_research.modules.segments import reading
 from attn_research.modules.ssm import Readout
 from attn_research.modules.stepping import stepping
 from attn_research.ops.precision import wide
 from attn_research.ops.recurrence import diagonal_recurrence
-from attn_research.options import BadInput, option
+from attn_research.options import BadInput, declared, option
 
 Decay = tuple[jax.Array, jax.Array]
 
 
-@dataclass(frozen=True)
+@declared
 class ModalOptions:
     """Options of the mixers `lru` and `s5`."""
 
     poles: Literal["ring", "hippo"] = option(
         "ring", "How decays are parametrised: LRU's ring, or S5's HiPPO in steps."
     )
-    state: int = option(0, "Complex states N; 0: the width (ring), half of it (hippo).",
-                        low=0)  # fmt: skip
+    state: int = option(
+        0,
+        "Complex states N; 0: the width (ring), half of it (hippo).",
+        low=0,
+        high=65536,
+    )
     inner: float = option(0.9, "Ring: least decay at the start.", low=0, below=1)
     outer: float = option(0.999, "Ring: largest decay at the start.", above=0, below=1)
     turn: float = option(
@@ -61,8 +68,8 @@ class Ring(nnx.Module):
     def __init__(self, options: ModalOptions, size: int, *, rngs: nnx.Rngs):
         if options.inner >= options.outer:
             raise BadInput(
-                f"lru has inner={options.inner} and outer={options.outer}; the outer "
-                "radius must be the larger"
+                f"lru has inner={options.inner} and outer={options.outer}; outer must "
+                "be larger than inner"
             )
         low, high = options.inner**2, options.outer**2
         square_N = jax.random.uniform(
@@ -119,13 +126,14 @@ class Modal(nnx.Module):
     """y = readout(Re(C h)), h_t = a h_{t-1} + scale (B x_t), of N complex states.
 
     B and C are dense and complex, a and scale learned for each state (`poles`). With
-    hippo the other half of each conjugate pair is left out, B and C start as random
-    matrices in the basis of its eigenvectors. Not causal, a second one with weights of
-    its own runs from the end.
+    hippo only one of each conjugate pair is kept, and B and C start as random matrices
+    in the basis of its eigenvectors. If not causal, a second one with its own weights
+    runs from the end.
     """
 
     Options = ModalOptions
 
+    @checked
     def __init__(
         self,
         options: ModalOptions,
@@ -157,12 +165,11 @@ class Modal(nnx.Module):
         else:
             self.decay = Ring(options, N, rngs=rngs)
         self.out = Readout(width, rngs=rngs)
-        self.backward = (
-            None
-            if causal
-            else Modal(options, width=width, causal=True, length=length, rngs=rngs)
+        self.backward = backward(
+            Modal, options, causal=causal, width=width, length=length, rngs=rngs
         )
 
+    @reading
     def __call__(
         self, x_BTD: jax.Array, segments_BT: jax.Array | None = None
     ) -> jax.Array:
@@ -183,16 +190,9 @@ class Modal(nnx.Module):
         kernels = self.write.kernel, self.read.kernel, self.out.project.kernel
         # A complex product is four real ones.
         products = sum(kernel.get_value().size for kernel in kernels) + 8 * self.size
-        state = jax.eval_shape(lambda: self.start(1, length)) if self.causal else ()
-        return Cost(
-            params=parameters(self),
-            flops=2 * length * products * (1 if self.causal else 2),
-            state_bytes=carry_bytes(state),
-        )
+        return cost_of(self, length, passes(self.causal) * length * products)
 
-    def reach(self, length: int) -> int:
-        """How many tokens back an output depends on."""
-        return length
+    reach = everything
 
     def _forward(self, x_BTD: jax.Array, segments_BT: jax.Array | None) -> jax.Array:
         x_BTD = without_padding(x_BTD, segments_BT)
@@ -221,8 +221,11 @@ def hippo_modes(size: int) -> tuple[np.ndarray, np.ndarray]:
     """frequency_N and the eigenvectors (2N, N) of HiPPO-N with positive frequency.
 
     HiPPO-N, of 2N states, is -1/2 plus an antisymmetric matrix with entries
-    sqrt((2r + 1) (2c + 1)) / 2 (Gu et al., 2022, arXiv:2206.11893).
+    sqrt((2r + 1) (2c + 1)) / 2 (Gu et al., 2022, arXiv:2206.11893). Raises `BadInput`
+    for more than 2048 modes, whose eigenvectors take minutes and gigabytes.
     """
+    if size > 2048:
+        raise BadInput(f"{size} modes of HiPPO-N are asked for; at most 2048 must be")
     root_S = np.sqrt(2 * np.arange(2 * size) + 1.0)
     skew_SS = np.outer(root_S, root_S) / 2
     skew_SS = np.triu(skew_SS, 1) - np.tril(skew_SS, -1)

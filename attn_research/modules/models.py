@@ -14,20 +14,22 @@ import jax.numpy as jnp
 from flax import nnx
 
 from attn_research.config import Model
-from attn_research.functional import Functional, functional
 from attn_research.modules.contract import Carry, Cost, parameters
+from attn_research.modules.directions import without_padding
 from attn_research.modules.head import Head, tied
 from attn_research.modules.seq2seq import EncoderDecoder
 from attn_research.modules.shortening import shortened
-from attn_research.modules.trunk import Sizes, Trunk
-from attn_research.options import BadInput
+from attn_research.modules.sizes import Sizes
+from attn_research.modules.trunk import Trunk
+from attn_research.options import INT_MAX, BadInput, whole
+from attn_research.pure import Functional, functional
 
 
 def build(model: Model, sizes: Sizes) -> Functional:
     """The model as pure functions.
 
-    `EncoderDecoder` where a source is read, `Encoder` for one target per sequence,
-    `LM` for a target per position.
+    `EncoderDecoder` if it reads a source, `Encoder` for one target per sequence, `LM`
+    for a target per position.
     """
     return functional(constructor(model, sizes))
 
@@ -36,6 +38,7 @@ def constructor(
     model: Model, sizes: Sizes
 ) -> Callable[..., "LM | Encoder | EncoderDecoder"]:
     """A function of `rngs` that builds the module."""
+    check(model, sizes)
     source = sizes.source
     if source is not None:
         return lambda rngs: EncoderDecoder(model, source, sizes, rngs=rngs)
@@ -43,7 +46,32 @@ def constructor(
     return lambda rngs: cls(model, sizes, rngs=rngs)
 
 
-@lru_cache(maxsize=256)  # cells of a study differ in what is no part of the model
+def check(model: Model, sizes: Sizes) -> None:
+    """Raises `BadInput` if a model cannot have these sizes."""
+    for value, kind in ((model, Model), (sizes, Sizes)):
+        if not isinstance(value, kind):
+            raise BadInput(f"{value!r} is given; it must be a {kind.__name__}")
+    for name in ("inputs", "source_inputs"):
+        if getattr(sizes, name) not in ("tokens", "values"):
+            raise BadInput(
+                f"Sizes.{name} is {getattr(sizes, name)!r}; it must be tokens or values"
+            )
+    for name, least in (
+        ("features", 1),
+        ("outputs", 1),
+        ("length", 1),
+        ("source_features", 0),
+        ("source_length", 1 if sizes.source_features else 0),
+    ):
+        value = getattr(sizes, name)
+        if not whole(value) or not least <= value <= INT_MAX:
+            raise BadInput(
+                f"Sizes.{name} is {value!r}; it must be a whole number from {least} to "
+                f"{INT_MAX}"
+            )
+
+
+@lru_cache(maxsize=256)  # most cells of a study share their model
 def cost(model: Model, sizes: Sizes) -> Cost:
     """The cost of one sequence of the model's length; allocates nothing."""
     build_module = constructor(model, sizes)
@@ -69,7 +97,7 @@ class LM(nnx.Module):
         segments_BT: jax.Array | None = None,
         key: jax.Array | None = None,
     ) -> jax.Array:
-        """Outputs at every position, BTV; `key` draws dropout, None is without."""
+        """Outputs at every position, BTV; `key` draws dropout, None applies none."""
         return self._out(self.trunk(inputs, segments_BT, key))
 
     def at(
@@ -94,7 +122,7 @@ class LM(nnx.Module):
         return self._out(x_BD), carry
 
     def cost(self, length: int) -> Cost:
-        """Parameters of all, FLOPs with the head at every position, state bytes."""
+        """The cost with the head at every position."""
         places = shortened(length, self.trunk.strides)
         return _with_head(self, self.trunk, self.trunk.sizes.outputs, length, places)
 
@@ -102,16 +130,16 @@ class LM(nnx.Module):
 class Encoder(nnx.Module):
     """A trunk, a pool over the positions of each sequence, and a head.
 
-    With `rescale` the sequence is one of real values that a head continues: it is read
-    less its mean and over its deviation, and the answer has the scale of what was read
-    (Kim et al., 2022, reversible instance normalisation).
+    With `rescale` the sequence of real values is standardised, and the output has the
+    mean and scale of the input again (Kim et al., 2022, reversible instance
+    normalisation).
     """
 
     def __init__(self, model: Model, sizes: Sizes, *, rngs: nnx.Rngs):
         if model.rescale and (sizes.inputs, sizes.features) != ("values", 1):
             raise BadInput(
-                f"model.rescale needs real values of one channel; the task gives "
-                f"{sizes.inputs} of {sizes.features}"
+                f"model.rescale is true and the task gives {sizes.inputs} of "
+                f"{sizes.features}; they must be real values of one channel"
             )
         self.trunk = Trunk(model, sizes, rngs=rngs)
         self.length = sizes.length
@@ -127,6 +155,7 @@ class Encoder(nnx.Module):
         """Outputs BV of each row."""
         if not self.trunk.model.rescale:
             return self.head(self.pooled(inputs, segments_BT, key), None)
+        inputs = without_padding(inputs, segments_BT)
         real_BT1 = _real(inputs, segments_BT)[..., None]
         mean_B11, deviation_B11 = moments(inputs, real_BT1)
         inputs = real_BT1 * (inputs - mean_B11) / deviation_B11
@@ -139,7 +168,7 @@ class Encoder(nnx.Module):
         segments_BT: jax.Array | None = None,
         key: jax.Array | None = None,
     ) -> jax.Array:
-        """What the head reads of each row; padding (segment 0) is left out.
+        """The input of the head for each row, without padding (segment 0).
 
         The mean over the positions in float32, x_BD; or the largest of each channel
         (Collobert & Weston, 2008); or the last position; or all of them, x_B(TD), with
@@ -154,7 +183,7 @@ class Encoder(nnx.Module):
                 x_BTD = jnp.pad(x_BTD, ((0, 0), (0, short), (0, 0)))
                 return x_BTD.reshape(x_BTD.shape[0], -1)
             case "max":
-                # A row of padding alone has zeros.
+                # A row of padding only gives zeros.
                 real_BT1 = real_BT[..., None] > 0
                 lowest = jnp.finfo(x_BTD.dtype).min
                 top_BD = jnp.max(jnp.where(real_BT1, x_BTD, lowest), axis=1)
@@ -171,7 +200,7 @@ class Encoder(nnx.Module):
                 return total_BD / jnp.maximum(count_B, jnp.float32(1))[:, None]
 
     def cost(self, length: int) -> Cost:
-        """Parameters of all, FLOPs with the head once, no decoding state."""
+        """The cost with the head once per sequence."""
         places = self.trunk.sizes.length if self.trunk.model.pool == "all" else 1
         return _with_head(self, self.trunk, self.trunk.sizes.outputs, length, places)
 
@@ -186,7 +215,7 @@ def moments(values_BTF: jax.Array, real_BT1: jax.Array) -> tuple[jax.Array, jax.
 
 
 def _real(x: jax.Array, segments_BT: jax.Array | None) -> jax.Array:
-    """1 at positions that are no padding, BT, in the dtype of x."""
+    """BT, 1 at real positions and 0 at padding, in the dtype of x."""
     if segments_BT is None:
         return jnp.ones(x.shape[:2], x.dtype)
     return (segments_BT > 0).astype(x.dtype)

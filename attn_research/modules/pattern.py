@@ -2,7 +2,7 @@
 
 Commas separate layers, from the first up; the pattern repeats over the depth. Within a
 layer `+` puts mixers one after another, each on a residual branch of its own before the
-MLP, and `|` side by side, mixed into one output. `|` binds closest. Every mixer is a
+MLP, and `|` in parallel, averaged into one output. `|` binds tighter. Every mixer is a
 spec, `name(option=value,...)`.
 """
 
@@ -17,7 +17,8 @@ from attn_research.modules import MIXERS
 from attn_research.modules.contract import Mixer
 from attn_research.modules.hybrid import Parallel
 from attn_research.options import build as build_options
-from attn_research.options import parse, spell, split, unknown
+from attn_research.options import unknown
+from attn_research.options.specs import parse, spell, split
 
 Choice = tuple[str, Any]  # a name of MIXERS and its options
 Stage = tuple[Choice, ...]  # side by side
@@ -58,9 +59,36 @@ def edit(pattern: str, mixer: str, options: Mapping[str, str]) -> str:
     if mixer not in names:
         raise unknown("mixer of the pattern", mixer, names)
 
+    return _rewritten(
+        pattern,
+        lambda name, given: {**given, **options} if name == mixer else given,
+    )
+
+
+def fill(pattern: str, option: str, value: Any, wanted: Callable[[Any], bool]) -> str:
+    """The pattern with an option set in the mixers that have it and do not give it.
+
+    Only where `wanted` of its default holds.
+    """
+
+    def filled(name: str, given: dict[str, str]) -> dict[str, str]:
+        default = getattr(MIXERS[name].Options(), option, None)
+        if option in given or default is None or not wanted(default):
+            return given
+        return {**given, option: str(value)}
+
+    list(choices(pattern))  # refuses what is no pattern
+    return _rewritten(pattern, filled)
+
+
+def _rewritten(
+    pattern: str, change: Callable[[str, dict[str, str]], Mapping[str, str]]
+) -> str:
+    """The pattern with the options of each mixer, as written, changed."""
+
     def edited(spec: str) -> str:
         name, given = parse(spec)
-        return spell(name, {**given, **options} if name == mixer else given)
+        return spell(name, dict(change(name, given)))
 
     return ",".join(
         "+".join(
@@ -88,7 +116,7 @@ def _choice(spec: str) -> Choice:
 
 
 def _given(options: Any) -> dict[str, Any]:
-    """What differs from the defaults; a mixer's own options before those it shares."""
+    """The options that differ from their defaults, a mixer's own ones first."""
     default = type(options)()
     fields = {field.name for field in dataclasses.fields(options)}
     own_first = [

@@ -2,7 +2,6 @@
 
 import math
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Any, Literal, NamedTuple
 
 import jax
@@ -12,18 +11,23 @@ from flax import nnx
 from attn_research.modules.contract import (
     Cost,
     Projection,
-    carry_bytes,
-    parameters,
+    checked,
+    cost_of,
+    everything,
 )
 from attn_research.modules.directions import (
+    backward,
     both_directions,
+    passes,
     refuse_decoding,
     without_padding,
 )
+from attn_research.modules.head_sizes import divided
+from attn_research.modules.segments import reading
 from attn_research.modules.stepping import stepping
 from attn_research.ops import cells
 from attn_research.ops.precision import wide
-from attn_research.options import BadInput, option
+from attn_research.options import declared, option
 
 
 def _zero(size: int) -> jax.Array:
@@ -40,11 +44,11 @@ def _slow(size: int) -> jax.Array:
 
 
 class Kind(NamedTuple):
-    """A cell as a module needs it.
+    """A cell and its initial values.
 
-    start: what each leaf of its state holds before the first token; bias: for each gate
-    how its bias starts, given a size; inner: for each gate whether the recurrent side
-    has a bias of its own, which matters only where the cell does not just add z and r.
+    start: the value of each leaf of the state before the first token; bias: the initial
+    bias of each gate, of a size; inner: whether the recurrent side of each gate has its
+    own bias, which matters only if the cell does not simply add z and r.
     """
 
     cell: cells.Cell
@@ -67,14 +71,14 @@ CELLS = {
 }
 
 
-@dataclass(frozen=True)
+@declared
 class RecurrentOptions:
     """Options of the mixers `rnn`, `lstm`, `gru` and `slstm`."""
 
     cell: Literal["rnn", "lstm", "gru", "slstm"] = option("lstm", "The recurrence.")
     state: int = option(0, "Size N of the hidden state; 0: the width.", low=0)
     heads: int = option(
-        1, "Parts of the state whose gates do not see each other; divides its size.",
+        1, "Parts of the state with separate gates; must divide its size.",
         low=1,
     )  # fmt: skip
     implementation: Literal["naive", "scan"] | None = option(
@@ -83,13 +87,14 @@ class RecurrentOptions:
 
 
 class Recurrent(nnx.Module):
-    """y = out_projection(cell(x)); not causal, a second one runs from the end.
+    """y = out_projection(cell(x)); if not causal, a second one runs from the end.
 
     The recurrent kernel starts orthogonal for each gate and head.
     """
 
     Options = RecurrentOptions
 
+    @checked
     def __init__(
         self,
         options: RecurrentOptions,
@@ -102,14 +107,9 @@ class Recurrent(nnx.Module):
         self.options, self.causal = options, causal
         self.size = N = options.state or width
         H, kind = options.heads, CELLS[options.cell]
-        if N % H:
-            raise BadInput(
-                f"{options.cell} has a state of {N} and {H} heads; the number of heads "
-                "must divide the state"
-            )
-        K, gates = N // H, len(kind.bias)
+        K, gates = divided(options.cell, N, H, "state"), len(kind.bias)
         self.input = Projection(width, gates * N, rngs=rngs, bias=True)
-        # z holds the gates head by head.
+        # The gates in z are grouped by head.
         bias_Z = jnp.concatenate([first(K) for first in kind.bias])
         self.input.bias = nnx.Param(jnp.tile(bias_Z, H))
         kernel_HKZ = orthogonal_gates(rngs.params(), H, K, gates)
@@ -117,12 +117,11 @@ class Recurrent(nnx.Module):
         inner = any(kind.inner)
         self.bias = nnx.Param(_zero(sum(kind.inner) * N)) if inner else None
         self.out = Projection(N, width, rngs=rngs)
-        self.backward = (
-            None
-            if causal
-            else Recurrent(options, width=width, causal=True, length=length, rngs=rngs)
+        self.backward = backward(
+            Recurrent, options, causal=causal, width=width, length=length, rngs=rngs
         )
 
+    @reading
     def __call__(
         self, x_BTD: jax.Array, segments_BT: jax.Array | None = None
     ) -> jax.Array:
@@ -144,16 +143,9 @@ class Recurrent(nnx.Module):
     def cost(self, length: int) -> Cost:
         kernels = self.kernel, self.input.kernel, self.out.kernel
         products = sum(kernel.get_value().size for kernel in kernels)
-        state = jax.eval_shape(lambda: self.start(1, length)) if self.causal else ()
-        return Cost(
-            params=parameters(self),
-            flops=2 * length * products * (1 if self.causal else 2),
-            state_bytes=carry_bytes(state),
-        )
+        return cost_of(self, length, passes(self.causal) * length * products)
 
-    def reach(self, length: int) -> int:
-        """How many tokens back an output depends on."""
-        return length
+    reach = everything
 
     def _first(self, batch: int, dtype: Any) -> cells.State:
         shape, dtype = (batch, self.size), wide(dtype)
@@ -192,7 +184,7 @@ def orthogonal_gates(key: jax.Array, heads: int, size: int, gates: int) -> jax.A
     """
     shape = (heads, gates, size, size)
     q_HGKK, r_HGKK = jnp.linalg.qr(jax.random.normal(key, shape, jnp.float32))
-    # QR leaves the signs of the columns to the library; fixed, the draw is uniform.
+    # The signs of QR's columns depend on the library; fixed, the draw is uniform.
     sign_HGK = jnp.sign(jnp.diagonal(r_HGKK, axis1=2, axis2=3))
     q_HGKK = q_HGKK * sign_HGK[:, :, None, :]
     return jnp.moveaxis(q_HGKK, 1, 2).reshape(heads, size, gates * size)

@@ -1,6 +1,5 @@
-"""Attention among tokens that hash alike: every token finds the ones like itself."""
+"""LSH attention: tokens attend to similar ones, those in the same hash bucket."""
 
-from dataclasses import dataclass
 from typing import Any, Literal, NamedTuple
 
 import jax
@@ -8,22 +7,32 @@ import jax.numpy as jnp
 import numpy as np
 from flax import nnx
 
-from attn_research.modules.contract import Cost, Projection, carry_bytes, parameters
+from attn_research.modules.contract import (
+    Cost,
+    Projection,
+    checked,
+    cost_of,
+    everything,
+)
 from attn_research.modules.directions import refuse_decoding, without_padding
+from attn_research.modules.head_sizes import sized
+from attn_research.modules.segments import reading
 from attn_research.modules.stepping import stepping
 from attn_research.ops import lsh
-from attn_research.options import BadInput, option
+from attn_research.options import BadInput, declared, option
 
 
-@dataclass(frozen=True)
+@declared
 class ReformerOptions:
     """Rounds, buckets and span of the hashing; heads and implementation."""
 
     rounds: int = option(4, "Rounds of hashing, seen together.", low=1)
     buckets: int = option(
-        0, "Buckets of a round, an even number; 0: one for each span of tokens.", low=0
+        0, "Buckets per round, an even number; 0: one per span of tokens.", low=0
     )
-    span: int = option(64, "Tokens before it in its bucket that one sees.", low=1)
+    span: int = option(
+        64, "Tokens of its bucket that a token sees before itself.", low=1
+    )
     seed: int = option(0, "Seed of the hashing.", low=0)
     heads: int = option(4, "Heads H.", low=1)
     head_size: int = option(0, "Size K of a head; 0: the width over the heads.", low=0)
@@ -33,7 +42,7 @@ class ReformerOptions:
 
 
 class Hashed(NamedTuple):
-    """What it remembers: tokens, values, buckets, and the number of tokens seen."""
+    """The tokens, values and buckets in memory, and the number of tokens seen."""
 
     x_BSHK: jax.Array
     v_BSHK: jax.Array
@@ -44,13 +53,15 @@ class Hashed(NamedTuple):
 class Reformer(nnx.Module):
     """Softmax attention over the tokens that share a bucket in some round of hashing.
 
-    Queries are keys, as in the paper; unlike there a token sees itself always, and the
-    nearest of its bucket, not those of a chunk, so that the causal form is exact. Told
-    no positions. Time grows as T log T; decodes with a cache of every token.
+    Queries are keys, as in the paper; unlike there, a token always sees itself, and the
+    nearest tokens of its bucket rather than those of a chunk, so that the causal form
+    is exact. It has no positions. Time grows as T log T; decodes with a cache of every
+    token.
     """
 
     Options = ReformerOptions
 
+    @checked
     def __init__(
         self,
         options: ReformerOptions,
@@ -61,16 +72,11 @@ class Reformer(nnx.Module):
         rngs: nnx.Rngs,
     ):
         o = options
-        if not o.head_size and width % o.heads:
-            raise BadInput(
-                f"The width is {width} with {o.heads} heads; a multiple of the heads "
-                "is allowed, or a head_size of your own"
-            )
         if o.buckets % 2:
-            raise BadInput(f"There are {o.buckets} buckets; an even number is allowed")
+            raise BadInput(f"reformer.buckets is {o.buckets}; it must be even")
         self.options, self.causal, self.width = o, causal, width
-        self.head_size = o.head_size or width // o.heads
-        # A bucket that holds what is seen of it. One bucket needs no hashing.
+        self.head_size = sized("reformer", o.heads, o.head_size, width)
+        # A bucket for each span; a single bucket needs no hashing.
         self.buckets = o.buckets or 2 * round(length / o.span / 2)
         inner = o.heads * self.head_size
         self.query = Projection(width, inner, rngs=rngs)
@@ -79,10 +85,11 @@ class Reformer(nnx.Module):
 
     @property
     def rotations_HNKR(self) -> np.ndarray:
-        """The constants of the hashing, drawn by the seed."""
+        """The rotations of the hashing, constants from the seed."""
         o = self.options
         return lsh.rotations(o.heads, o.rounds, self.head_size, self.buckets, o.seed)
 
+    @reading
     def __call__(
         self, x_BTD: jax.Array, segments_BT: jax.Array | None = None
     ) -> jax.Array:
@@ -128,19 +135,16 @@ class Reformer(nnx.Module):
         past = carry.time >= carry.x_BSHK.shape[1]
         return jnp.where(past, jnp.nan, y_BD), Hashed(*held, time=carry.time + 1)
 
-    def reach(self, length: int) -> int:
-        """Every token may hash alike: `length`."""
-        return length
+    reach = everything
 
     def cost(self, length: int) -> Cost:
         """Projections, hashing, and in each round the span of every token."""
         o, inner = self.options, self.options.heads * self.head_size
         sides = o.span if self.causal else 2 * o.span
         pairs = o.rounds * length * min(length, sides + 1)
-        flops = 2 * length * self.width * inner * 3 + 4 * pairs * inner
-        flops += length * inner * o.rounds * self.buckets
-        carry = jax.eval_shape(lambda: self.start(1, length)) if self.causal else ()
-        return Cost(parameters(self), flops, carry_bytes(carry))
+        products = 3 * length * self.width * inner + 2 * pairs * inner
+        products += length * inner * o.rounds * (self.buckets // 2)
+        return cost_of(self, length, products)
 
     def _headed(self, x_BTD: jax.Array) -> jax.Array:
         return x_BTD.reshape(*x_BTD.shape[:2], self.options.heads, self.head_size)

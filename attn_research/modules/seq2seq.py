@@ -1,4 +1,4 @@
-"""A model of two sequences: a source that is read and a target that is written."""
+"""An encoder-decoder: it reads a source and writes a target."""
 
 import jax
 import jax.numpy as jnp
@@ -7,15 +7,16 @@ from flax import nnx
 from attn_research.config import Model
 from attn_research.modules.contract import Carry, Cost, parameters
 from attn_research.modules.head import Head, tied
-from attn_research.modules.trunk import Sizes, Trunk
+from attn_research.modules.sizes import Sizes
+from attn_research.modules.trunk import Trunk
 
 
 class EncoderDecoder(nnx.Module):
     """A bidirectional trunk over the source, and a causal one that reads it.
 
-    Every decoder layer ends its mixers with attention to the encoded source, whatever
-    the mixers are: a recurrent decoder reads as an attending one does. Source and
-    target share the token table where their vocabularies have one size and the model is
+    In every decoder layer attention to the encoded source follows the mixers, whatever
+    they are: a recurrent decoder reads the source in the same way. Source and target
+    share the token table if their vocabularies have the same size and the model is
     tied. Vaswani et al., 2017, arXiv:1706.03762; recurrent: Bahdanau et al., 2014,
     arXiv:1409.0473.
     """
@@ -85,10 +86,9 @@ class EncoderDecoder(nnx.Module):
         return self.head(x, table)
 
     def cost(self, length: int) -> Cost:
-        """Parameters of all; FLOPs of a source and a target of their own lengths.
+        """The cost of a target of `length` tokens and a source of the built length.
 
-        `length` is the target's; the source has the length it was built for. The state
-        counts what is kept of the source.
+        The state includes the keys and values of the source.
         """
         size = self.encoder.sizes.length
         source = self.encoder.cost(self.source_length)

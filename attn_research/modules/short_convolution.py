@@ -14,10 +14,9 @@ from attn_research.ops.precision import wide
 class ShortConvolution(nnx.Module):
     """silu(kernel * x (+ bias)) on each channel; zero at padding; 0 taps: x itself.
 
-    In float32 at least, for what follows divides by the length of the result.
-
-    Not `active`, it is left without the SiLU. So et al., 2021, arXiv:2109.08668; in
-    state-space mixers Fu et al., 2022, arXiv:2212.14052.
+    In float32 at least, because mixers divide by the norm of the result. If not
+    `active`, without the SiLU. So et al., 2021, arXiv:2109.08668; in state-space mixers
+    Fu et al., 2022, arXiv:2212.14052.
     """
 
     def __init__(

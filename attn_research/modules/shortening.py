@@ -12,10 +12,10 @@ from attn_research.modules.contract import Projection
 class Shortening(nnx.Module):
     """x_BTF to x_BSD by causal convolutions, one for each stride, with GELU.
 
-    A convolution of stride s reads 2 s positions, the last s its own: S is T over the
-    product of the strides, rounded up. A position takes the segment of the first one
-    that it is made of, and reads none of another. The stem of encoders of raw waves
-    (Baevski et al., 2020, arXiv:2006.11477); with one stride, patches that overlap.
+    A convolution of stride s reads 2 s positions, of which the last s are new: S is T
+    over the product of the strides, rounded up. A position has the segment of its first
+    input and reads no other. The stem of encoders of raw waves (Baevski et al., 2020,
+    arXiv:2006.11477); with one stride, patches that overlap.
     """
 
     def __init__(
@@ -23,7 +23,7 @@ class Shortening(nnx.Module):
     ):
         self.strides = strides
         sizes = [features, *[width] * (len(strides) - 1)]
-        # GELU halves the second moment or so: variance 2 keeps it.
+        # GELU roughly halves the second moment: variance 2 restores it.
         self.kernels = nnx.List(
             Projection(2 * s * size, width, rngs=rngs, bias=True, scale=2.0)
             for s, size in zip(strides, sizes, strict=True)
@@ -36,7 +36,7 @@ class Shortening(nnx.Module):
         return x_BTF
 
     def flops(self, length: int) -> int:
-        """Of all convolutions over `length` positions."""
+        """FLOPs of all convolutions over `length` positions."""
         total = 0
         for stride, kernel in zip(self.strides, self.kernels, strict=True):
             length = -(-length // stride)
@@ -50,12 +50,12 @@ def every(segments_BT: jax.Array | None, stride: int) -> jax.Array | None:
 
 
 def shortened(length: int, strides: tuple[int, ...] | None) -> int:
-    """The positions that are left of `length`."""
+    """The number of positions after the strides."""
     return -(-length // math.prod(strides or (1,)))
 
 
 def _frames(x_BTF, segments_BT, stride):
-    """The positions of each stride and of the one before, side by side."""
+    """The positions of each stride and of the previous one, concatenated."""
     batch, time, size = x_BTF.shape
     fill = -time % stride
     x_BTF = jnp.pad(x_BTF, ((0, 0), (0, fill), (0, 0)))

@@ -1,10 +1,10 @@
-"""What a task fixes of its model."""
+"""The sizes of a model that its task sets."""
 
 from typing import Literal, NamedTuple
 
 
 class Sizes(NamedTuple):
-    """What the task fixes of a model; see `tasks.Spec` for the meaning of each."""
+    """The sizes of a model that its task sets; `tasks.Spec` explains each."""
 
     inputs: Literal["tokens", "values"]
     features: int
@@ -18,7 +18,7 @@ class Sizes(NamedTuple):
 
     @property
     def source(self) -> "Sizes | None":
-        """The sizes of the sequence that is read; None where there is one sequence."""
+        """The sizes of the source sequence; None if the task has none."""
         if not self.source_features:
             return None
         size = self.source_features

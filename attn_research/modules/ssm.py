@@ -1,7 +1,6 @@
-"""S4D: a diagonal state space for each channel, the same at all times."""
+"""S4D: a diagonal, time-invariant state space for each channel."""
 
 import math
-from dataclasses import dataclass
 from typing import Any, Literal
 
 import jax
@@ -12,27 +11,34 @@ from flax import nnx
 from attn_research.modules.contract import (
     Cost,
     Projection,
-    carry_bytes,
+    checked,
+    cost_of,
     dynamics,
-    parameters,
+    everything,
 )
 from attn_research.modules.directions import (
+    backward,
     both_directions,
+    passes,
     refuse_decoding,
     without_padding,
 )
+from attn_research.modules.segments import reading
 from attn_research.modules.stepping import stepping
 from attn_research.ops.precision import wide
 from attn_research.ops.ssm import state_space, state_space_step
-from attn_research.options import option
+from attn_research.options import declared, option
 
 
-@dataclass(frozen=True)
+@declared
 class S4DOptions:
     """Options of the mixer `s4d`."""
 
     state: int = option(
-        32, "Complex states N of each channel, each with its conjugate.", low=1
+        32,
+        "Complex states N of each channel, each with its conjugate.",
+        low=1,
+        high=65536,
     )
     init: Literal["linear", "inverse"] = option(
         "linear", "Frequencies at the start: S4D-Lin or S4D-Inv of the source."
@@ -45,7 +51,7 @@ class S4DOptions:
 
 
 class Readout(nnx.Module):
-    """a sigmoid(b), a and b projections of gelu(y + skip u): the way out of a state."""
+    """The output of a state: a sigmoid(b), a and b projections of gelu(y + skip u)."""
 
     def __init__(self, width: int, *, rngs: nnx.Rngs):
         self.skip = nnx.Param(jax.random.normal(rngs.params(), (width,), jnp.float32))
@@ -65,11 +71,12 @@ class S4D(nnx.Module):
 
     h' = A h + u held constant over a step, y = 2 Re(C h). Rates start at 1/2, the
     frequencies at pi n (linear) or (2N / pi) (2N / (2n + 1) - 1) (inverse), the steps
-    log-uniform per channel. Not causal, a second one runs from the end.
+    log-uniform per channel. If not causal, a second one runs from the end.
     """
 
     Options = S4DOptions
 
+    @checked
     def __init__(
         self,
         options: S4DOptions,
@@ -95,16 +102,15 @@ class S4D(nnx.Module):
         self.log_rate = dynamics(jnp.full((width, N), math.log(0.5), jnp.float32))
         frequency_DN = np.tile(frequency_N.astype(np.float32), (width, 1))
         self.frequency = dynamics(jnp.asarray(frequency_DN))
-        # Real and imaginary part, of variance 1 together.
+        # Real and imaginary parts with a total variance of 1.
         read_2DN = jax.random.normal(rngs.params(), (2, width, N), jnp.float32)
         self.read = nnx.Param(read_2DN * 0.5**0.5)
         self.out = Readout(width, rngs=rngs)
-        self.backward = (
-            None
-            if causal
-            else S4D(options, width=width, causal=True, length=length, rngs=rngs)
+        self.backward = backward(
+            S4D, options, causal=causal, width=width, length=length, rngs=rngs
         )
 
+    @reading
     def __call__(
         self, x_BTD: jax.Array, segments_BT: jax.Array | None = None
     ) -> jax.Array:
@@ -125,16 +131,9 @@ class S4D(nnx.Module):
         D, N = self.width, self.options.state
         # As a recurrence: a complex product for each state and its reading.
         products = D * (6 * N + 1) + self.out.project.kernel.get_value().size
-        state = jax.eval_shape(lambda: self.start(1, length)) if self.causal else ()
-        return Cost(
-            params=parameters(self),
-            flops=2 * length * products * (1 if self.causal else 2),
-            state_bytes=carry_bytes(state),
-        )
+        return cost_of(self, length, passes(self.causal) * length * products)
 
-    def reach(self, length: int) -> int:
-        """How many tokens back an output depends on."""
-        return length
+    reach = everything
 
     def _forward(self, x_BTD: jax.Array, segments_BT: jax.Array | None) -> jax.Array:
         x_BTD = without_padding(x_BTD, segments_BT)

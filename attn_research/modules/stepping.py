@@ -1,61 +1,56 @@
-"""A decoding step that refuses a carry which is not its own."""
+"""A decoding step that refuses the carry of another mixer."""
 
 import functools
 from collections.abc import Callable
-from typing import Any
+from typing import Any, TypeVar, cast
 
 import jax
 
+from attn_research.modules.segments import check_input
 from attn_research.options import BadInput
+from attn_research.trees import Kind, difference, kinds
 
-Step = Callable[[Any, jax.Array, Any], tuple[jax.Array, Any]]
+Step = TypeVar("Step", bound=Callable[..., tuple[jax.Array, Any]])
 
 
 def stepping(step: Step) -> Step:
-    """`step` of a mixer, which raises BadInput for a carry that `start` cannot make.
+    """The `step` of a mixer that raises BadInput for a carry that is not its own.
 
     That is the carry of another mixer, batch or dtype. The axes of a carry that grow
-    with the length may have any size. A mixer that cannot decode refuses in `start`.
+    with the length may have any size. The input must have the width of the mixer. A
+    mixer that cannot decode refuses in `start`.
     """
 
     @functools.wraps(step)
     def checked(self: Any, x_BD: jax.Array, carry: Any) -> tuple[jax.Array, Any]:
-        found = foreign(self, x_BD, carry)
-        if found:
+        check_input(self, x_BD, "BD")
+        wrong = foreign(self, x_BD, carry)
+        if wrong:
             raise BadInput(
                 f"{type(self).__name__} was given the carry of another mixer, batch "
-                f"or dtype: {found}"
+                f"or dtype: {wrong}"
             )
         return step(self, x_BD, carry)
 
-    return checked
+    return cast(Step, checked)
 
 
 def foreign(mixer: Any, x_BD: jax.Array, carry: Any) -> str | None:
-    """How a carry differs from those that the mixer starts with for x, or None."""
+    """How a carry differs from one that the mixer would start with, or None."""
 
-    def leaves(length: int) -> dict[str, Any]:
+    def wanted(length: int) -> dict[str, Kind]:
         start = functools.partial(mixer.start, x_BD.shape[0], length, x_BD.dtype)
-        return _leaves(jax.eval_shape(start))
+        return kinds(jax.eval_shape(start))
 
-    one, two, given = leaves(1), leaves(2), _leaves(carry)
-    for path in sorted(set(given) ^ set(one)):
-        return f"it has {'an extra' if path in given else 'no'} leaf {path or 'alone'}"
-    for path, leaf in given.items():
-        sizes = zip(one[path].shape, two[path].shape, strict=True)
-        allowed = [a if a == b else None for a, b in sizes]
-        same = len(leaf.shape) == len(allowed) and all(
-            size in (None, own) for size, own in zip(allowed, leaf.shape, strict=True)
+    one, two = wanted(1), wanted(2)
+    either = {
+        path: Kind(
+            kind.dtype,
+            tuple(
+                a if a == b else None
+                for a, b in zip(kind.shape, two[path].shape, strict=True)
+            ),
         )
-        if not same or leaf.dtype != one[path].dtype:
-            shape = ["any" if size is None else size for size in allowed]
-            return (
-                f"{path or 'it'} is {leaf.dtype}{list(leaf.shape)}, "
-                f"{one[path].dtype}{shape} is allowed".replace("'", "")
-            )
-    return None
-
-
-def _leaves(carry: Any) -> dict[str, Any]:
-    pairs = jax.tree_util.tree_leaves_with_path(carry)
-    return {jax.tree_util.keystr(path): leaf for path, leaf in pairs}
+        for path, kind in one.items()
+    }
+    return difference(kinds(carry), either)

@@ -1,4 +1,4 @@
-"""The time step of selective state spaces, from which a decay per token comes."""
+"""The time step of selective state spaces, which sets a decay per token."""
 
 import math
 
@@ -19,6 +19,13 @@ class TimeStep(nnx.Module):
 
     The steps start log-uniform in [0.001, 0.1], the rates uniform in [1, 16]: decays
     from 0.2 to 0.999. Gu and Dao, 2023, arXiv:2312.00752.
+
+    Both learn at a tenth of the learning rate, as the dynamics of most mixers here do;
+    in the released Mamba-2 and gated DeltaNet, as in our `mamba`, at all of it. That
+    made no difference beyond seeds on recall of 64 tokens (width 32, two layers, 400
+    steps, learning rate 1e-2): accuracies of three seeds with a tenth were 0.53, 0.72
+    and 0.92 for mamba2 and 0.17, 0.37 and 0.50 for gated_delta, with all of it 0.78,
+    0.70 and 0.93, and 0.16, 0.59 and 0.18.
     """
 
     def __init__(self, heads: int, *, rngs: nnx.Rngs):

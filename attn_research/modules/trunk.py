@@ -19,8 +19,6 @@ from attn_research.modules.sizes import Sizes
 from attn_research.ops.dropout import dropout
 from attn_research.options import BadInput
 
-__all__ = ["Sizes", "Trunk"]
-
 
 class Trunk(nnx.Module):
     """Inputs to x_BTD: front end, stem, the layers of the pattern, a last norm.
@@ -31,7 +29,7 @@ class Trunk(nnx.Module):
     def __init__(
         self, model: Model, sizes: Sizes, *, reads: bool = False, rngs: nnx.Rngs
     ):
-        # What writes token by token has them all.
+        # A causal model keeps every position: it decodes token by token.
         self.strides = None if sizes.causal else model.strides
         sizes = sizes._replace(length=shortened(sizes.length, self.strides))
         self.model, self.sizes = model, sizes
@@ -55,12 +53,12 @@ class Trunk(nnx.Module):
             if rest:
                 raise BadInput(
                     f"A scan repeats the whole pattern of {len(period)} layers; "
-                    f"model.layers is {model.layers}, a multiple is allowed"
+                    f"model.layers is {model.layers}, it must be a multiple"
                 )
-            groups = [Layers(stem, model, sizes, reads=reads, rngs=rngs)]
-            groups.append(
-                Repeated(repeats, period, model, sizes, reads=reads, rngs=rngs)  # type: ignore
-            )
+            groups: list[Layers | Repeated] = [
+                Layers(stem, model, sizes, reads=reads, rngs=rngs),
+                Repeated(repeats, period, model, sizes, reads=reads, rngs=rngs),
+            ]
         else:
             repeated = [period[i % len(period)] for i in range(model.layers)]
             groups = [Layers([*stem, *repeated], model, sizes, reads=reads, rngs=rngs)]
@@ -81,7 +79,7 @@ class Trunk(nnx.Module):
     ) -> jax.Array:
         """x_BTD; `context` is context_BSD and its segments, for a trunk that reads.
 
-        With strides there are fewer positions, of the segments that `positions` gives.
+        With strides there are fewer positions, with the segments from `positions`.
         """
         keys, place_key = [None] * (len(self.groups) + 1), None
         if key is not None:
@@ -100,12 +98,12 @@ class Trunk(nnx.Module):
         segments_BT: jax.Array | None = None,
         key: jax.Array | None = None,
     ) -> jax.Array:
-        """x_BTD as the first layer is given it; `key` draws positions, see `spread`."""
+        """x_BTD, the input of the first layer; `key` draws positions, see `spread`."""
         dtype = jnp.dtype(self.model.dtype)
         return self._normed(self.frontend(inputs, segments_BT, dtype, key))
 
     def positions(self, segments_BT: jax.Array | None) -> jax.Array | None:
-        """The segments of the positions that the layers have."""
+        """The segments of the positions inside the layers."""
         return every(segments_BT, math.prod(self.strides or (1,)))
 
     def start(self, batch: int, length: int, *context: jax.Array | None) -> Carry:

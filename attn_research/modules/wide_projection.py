@@ -1,4 +1,4 @@
-"""A projection whose sums are not rounded to the dtype of its input."""
+"""A projection with sums in float32 at least, whatever the dtype of its input."""
 
 import jax
 import jax.numpy as jnp
@@ -8,10 +8,10 @@ from attn_research.ops.precision import wide
 
 
 def project(projection: Projection, x: jax.Array) -> jax.Array:
-    """`projection(x)`, a biasless one, in float32 at least.
+    """`projection(x)` of a projection without bias, in float32 at least.
 
-    The factors are those of the dtype of x, so that a matrix unit multiplies them as
-    fast, but the sum keeps its digits: for what divides by its own length next.
+    The factors have the dtype of x, so that a matrix unit is as fast, but the sum keeps
+    its digits, for mixers that divide by its norm next.
     """
     kernel = projection.kernel.get_value().astype(x.dtype)
     y = jnp.matmul(

@@ -7,10 +7,12 @@ small matrix product a step, and the gradient of U is one large product after it
 
 from collections.abc import Callable
 from functools import partial
+from typing import Literal
 
 import jax
 import jax.numpy as jnp
 
+from attn_research.ops.implementations import check_implementation
 from attn_research.ops.recurrence import begins
 
 # The output h is the first leaf. A cell maps (state, z, r) to the next state, where
@@ -58,10 +60,10 @@ def slstm_cell(state: State, z: jax.Array, r: jax.Array) -> State:
     """
     _, c, n, m = state
     i, f, g, o = jnp.split(z + r, 4, axis=-1)
-    kept = jax.nn.log_sigmoid(f)
+    log_keep = jax.nn.log_sigmoid(f)
     # The unit cancels from h, so no gradient passes through it.
-    unit = jax.lax.stop_gradient(jnp.maximum(kept + m, i))
-    keep = jnp.exp(kept + jax.lax.stop_gradient(m) - unit)
+    unit = jax.lax.stop_gradient(jnp.maximum(log_keep + m, i))
+    keep = jnp.exp(log_keep + jax.lax.stop_gradient(m) - unit)
     write = jnp.exp(i - unit)
     c, n = keep * c + write * jnp.tanh(g), keep * n + write
     return jax.nn.sigmoid(o) * c / n, c, n, unit
@@ -75,20 +77,17 @@ def scan_cell(
     bias_Z: jax.Array | None = None,
     *,
     segments_BT: jax.Array | None = None,
-    implementation: str | None = None,
+    implementation: Literal["naive", "scan"] | None = None,
 ) -> jax.Array:
-    """h_BTN of a cell run over time from `state`, which every segment restarts from.
+    """h_BTN of a cell run over time, restarting from `state` in every segment.
 
-    The kernel is (N, Z), or (H, K, Z / H) for heads that do not see each other; then z
-    and the bias hold the gates head by head. h is exactly zero at padding. Computes in
+    The kernel is (N, Z), or (H, K, Z / H) for separate heads; then the gates in z and
+    the bias are grouped by head. h is exactly zero at padding. Computes in
     the dtype of the state. `implementation` is "naive" (a Python loop, the twin) or
     "scan" (with a backward pass of its own, which keeps the states and recomputes the
     gates); None picks scan. Raises ValueError for any other name.
     """
-    if implementation not in (None, "naive", "scan"):
-        raise ValueError(
-            f"implementation is {implementation!r}; naive, scan or None is allowed"
-        )
+    check_implementation(implementation, "naive", "scan")
     z_TBZ = jnp.swapaxes(z_BTZ, 0, 1).astype(state[0].dtype)
     kernel = kernel.astype(z_TBZ.dtype)
     bias_Z = None if bias_Z is None else bias_Z.astype(z_TBZ.dtype)
@@ -107,7 +106,7 @@ def step_cell(
     kernel: jax.Array,
     bias_Z: jax.Array | None = None,
 ) -> State:
-    """The state after one token; arguments as of `scan_cell`."""
+    """The state after one token, with the arguments of `scan_cell`."""
     dtype = state[0].dtype
     bias_Z = None if bias_Z is None else bias_Z.astype(dtype)
     r_BZ = _contributed(state[0], kernel.astype(dtype), bias_Z)
@@ -143,8 +142,8 @@ def _forward(cell, z_TBZ, start, kernel, bias_Z, fresh_TB):
     return states[0], (z_TBZ, start, kernel, bias_Z, fresh_TB, states)
 
 
-def _backward(cell, kept, ct_TBN):
-    z_TBZ, start, kernel, bias_Z, fresh_TB, states = kept
+def _backward(cell, saved, ct_TBN):
+    z_TBZ, start, kernel, bias_Z, fresh_TB, states = saved
     before = tuple(
         jnp.concatenate([first[None], leaf[:-1]])
         for first, leaf in zip(start, states, strict=True)
@@ -216,7 +215,7 @@ def _contributed(h, kernel, bias_Z):
         r = jnp.einsum("...HK,HKZ->...HZ", h_HK, kernel)
         r = r.reshape(*h.shape[:-1], -1)
     else:
-        r = (h.reshape(-1, h.shape[-1]) @ kernel).reshape(*h.shape[:-1], -1)
+        r = h @ kernel
     if bias_Z is None:
         return r
     return r + jnp.expand_dims(bias_Z, tuple(range(r.ndim - 1)))
@@ -231,13 +230,13 @@ def _returned(dr_BZ, kernel):
 
 
 def _outer(h_TBN, dr_TBZ, kernel):
-    """The gradient of U, over all tokens at once."""
-    tokens = h_TBN.shape[0] * h_TBN.shape[1]
+    """The gradient of U, over all tokens at once.
+
+    Tokens and rows are not merged into one axis: a batch that is sharded stays so.
+    """
     if kernel.ndim == 2:
-        return h_TBN.reshape(tokens, -1).T @ dr_TBZ.reshape(tokens, -1)
-    heads = kernel.shape[0]
-    return jnp.einsum(
-        "XHK,XHZ->HKZ",
-        h_TBN.reshape(tokens, heads, -1),
-        dr_TBZ.reshape(tokens, heads, -1),
+        return jnp.einsum("TBK,TBZ->KZ", h_TBN, dr_TBZ)
+    h_TBHK, dr_TBHZ = (
+        x.reshape(*x.shape[:2], kernel.shape[0], -1) for x in (h_TBN, dr_TBZ)
     )
+    return jnp.einsum("TBHK,TBHZ->HKZ", h_TBHK, dr_TBHZ)

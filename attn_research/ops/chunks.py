@@ -1,4 +1,4 @@
-"""Chunks of a sequence: cutting, joining, who meets whom, and decay between tokens.
+"""Chunks of a sequence: cutting, joining, shared segments, and decay between tokens.
 
 What the chunked forms of linear attention, the delta rule and mLSTM share: within a
 chunk every token meets every earlier one, between chunks a state is carried.
@@ -21,7 +21,7 @@ def real(x_BT: jax.Array, segments_BT: jax.Array | None) -> jax.Array:
 def cut(x_BT: jax.Array, chunk: int) -> jax.Array:
     """x (B, T, ...) as chunks (N, B, C, ...), with zeros before the first token.
 
-    Padded on the left, where zeros change neither a sum nor the state it ends in.
+    Padded on the left: zeros there change neither a sum nor its final state.
     """
     B, T, *rest = x_BT.shape
     x_BT = jnp.pad(x_BT, [(0, 0), (-T % chunk, 0)] + [(0, 0)] * len(rest))
@@ -35,11 +35,11 @@ def join(x_NBC: jax.Array, length: int) -> jax.Array:
 
 
 class Meeting(NamedTuple):
-    """Which tokens of a chunk belong together, and to the states on either side.
+    """Which tokens of a chunk share a segment with each other and with either state.
 
-    same_BCC: both are of one segment; first_BC: the token continues the segment the
-    chunk before ended in; final_BC: it is of the segment this chunk ends in; through_B:
-    that is one and the same segment, so that what was carried stays.
+    same_BCC: both tokens are in one segment; first_BC: the token continues the last
+    segment of the previous chunk; final_BC: it is in the last segment of this chunk;
+    through_B: these are the same segment, so that the state passes through.
     """
 
     same_BCC: jax.Array
@@ -60,7 +60,7 @@ def meeting(segments_BC: jax.Array, last_B: jax.Array) -> Meeting:
 
 
 def triangle(size: int, *, strict: bool = False) -> jax.Array:
-    """bool (C, C): true where the source is no later than (strict: before) the query.
+    """bool (C, C): true if the source is not after (strict: before) the query.
 
     The query is the first axis.
     """

@@ -1,12 +1,16 @@
 """Convolutions over time: short and dilated ones, as sums of shifted copies.
 
-Tap j looks at the token j * dilation places back. A shifted copy is masked where it
-comes from another segment, so that a tap never crosses one: library convolutions
-cannot do that, and for a handful of taps are no faster.
+Tap j reads the token j * dilation places back. A shifted copy is masked if it comes
+from another segment, so that a tap never crosses a border: library convolutions cannot
+do that, and are not faster for a handful of taps.
 """
+
+from typing import Literal
 
 import jax
 import jax.numpy as jnp
+
+from attn_research.ops.implementations import check_implementation
 
 
 def depthwise_convolution(
@@ -16,14 +20,14 @@ def depthwise_convolution(
     dilation: int = 1,
     causal: bool = True,
     segments_BT: jax.Array | None = None,
-    implementation: str | None = None,
+    implementation: Literal["naive", "shifts"] | None = None,
 ) -> jax.Array:
     """y_t = sum_j kernel_j * x_{t - j dilation}, each channel on its own.
 
-    Not causal, the taps are centred: tap j looks (j - (W - 1) / 2) * dilation back, W
-    odd. y is exactly zero at padding (segment 0). `implementation` is "naive" (a T x T
-    matrix for each channel, the twin) or "shifts"; None picks shifts. Raises ValueError
-    for any other name, or for an even centred kernel.
+    If not causal, the taps are centred: tap j reads (j - (W - 1) / 2) * dilation back,
+    W odd. y is exactly zero at padding (segment 0). `implementation` is "naive" (a
+    T x T matrix for each channel, the twin) or "shifts"; None picks shifts. Raises
+    ValueError for any other name, or for an even centred kernel.
     """
     if implementation == "naive":
         matrix_BTSD = jnp.einsum(
@@ -32,29 +36,29 @@ def depthwise_convolution(
             kernel_WD,
         )
         return jnp.einsum("BTSD,BSD->BTD", matrix_BTSD, x_BTD)
-    _known(implementation)
+    check_implementation(implementation, "naive", "shifts")
     y_BTD = jnp.zeros_like(x_BTD)
     for j, back in enumerate(taps(kernel_WD.shape[0], dilation, causal)):
         y_BTD = y_BTD + shifted(x_BTD, back, segments_BT) * kernel_WD[j][None, None]
     return y_BTD
 
 
-def convolution(
+def dilated_convolution(
     x_BTD: jax.Array,
     kernel_WDF: jax.Array,
     *,
     dilation: int = 1,
     causal: bool = True,
     segments_BT: jax.Array | None = None,
-    implementation: str | None = None,
+    implementation: Literal["naive", "shifts"] | None = None,
 ) -> jax.Array:
-    """y_BTF, y_t = sum_j x_{t - j dilation} @ kernel_j; else as the depthwise one."""
+    """y_BTF, y_t = sum_j x_{t - j dilation} @ kernel_j; as the depthwise one."""
     if implementation == "naive":
         selection_BTSW = _selection(
             x_BTD, kernel_WDF.shape[0], dilation, causal, segments_BT
         )
         return jnp.einsum("BTSW,BSD,WDF->BTF", selection_BTSW, x_BTD, kernel_WDF)
-    _known(implementation)
+    check_implementation(implementation, "naive", "shifts")
     y_BTF = jnp.zeros((*x_BTD.shape[:2], kernel_WDF.shape[-1]), x_BTD.dtype)
     for j, back in enumerate(taps(kernel_WDF.shape[0], dilation, causal)):
         y_BTF = y_BTF + shifted(x_BTD, back, segments_BT) @ kernel_WDF[j]
@@ -62,15 +66,17 @@ def convolution(
 
 
 def taps(width: int, dilation: int, causal: bool) -> list[int]:
-    """How many tokens back each tap of a kernel looks; negative is the future."""
+    """How many tokens back each tap of a kernel reads; negative is the future."""
     if not causal and width % 2 == 0:
-        raise ValueError(f"A centred kernel has {width} taps; an odd number is allowed")
+        raise ValueError(
+            f"A centred kernel has {width} taps; it must have an odd number"
+        )
     ahead = 0 if causal else (width - 1) // 2
     return [(j - ahead) * dilation for j in range(width)]
 
 
 def shifted(x_BTD: jax.Array, back: int, segments_BT: jax.Array | None) -> jax.Array:
-    """x_{t - back} where that token exists, is real and of the segment of t, else 0."""
+    """x_{t - back} if that token exists, is real and in the segment of t, else 0."""
     y_BTD = _slid(x_BTD, back)
     if segments_BT is None:
         return y_BTD
@@ -79,7 +85,7 @@ def shifted(x_BTD: jax.Array, back: int, segments_BT: jax.Array | None) -> jax.A
 
 
 def _slid(x_BT: jax.Array, back: int) -> jax.Array:
-    # Never more than T zeros: a tap may look further back than there are tokens.
+    # At most T zeros: a tap may reach back beyond the first token.
     T = x_BT.shape[1]
     zeros = min(abs(back), T)
     edges = (zeros, 0) if back > 0 else (0, zeros)
@@ -88,15 +94,8 @@ def _slid(x_BT: jax.Array, back: int) -> jax.Array:
     return jax.lax.slice_in_dim(jnp.pad(x_BT, widths), start, start + T, axis=1)
 
 
-def _known(implementation: str | None) -> None:
-    if implementation not in (None, "shifts"):
-        raise ValueError(
-            f"implementation is {implementation!r}; naive, shifts or None is allowed"
-        )
-
-
 def _selection(x_BTD, width, dilation, causal, segments_BT):
-    """1 where tap w of the output at t looks at the source s, else 0 (B, T, S, W)."""
+    """1 if tap w of the output at t reads the source s, else 0 (B, T, S, W)."""
     B, T, _ = x_BTD.shape
     position_T = jnp.arange(T)
     back_TS1 = (position_T[:, None] - position_T[None, :])[..., None]

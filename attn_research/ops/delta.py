@@ -12,12 +12,13 @@ strictly lower triangular, A_ts = b_t (k_t . k_s) a_{s+1} ... a_t. The chunked f
 solves it (Yang et al., 2024, arXiv:2406.06484).
 """
 
-from typing import Any
+from typing import Any, Literal
 
 import jax
 import jax.numpy as jnp
 
 from attn_research.ops import chunks, triangular
+from attn_research.ops.implementations import check_implementation
 from attn_research.ops.linearity import linear_in
 from attn_research.ops.precision import wide
 from attn_research.ops.recurrence import begins
@@ -33,7 +34,7 @@ def delta_rule(
     log_decay_BTH: jax.Array | None = None,
     segments_BT: jax.Array | None = None,
     chunk: int = 64,
-    implementation: str | None = None,
+    implementation: Literal["naive", "recurrent", "chunked"] | None = None,
 ) -> jax.Array:
     """out_BTHE, in the dtype of v; the state is in float32 at least.
 
@@ -51,18 +52,14 @@ def delta_rule(
     if log_decay_BTH is not None:
         arrays = *arrays, log_decay_BTH.astype(wide(dtype))
     arrays = tuple(chunks.real(x, segments_BT) for x in arrays)
+    check_implementation(implementation, "naive", "recurrent", "chunked")
     match implementation or "chunked":
         case "naive":
             out_BTHE = _naive(*arrays, segments_BT=segments_BT)
         case "recurrent":
             out_BTHE, _ = _recurrent(*arrays, segments_BT=segments_BT)
-        case "chunked":
-            out_BTHE, _ = _chunked(*arrays, segments_BT=segments_BT, chunk=chunk)
         case _:
-            raise ValueError(
-                f"implementation is {implementation!r}; "
-                "naive, recurrent, chunked or None is allowed"
-            )
+            out_BTHE, _ = _chunked(*arrays, segments_BT=segments_BT, chunk=chunk)
     return chunks.real(out_BTHE, segments_BT).astype(dtype)
 
 

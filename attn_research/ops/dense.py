@@ -1,10 +1,10 @@
 """Softmax attention over grouped key/value heads: naive, memory-linear, library.
 
 out_BTHE = softmax(q_BTHK . k_BSGK / sqrt(K)) v_BSGE over the keys that the mask and the
-segments admit; the query heads h of group h // (H / G) share a key head. A query that
-may see no key gives exactly zero, and so do its gradients. The softmax is computed in
-float32 at least. Vaswani et al., 2017, arXiv:1706.03762; grouped heads: Ainslie et al.,
-2023, arXiv:2305.13245.
+segments admit; the query heads h of group h // (H / G) share a key head. The output of
+a query that sees no key is exactly zero, and so are its gradients. The softmax is
+computed in float32 at least. Vaswani et al., 2017, arXiv:1706.03762; grouped heads:
+Ainslie et al., 2023, arXiv:2305.13245.
 """
 
 import math
@@ -15,6 +15,7 @@ import jax
 import jax.numpy as jnp
 
 from attn_research.ops import flash, precision
+from attn_research.ops.implementations import check_implementation
 from attn_research.ops.kernels import splash
 from attn_research.ops.linearity import linear_in
 from attn_research.ops.logits import PLAIN, Logits, capped, spread
@@ -23,12 +24,12 @@ from attn_research.ops.positions import restart
 
 Implementation = Literal["naive", "chunked", "library", "splash"]
 
-# An accelerator fills its units with the whole score matrix while it fits: 1 GiB.
+# The whole score matrix keeps an accelerator busy as long as it fits: 1 GiB.
 SCORES = 2**28
 
 
 @linear_in("v_BSGE")
-def attend(
+def attention(
     q_BTHK: jax.Array,
     k_BSGK: jax.Array,
     v_BSGE: jax.Array,
@@ -44,14 +45,15 @@ def attend(
     `source_BS` are the segments of the keys, by default those of the queries. Memory is
     linear in T for "chunked", T * S for "naive"; "library" is
     `jax.nn.dot_product_attention`, "splash" the kernel of JAX for TPUs. Raises
-    ValueError where the shapes do not fit or the implementation asked for cannot run.
+    ValueError if the shapes do not fit or the chosen implementation cannot run.
     """
-    shapes(q_BTHK, k_BSGK, v_BSGE)
+    check_implementation(implementation, "naive", "chunked", "library", "splash")
+    check_shapes(q_BTHK, k_BSGK, v_BSGE)
     if segments_BT is not None and source_BS is None:
         source_BS = segments_BT
     if source_BS is not None and segments_BT is None:
         segments_BT = jnp.ones(q_BTHK.shape[:2], jnp.int32)
-    visible(q_BTHK, k_BSGK, mask, segments_BT, source_BS)
+    check_mask(q_BTHK, k_BSGK, mask, segments_BT, source_BS)
     plain = all(part is None for part in logits)
     lack = splash.lacks(mask, logits, q_BTHK.dtype)
     if source_BS is not segments_BT or k_BSGK.shape[1] != q_BTHK.shape[1]:
@@ -60,53 +62,51 @@ def attend(
         implementation = "splash"
     if implementation is None:
         implementation = choose(q_BTHK, k_BSGK, v_BSGE, mask, source_BS, plain)
-    arrays = q_BTHK, k_BSGK, v_BSGE, mask, segments_BT, source_BS
+    arrays = q_BTHK, k_BSGK, v_BSGE
+    seen = {"mask": mask, "segments_BT": segments_BT, "source_BS": source_BS}
     if implementation == "naive":
-        return naive(*arrays, logits)
+        return naive(*arrays, **seen, logits=logits)
     if implementation == "chunked":
-        return flash.attend(*arrays, logits=logits)
+        return flash.flash_attention(*arrays, **seen, logits=logits)
     if implementation == "library":
         if not plain:
             raise ValueError(
-                "Attention by the library has no cap, bias or sinks; naive and chunked "
-                "have them"
+                "Attention by the library has no cap, bias or sinks; the "
+                "implementation must be naive or chunked"
             )
-        return library(*arrays)
-    if implementation == "splash":
-        if lack or not splash.runs():
-            here = f"runs on a TPU; this is a {jax.default_backend()}"
-            raise ValueError(f"splash {'lacks ' + lack if lack else here}")
-        return splash.attend(q_BTHK, k_BSGK, v_BSGE, mask, segments_BT, logits.cap)
-    raise ValueError(
-        f"No implementation {implementation!r} of attention; naive, chunked, library "
-        "and splash are there"
+        return library(*arrays, **seen)
+    if lack or not splash.runs():
+        here = f"runs on a TPU; this is a {jax.default_backend()}"
+        raise ValueError(f"splash {'lacks ' + lack if lack else here}")
+    return splash.splash_attention(
+        *arrays, mask=mask, segments_BT=segments_BT, cap=logits.cap
     )
 
 
-def shapes(q_BTHK: Any, k_BSGK: Any, v_BSGE: Any) -> None:
-    """Raises ValueError where queries, keys and values do not fit."""
+def check_shapes(q_BTHK: Any, k_BSGK: Any, v_BSGE: Any) -> None:
+    """Raises ValueError if queries, keys and values do not fit together."""
     (b, _, h, k), (bk, s, g, kk) = q_BTHK.shape, k_BSGK.shape
     if (b, k) != (bk, kk) or v_BSGE.shape[:3] != (b, s, g) or h % g:
         raise ValueError(
             f"Attention got q {q_BTHK.shape}, k {k_BSGK.shape}, v {v_BSGE.shape}; "
-            "BTHK, BSGK, BSGE with H a multiple of G are allowed"
+            "they must be BTHK, BSGK and BSGE, with H a multiple of G"
         )
 
 
-def visible(
+def check_mask(
     q_BTHK: Any, k_BSGK: Any, mask: Any, segments_BT: Any, source_BS: Any
 ) -> None:
-    """Raises ValueError where the mask is none, or segments are of other tokens."""
+    """Raises ValueError if it is not a mask, or if segments do not match the tokens."""
     if not callable(getattr(mask, "admit", None)):
         raise ValueError(
-            f"The mask is {type(mask).__name__}; one of ops.masks or ops.patterns is "
-            "allowed, such as CAUSAL or window(255, 0)"
+            f"The mask is {type(mask).__name__}; it must be one of ops.masks or "
+            "ops.patterns, such as CAUSAL or window(255, 0)"
         )
     for ids, of in ((segments_BT, q_BTHK), (source_BS, k_BSGK)):
         if ids is not None and ids.shape != of.shape[:2]:
             raise ValueError(
-                f"Segments are {ids.shape}; {of.shape[:2]}, one for each token, is "
-                "allowed"
+                f"Segments are {ids.shape}; they must be {of.shape[:2]}, one for each "
+                "token"
             )
 
 
@@ -142,17 +142,26 @@ def naive(
     q_BTHK: jax.Array,
     k_BSGK: jax.Array,
     v_BSGE: jax.Array,
+    *,
     mask: Mask,
-    segments_BT: jax.Array | None,
-    source_BS: jax.Array | None,
+    segments_BT: jax.Array | None = None,
+    source_BS: jax.Array | None = None,
     logits: Logits = PLAIN,
 ) -> jax.Array:
     """The definition, as written; float64 stays float64: the oracle of the others."""
-    (B, T), S = q_BTHK.shape[:2], k_BSGK.shape[1]
-    admit_BTS = admitted(B, T, S, mask, segments_BT, source_BS)
+    T, S = q_BTHK.shape[1], k_BSGK.shape[1]
+    admit_BTS = admitted(T, S, mask=mask, segments_BT=segments_BT, source_BS=source_BS)
     bias_HD = logits.bias_HD
     bias_HTS = None if bias_HD is None else spread(bias_HD, T)
-    return weigh(q_BTHK, k_BSGK, v_BSGE, admit_BTS, logits.cap, bias_HTS, logits.sink_H)
+    return weigh(
+        q_BTHK,
+        k_BSGK,
+        v_BSGE,
+        admit_BTS,
+        cap=logits.cap,
+        bias_HTS=bias_HTS,
+        sink_H=logits.sink_H,
+    )
 
 
 def weigh(
@@ -160,15 +169,16 @@ def weigh(
     k_BSGK: jax.Array,
     v_BSGE: jax.Array,
     admit_BTS: jax.Array,
+    *,
     cap: float | None = None,
     bias_HTS: jax.Array | None = None,
     sink_H: jax.Array | None = None,
     keep: Callable[[jax.Array], jax.Array] | None = None,
 ) -> jax.Array:
-    """out_BTHE of queries that see what `admit_BTS` says.
+    """out_BTHE of queries that see the keys in `admit_BTS`.
 
-    `keep` selects among them by their scores: of score_BHTS, -inf where nothing is
-    admitted, it gives the boolean keep_BHTS.
+    `keep` selects among these: from score_BHTS, -inf at other keys, it makes the
+    boolean keep_BHTS.
     """
     B, T, H, K = q_BTHK.shape
     S, G = k_BSGK.shape[1:3]
@@ -183,7 +193,7 @@ def weigh(
         bias_GRTS = bias_HTS.reshape(G, H // G, T, S)
         score_BGRTS = score_BGRTS + bias_GRTS[None].astype(wide)
     admit_BGRTS = admit_BTS[:, None, None]
-    # Where a row is empty its maximum is -inf; 0 in its place keeps all finite.
+    # The maximum of an empty row is -inf; 0 in its place keeps all finite.
     score_BGRTS = jnp.where(admit_BGRTS, score_BGRTS, -jnp.inf)
     if keep is not None:
         keep_BHTS = keep(score_BGRTS.reshape(B, H, T, S))
@@ -214,23 +224,24 @@ def library(
     q_BTHK: jax.Array,
     k_BSGK: jax.Array,
     v_BSGE: jax.Array,
+    *,
     mask: Mask,
-    segments_BT: jax.Array | None,
-    source_BS: jax.Array | None,
+    segments_BT: jax.Array | None = None,
+    source_BS: jax.Array | None = None,
 ) -> jax.Array:
-    """`jax.nn.dot_product_attention`, through cuDNN where it runs.
+    """`jax.nn.dot_product_attention`, through cuDNN if it runs.
 
-    Rows that see nothing are zeroed here: the library gives them the mean of all
-    values.
+    Rows that see nothing are zeroed here: the library returns the mean of all values.
     """
     if q_BTHK.dtype == jnp.float64 or k_BSGK.shape[-1] != v_BSGE.shape[-1]:
         raise ValueError(
-            "Attention by the library takes values of the head size of the keys, and "
-            f"no float64; it got k {k_BSGK.shape}, v {v_BSGE.shape} {q_BTHK.dtype}"
+            f"Attention by the library got k {k_BSGK.shape}, v {v_BSGE.shape} "
+            f"{q_BTHK.dtype}; values must have the head size of the keys, and not be "
+            "float64"
         )
-    (B, T), S = q_BTHK.shape[:2], k_BSGK.shape[1]
+    T, S = q_BTHK.shape[1], k_BSGK.shape[1]
     plain = source_BS is None and mask in (FULL, CAUSAL)
-    admit_BTS = admitted(B, T, S, mask, segments_BT, source_BS)
+    admit_BTS = admitted(T, S, mask=mask, segments_BT=segments_BT, source_BS=source_BS)
     out_BTHE = jax.nn.dot_product_attention(
         q_BTHK,
         k_BSGK,
@@ -245,11 +256,11 @@ def library(
 
 
 def admitted(
-    batch: int, queries: int, keys: int, mask: Mask, segments_BT: Any, source_BS: Any
+    queries: int, keys: int, *, mask: Mask, segments_BT: Any, source_BS: Any
 ) -> jax.Array:
     """The mask and the segments together, as BTS (B is 1 without segments).
 
-    A band is told of the distance alone; any other mask of positions in the segment.
+    A band depends on the distance only, any other mask on positions within the segment.
     """
     if segments_BT is None:
         return matrix(mask, queries, keys)[None]

@@ -1,7 +1,9 @@
 """Feature maps: the phi of linear attention, q . k -> phi(q) . phi(k).
 
 Every map takes (..., K) and computes in the dtype it is given. Where phi(q) . phi(k) is
-never negative, the weights can be normalised to sum to one.
+never negative, the weights can be normalised to sum to one. Then a map `log_...` gives
+the logarithms of its features, which may have any magnitude: `linear_attention` takes
+them with `logarithms=True`.
 """
 
 import functools
@@ -10,9 +12,6 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-# Added to each positive random feature, so that no token ever weighs nothing: with
-# every weight of a row underflowed there would be nothing to normalise.
-FAINT = 1e-6
 # No exponent above: it is reached from heads of more than 150 on, if at all.
 LARGEST = 80.0
 
@@ -23,18 +22,28 @@ def elu_plus_one(x: jax.Array) -> jax.Array:
     Written as x + 1 above zero and exp(x) below: expm1(x) + 1 would lose the digits of
     a small weight. Katharopoulos et al., 2020, arXiv:2006.16236.
     """
-    # The inner choice keeps exp, and so its gradient, finite where it is not taken.
+    # The inner choice keeps exp and its gradient finite in the branch not taken.
     return jnp.where(x > 0, x + 1, jnp.exp(jnp.where(x > 0, 0, x)))
 
 
+def log_elu_plus_one(x: jax.Array) -> jax.Array:
+    """log(elu(x) + 1): log(x + 1) above zero, x itself below."""
+    return jnp.where(x > 0, jnp.log1p(jnp.where(x > 0, x, 0)), x)
+
+
 def identity(x: jax.Array) -> jax.Array:
-    """x itself; weights of either sign, so no normaliser fits."""
+    """x itself; its weights have either sign and cannot be normalised."""
     return x
 
 
 def squared_relu(x: jax.Array) -> jax.Array:
     """max(x, 0)^2, zero for half of all x. So et al., 2021, arXiv:2109.08668."""
     return jnp.square(jnp.maximum(x, 0))
+
+
+def log_squared_relu(x: jax.Array) -> jax.Array:
+    """log(max(x, 0)^2), which is -inf for half of all x."""
+    return jnp.where(x > 0, 2 * jnp.log(jnp.where(x > 0, x, 1)), -jnp.inf)
 
 
 def taylor(x: jax.Array) -> jax.Array:
@@ -61,20 +70,31 @@ def random_positive(
 
     Of normal directions, the product of the features of q and k has the expectation
     exp(q . k / sqrt(K)): the kernel of softmax attention. A query's features are
-    divided by the largest of them, which cancels where weights are normalised; a key's
-    are not, for this would weigh it against the others. Choromanski et al., 2020,
+    divided by the largest of them, which cancels if weights are normalised; a key's
+    are not, for this would weigh it against the others, and may underflow for keys far
+    from the origin, which only their logarithms survive. Choromanski et al., 2020,
     arXiv:2009.14794.
     """
-    M, K = directions_MK.shape
-    x = x * K**-0.25
-    log_feature = x @ jnp.asarray(directions_MK.T, x.dtype)
+    log_feature = log_random_positive(x, directions_MK, query=query)
     if query:
         log_feature = log_feature - jax.lax.stop_gradient(
             log_feature.max(axis=-1, keepdims=True)
         )
-    else:
-        log_feature = log_feature - jnp.square(x).sum(axis=-1, keepdims=True) / 2
-    return (jnp.exp(jnp.minimum(log_feature, LARGEST)) + FAINT) * M**-0.5
+    return jnp.exp(jnp.minimum(log_feature, LARGEST)) * len(directions_MK) ** -0.5
+
+
+def log_random_positive(
+    x: jax.Array, directions_MK: np.ndarray, *, query: bool
+) -> jax.Array:
+    """w . x' - |x'|^2 / 2: `random_positive` without its factor 1 / sqrt(M).
+
+    A query's are w . x': what its features share cancels as weights are normalised.
+    """
+    x = x * directions_MK.shape[1] ** -0.25
+    log_feature = x @ jnp.asarray(directions_MK.T, x.dtype)
+    if query:
+        return log_feature
+    return log_feature - jnp.square(x).sum(axis=-1, keepdims=True) / 2
 
 
 @functools.cache
@@ -89,7 +109,7 @@ def orthogonal_directions(seed: int, features: int, size: int) -> np.ndarray:
     blocks = []
     for _ in range(-(-features // size)):
         q_KK, r_KK = np.linalg.qr(draw((size, size)))
-        # QR leaves the signs of the columns to the library; fixed, they are uniform.
+        # The signs of QR's columns depend on the library; fixed, they are uniform.
         blocks.append((q_KK * np.sign(np.diagonal(r_KK))).T)
     length_M1 = np.linalg.norm(draw((features, size)), axis=1, keepdims=True)
     return np.concatenate(blocks)[:features] * length_M1
@@ -101,11 +121,15 @@ def hedgehog(x_BTHK: jax.Array, kernel_HKM: jax.Array) -> jax.Array:
     Softmax in place of the exponential keeps the features below one. Zhang et al.,
     2024, arXiv:2402.04347.
     """
-    H, K, M = kernel_HKM.shape
+    return jnp.exp(log_hedgehog(x_BTHK, kernel_HKM))
+
+
+def log_hedgehog(x_BTHK: jax.Array, kernel_HKM: jax.Array) -> jax.Array:
+    """The logarithms of `hedgehog`."""
     z = jnp.einsum("...HK,HKM->...HM", x_BTHK, kernel_HKM)
-    return jnp.concatenate([jax.nn.softmax(z), jax.nn.softmax(-z)], axis=-1)
+    return jnp.concatenate([jax.nn.log_softmax(z), jax.nn.log_softmax(-z)], axis=-1)
 
 
 def unit(x: jax.Array) -> jax.Array:
-    """x / sqrt(|x|^2 + 1e-6): of length 1, or 0 where x is."""
+    """x / sqrt(|x|^2 + 1e-6): of length 1, or 0 if x is."""
     return x * jax.lax.rsqrt(jnp.square(x).sum(axis=-1, keepdims=True) + 1e-6)

@@ -1,12 +1,15 @@
 """Convolutions with kernels as long as the sequence."""
 
+from typing import Literal
+
 import jax
 import jax.numpy as jnp
 
+from attn_research.ops.implementations import check_implementation
 from attn_research.ops.precision import wide
 
-# Up to so many tokens a matrix product is faster than a transform, and up to so few a
-# sum of shifted copies is faster than a product.
+# A matrix product is faster than a transform up to NEAR tokens, and a sum of shifted
+# copies is faster than a product up to NEXT.
 NEAR, NEXT = 128, 4
 
 
@@ -15,7 +18,7 @@ def long_convolution(
     kernel_TD: jax.Array,
     *,
     segments_BT: jax.Array | None = None,
-    implementation: str | None = None,
+    implementation: Literal["naive", "halving", "fft"] | None = None,
 ) -> jax.Array:
     """y_t = sum_{s <= t} kernel_{t-s} x_s, each channel on its own; sums in float32.
 
@@ -28,15 +31,11 @@ def long_convolution(
     once, in blocks that only a segment across the seam can join, so that segments cost
     a mask and not a bit of the future reaches the past. O(T log^2 T) time, O(T) memory.
 
-    One "fft" of double length is O(T log T), about three times faster where there are
+    One "fft" of double length is O(T log T), about three times faster if there are
     no segments (with them it is halving), but the rounding of later tokens, 1e-7 of the
     largest, reaches earlier ones.
     """
-    if implementation not in (None, "naive", "fft", "halving"):
-        raise ValueError(
-            f"implementation is {implementation!r}; "
-            "naive, fft, halving or None is allowed"
-        )
+    check_implementation(implementation, "naive", "halving", "fft")
     dtype, T = x_BTD.dtype, x_BTD.shape[1]
     work = wide(dtype)
     x_BDT = x_BTD.swapaxes(1, 2).astype(work)
@@ -79,7 +78,7 @@ def _halving(x_BDT, kernel_DT, segments_BT):
     else:
         half, y_BDT = NEXT, _shifted(x_BDT, kernel_DT, segments_BT)
     while half < x_BDT.shape[2]:
-        # Recomputed in the backward: the transforms of all levels are a lot to keep.
+        # Recomputed in the backward: keeping the transforms of all levels takes memory.
         level = jax.checkpoint(_across, static_argnums=3)
         y_BDT = y_BDT + level(x_BDT, kernel_DT, segments_BT, half)
         half *= 2
@@ -87,7 +86,7 @@ def _halving(x_BDT, kernel_DT, segments_BT):
 
 
 def _within(x_BDT, kernel_DT):
-    """What tokens of one block of `NEAR` give each other, without segments."""
+    """The contributions within each block of `NEAR` tokens, without segments."""
     C = min(NEAR, x_BDT.shape[2])
     x_BDNC = _blocks(x_BDT, C)
     time_C = jnp.arange(C)
@@ -95,7 +94,7 @@ def _within(x_BDT, kernel_DT):
 
 
 def _shifted(x_BDT, kernel_DT, segments_BT):
-    """What tokens of one block of `NEXT` give each other."""
+    """The contributions within each block of `NEXT` tokens."""
     C = min(NEXT, x_BDT.shape[2])
     x_BDNC, segments_B1NC = _blocks(x_BDT, C), _blocks(segments_BT[:, None], C)
     y_BDNC = x_BDNC * kernel_DT[None, :, 0, None, None]
@@ -109,12 +108,12 @@ def _shifted(x_BDT, kernel_DT, segments_BT):
 
 
 def _across(x_BDT, kernel_DT, segments_BT, half):
-    """What every first block of `half` tokens gives to the second one after it."""
+    """The contribution of every first block of `half` tokens to the second after it."""
     first_BDNC = _blocks(x_BDT, 2 * half)[..., :half]
     second_B1NC = None
     if segments_BT is not None:
         segments_B1NC = _blocks(segments_BT[:, None], 2 * half)
-        # Of all segments only the one across the seam is in both.
+        # Only the segment across the seam is in both blocks.
         seam_B1N1 = segments_B1NC[..., half - 1 : half]
         second_B1NC = segments_B1NC[..., half:] == seam_B1N1
         first_B1NC = segments_B1NC[..., :half] == seam_B1N1
@@ -123,7 +122,7 @@ def _across(x_BDT, kernel_DT, segments_BT, half):
         time_C = jnp.arange(half)
         given_BDNC = _product(first_BDNC, kernel_DT, time_C + half, time_C)
     else:
-        # The second half of the period is free of what wraps around.
+        # Nothing wraps around into the second half of the period.
         kernel_D1C = kernel_DT[None, :, None, : 2 * half]
         given_BDNC = _transformed(first_BDNC, kernel_D1C, 2 * half)[..., half:]
     if second_B1NC is not None:
@@ -132,9 +131,9 @@ def _across(x_BDT, kernel_DT, segments_BT, half):
 
 
 def _product(x_BDNS, kernel_DT, time_C, time_S):
-    """What tokens at the times S of each block give to the times C, as a product."""
+    """The contribution of the times S of each block to the times C, as a product."""
     back_CS = time_C[:, None] - time_S[None]
-    # Beyond the sequence there is no token to reach.
+    # Distances beyond the sequence reach no token.
     held_DCS = kernel_DT[:, jnp.clip(back_CS, 0, kernel_DT.shape[1] - 1)]
     matrix_DCS = jnp.where(back_CS[None] >= 0, held_DCS, 0)
     # Rounded to TensorFloat-32 a long sum would lose its digits.

@@ -16,6 +16,7 @@ import jax
 import jax.numpy as jnp
 
 from attn_research.ops import precision
+from attn_research.ops.apart import by_parts
 from attn_research.ops.logits import PLAIN, Logits
 from attn_research.ops.masks import Mask
 from attn_research.ops.plan import Block, Chosen, Plan, near
@@ -24,21 +25,39 @@ from attn_research.ops.tiles import tiles
 BLOCK = 256
 
 
-def attend(
+def flash_attention(
     q_BTHK: jax.Array,
     k_BSGK: jax.Array,
     v_BSGE: jax.Array,
+    *,
     mask: Mask,
-    segments_BT: jax.Array | None,
-    source_BS: jax.Array | None,
+    segments_BT: jax.Array | None = None,
+    source_BS: jax.Array | None = None,
     block: int = BLOCK,
     logits: Logits = PLAIN,
     chosen: Chosen | None = None,
 ) -> jax.Array:
     """out_BTHE: what `dense.naive` gives, without a matrix of T x S.
 
-    Where there is something `chosen`, of what the mask admits only that is seen.
+    If blocks are `chosen`, only those are seen of what the mask admits.
     """
+
+    attention = partial(_attention, mask=mask, block=block, logits=logits)
+    return by_parts(attention, q_BTHK, k_BSGK, v_BSGE, segments_BT, source_BS, chosen)
+
+
+def _attention(
+    q_BTHK: jax.Array,
+    k_BSGK: jax.Array,
+    v_BSGE: jax.Array,
+    segments_BT: jax.Array | None,
+    source_BS: jax.Array | None,
+    chosen: Chosen | None,
+    *,
+    mask: Mask,
+    block: int,
+    logits: Logits,
+) -> jax.Array:
     (B, T, H, _), (S, G) = q_BTHK.shape, k_BSGK.shape[1:3]
     segmented = segments_BT is not None and source_BS is not None
     if segments_BT is None or source_BS is None:
@@ -76,7 +95,7 @@ def attend(
 
 
 def _even(length: int, block: int) -> int:
-    """The size of as few blocks as of `block`, with the least left over."""
+    """The smallest block size that gives as few blocks as `block` does."""
     return -(-length // -(-length // block))
 
 
@@ -119,7 +138,7 @@ def _forward(
                 top_C, total_C, sum_CE = carry
                 v_SE = v_RJSE[x, j]
                 raw_CS = _product("CK,SK->CS", q_CK, k_RJSK[x, j]) / math.sqrt(K)
-                score_CS = plan.shape(raw_CS, near(bias_HD, h, block, j, J))
+                score_CS = plan.score(raw_CS, near(bias_HD, h, block, j, J))
                 admit_CS = plan.admit(block, j, segment_C, source_BJS[b, j])
                 score_CS = jnp.where(admit_CS, score_CS, -jnp.inf)
                 new_C = jnp.maximum(top_C, score_CS.max(axis=1))
@@ -131,7 +150,7 @@ def _forward(
                 total_C = total_C * keep_C + power_CS.sum(axis=1)
                 return new_C, total_C, sum_CE * keep_C[:, None] + more_CE
 
-            # A sink is a key seen before all others, without a value.
+            # A sink is a first key without a value.
             none_C = jnp.full(C, -jnp.inf, wide)
             top_C = none_C if sink_H is None else jnp.broadcast_to(sink_H[h], C)
             total_C = jnp.full(C, 0 if sink_H is None else 1, wide)
@@ -157,9 +176,9 @@ def _residuals(plan: Plan, *arrays):
     return out_RICE, (*arrays, out_RICE, log_RIC)
 
 
-def _backward(plan: Plan, kept, grad_RICE):
-    q_RICK, k_RJSK, v_RJSE, segment_BIC, source_BJS, listed, chosen = kept[:7]
-    bias_HD, sink_H, out_RICE, log_RIC = kept[7:]
+def _backward(plan: Plan, saved, grad_RICE):
+    q_RICK, k_RJSK, v_RJSE, segment_BIC, source_BJS, listed, chosen = saved[:7]
+    bias_HD, sink_H, out_RICE, log_RIC = saved[7:]
     rows, blocks, C, K = q_RICK.shape
     J, S = k_RJSK.shape[1:3]
     wide = precision.wide(q_RICK.dtype)
@@ -179,7 +198,7 @@ def _backward(plan: Plan, kept, grad_RICE):
                 k_SK, v_SE = k_RJSK[x, j], v_RJSE[x, j]
                 raw_CS = _product("CK,SK->CS", q_CK, k_SK) * scale
                 bias_D = near(bias_HD, h, block, j, J)
-                score_CS, back = jax.vjp(plan.shape, raw_CS, bias_D)
+                score_CS, back = jax.vjp(plan.score, raw_CS, bias_D)
                 admit_CS = plan.admit(block, j, segment_C, source_BJS[b, j])
                 score_CS = jnp.where(admit_CS, score_CS, -jnp.inf)
                 weight_CS = jnp.exp(score_CS - log_C[:, None])

@@ -4,15 +4,18 @@
     out_t = sum_m softmax_m(q_t . slot_key[m] / sqrt(K)) slot_value[m]
 
 Time and memory are linear in the length, for M slots. A slot sums a whole segment, so
-there is no causal form. Wang et al., 2020, arXiv:2006.04768.
+it has no causal form. Wang et al., 2020, arXiv:2006.04768.
 """
 
 import math
+from functools import partial
 from typing import Literal
 
 import jax
 import jax.numpy as jnp
 
+from attn_research.ops.apart import by_parts
+from attn_research.ops.implementations import check_implementation
 from attn_research.ops.linearity import linear_in
 from attn_research.ops.masks import together
 from attn_research.ops.positions import positions
@@ -20,7 +23,7 @@ from attn_research.ops.precision import wide
 
 
 @linear_in("v_BTHE")
-def linformer(
+def linformer_attention(
     q_BTHK: jax.Array,
     k_BTHK: jax.Array,
     v_BTHE: jax.Array,
@@ -31,17 +34,18 @@ def linformer(
     chunk: int = 64,
     implementation: Literal["naive", "chunked"] | None = None,
 ) -> jax.Array:
-    """out_BTHE, in the dtype of the values; row n of the projections is of position n.
+    """out_BTHE, in the dtype of the values; row n of the projections is position n.
 
     "naive", the twin, builds T x T; "chunked", the default, holds the slots of the
     segments open at the ends of a chunk, and no slots of a segment within it. Raises
     ValueError for another implementation, or for more tokens than rows.
     """
+    check_implementation(implementation, "naive", "chunked")
     B, T, H, K = q_BTHK.shape
     if key_NM.shape != value_NM.shape or key_NM.shape[0] < T:
         raise ValueError(
-            f"There are {T} tokens; projections of {key_NM.shape} and "
-            f"{value_NM.shape} were given, two alike with a row for each are allowed"
+            f"The projections of {T} tokens are {key_NM.shape} and {value_NM.shape}; "
+            "they must be alike and have a row for each token"
         )
     dtype, out_dtype = wide(q_BTHK.dtype), v_BTHE.dtype
     q_BTHK, k_BTHK, v_BTHE = (x.astype(dtype) for x in (q_BTHK, k_BTHK, v_BTHE))
@@ -54,14 +58,10 @@ def linformer(
     arrays = q_BTHK, k_BTHK, v_BTHE, e_BTM, f_BTM
     if implementation == "naive":
         return naive(*arrays, segments_BT).astype(out_dtype)
-    if implementation not in (None, "chunked"):
-        raise ValueError(
-            f"No implementation {implementation!r} of Linformer; naive and chunked are "
-            "there"
-        )
     if segments_BT is None:
         return whole(*arrays).astype(out_dtype)
-    return chunked(*arrays, segments_BT, chunk).astype(out_dtype)
+    out_BTHE = by_parts(partial(chunked, chunk=chunk), *arrays, segments_BT)
+    return out_BTHE.astype(out_dtype)
 
 
 def naive(q_BTHK, k_BTHK, v_BTHE, e_BTM, f_BTM, segments_BT) -> jax.Array:
@@ -100,28 +100,28 @@ def chunked(q_BTHK, k_BTHK, v_BTHE, e_BTM, f_BTM, segments_BT, chunk: int) -> ja
         b, h = r // H, r % H
         q_JCK, k_JCK, v_JCE = (x[b, :, :, h] for x in heads)
         e_JCM, f_JCM, segment_JC = (x[b] for x in shared)
-        told = k_JCK, v_JCE, e_JCM, f_JCM, segment_JC
-        before = _open(told, -1)
-        after = _open(told, 0)
+        parts = k_JCK, v_JCE, e_JCM, f_JCM, segment_JC
+        before = _open(parts, -1)
+        after = _open(parts, 0)
 
         @jax.checkpoint
         def body(_, inputs):
             return None, _chunk(*inputs)
 
-        _, out_JCE = jax.lax.scan(body, None, (q_JCK, *told, before, after))
+        _, out_JCE = jax.lax.scan(body, None, (q_JCK, *parts, before, after))
         return out_JCE.reshape(-1, v_JCE.shape[-1])[:T]
 
     out_RTE = jax.lax.map(row, jnp.arange(B * H, dtype=jnp.int32))
     return out_RTE.reshape(B, H, T, -1).swapaxes(1, 2)
 
 
-def _open(told, end: int):
-    """What each chunk is handed: the segment open where it starts, and its slots.
+def _open(parts, end: int):
+    """For each chunk the segment that is open at its start, and its slots.
 
-    `end` is the end of a chunk at which a segment stays open: the last token (-1) where
-    the walk goes forward in time, the first (0) where it goes back.
+    `end` is the end of a chunk at which a segment stays open: the last token (-1) in a
+    walk forward in time, the first (0) in a walk back.
     """
-    k_JCK, v_JCE, e_JCM, f_JCM, segment_JC = told
+    k_JCK, v_JCE, e_JCM, f_JCM, segment_JC = parts
 
     @jax.checkpoint
     def body(state, inputs):
@@ -143,11 +143,11 @@ def _open(told, end: int):
         jnp.zeros((M, k_JCK.shape[-1]), k_JCK.dtype),
         jnp.zeros((M, v_JCE.shape[-1]), v_JCE.dtype),
     )
-    return jax.lax.scan(body, none, told, reverse=end == 0)[1]
+    return jax.lax.scan(body, none, parts, reverse=end == 0)[1]
 
 
 def _chunk(q_CK, k_CK, v_CE, e_CM, f_CM, segment_C, before, after) -> jax.Array:
-    """out_CE: segments within the chunk, and what lies before it and after it."""
+    """out_CE over the segments within the chunk and those open at its ends."""
     same_CC = together(segment_C, segment_C).astype(q_CK.dtype)
     score_CM = ((q_CK @ k_CK.T) * same_CC) @ e_CM
     sides = []

@@ -1,8 +1,8 @@
-"""What may be done to the scores of attention before and in the softmax.
+"""Changes to the scores of attention, before and in the softmax.
 
 A cap: c tanh(score / c) (Gemma 2, arXiv:2408.00118). A bias by distance, different in
 every head: ALiBi (Press et al., 2021, arXiv:2108.12409) and T5's learned buckets
-(Raffel et al., 2019, arXiv:1910.10683). A sink: one logit more per head, which takes
+(Raffel et al., 2019, arXiv:1910.10683). A sink: one more logit per head, which takes
 its share of the weight and has no value (gpt-oss, arXiv:2508.10925; after Xiao et al.,
 2023, arXiv:2309.17453).
 """
@@ -18,7 +18,8 @@ import numpy as np
 class Logits(NamedTuple):
     """A cap, then a bias for distances 1 - S .. T - 1 of T queries and S keys; sinks.
 
-    `bias_HD[h, t - s + S - 1]` is added to the score of query t on key s.
+    `bias_HD[h, t - s + S - 1]` is added to the score of query t on key s; `sink_H` is
+    the logit of a key without a value, one for each head.
     """
 
     cap: float | None = None
@@ -55,7 +56,7 @@ def spread(bias_HD: jax.Array, queries: int) -> jax.Array:
 def slopes(heads: int) -> np.ndarray:
     """The slopes of ALiBi: 2^(-8 h / n) for h = 1..n with n heads, a power of two.
 
-    Between powers, those of the power below, then every other one of the power above.
+    Between powers: those of the power below, then every other one of the power above.
     """
     below = 2 ** math.floor(math.log2(heads))
     first = 2.0 ** (-8 * np.arange(1, below + 1) / below)
@@ -71,9 +72,9 @@ def alibi(distance: jax.Array, heads: int, dtype) -> jax.Array:
 
 
 def bucket(distance: jax.Array, buckets: int, most: int, causal: bool) -> jax.Array:
-    """T5's bucket of a distance t - s: exact while near, by its logarithm up to `most`.
+    """T5's bucket of a distance t - s: exact if short, then logarithmic up to `most`.
 
-    Both ways, half of the buckets are those of keys ahead.
+    If not causal, half of the buckets are for keys ahead.
     """
     offset = jnp.zeros_like(distance)
     if causal:

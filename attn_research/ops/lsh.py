@@ -1,19 +1,20 @@
-"""Attention among tokens that hash alike: locality-sensitive hashing, made causal.
+"""Attention within hash buckets: locality-sensitive hashing with an exact causal form.
 
 A token is its own query and, normalised, its key: k = x / rms(x). Every round hashes it
 to argmax([x R, -x R]) for a random matrix R of its own. In a round a token sees itself
-and the W tokens before it in its bucket (without causality W after it too), and the
-rounds together are a union: a pair that meets in several counts once. So what is seen
-depends on the past alone, and no token that comes later changes an output, as it would
-where buckets are cut into chunks. Kitaev et al., 2020, arXiv:2001.04451.
+and the W tokens before it in its bucket (if not causal, also W after it), and the
+rounds form a union: a pair that meets in several counts once. So what a token sees
+depends on the past only, and no later token changes an output, as it would if buckets
+were cut into chunks. Kitaev et al., 2020, arXiv:2001.04451.
 
-The choice is not continuous: where a rounding moves a token across the border of two
-buckets, it sees others. In the chunked form a later token moves earlier ones along the
-order of the buckets: it changes nothing of what they see, but may change the last bit
-of its sum. Axes here: N rounds, R half of the buckets.
+The choice is not continuous: if rounding moves a token into another bucket, it sees
+other tokens. In the chunked form a later token shifts earlier ones in the order of the
+buckets: they see the same, but the last bit of their sums may change. Axes here: N
+rounds, R half of the buckets.
 """
 
 import math
+from functools import partial
 from typing import Literal
 
 import jax
@@ -21,14 +22,16 @@ import jax.numpy as jnp
 import numpy as np
 
 from attn_research.ops import chunks
+from attn_research.ops.apart import by_parts
+from attn_research.ops.implementations import check_implementation
 from attn_research.ops.linearity import linear_in
 from attn_research.ops.masks import together
 from attn_research.ops.precision import wide
 
 EPSILON = 1e-6
-# A block of queries: half as wide as what it sees, within what a cache holds.
+# Bounds of a block of queries, which is half as wide as the keys that it sees.
 LEAST, MOST = 32, 256
-# Tokens hashed at a time.
+# Tokens hashed at once.
 HASHED = 1024
 
 
@@ -49,6 +52,7 @@ def lsh_attention(
     by bucket and sees blocks of it: T log T in time, linear in memory. With R = 0 there
     is one bucket. Raises ValueError for another implementation.
     """
+    check_implementation(implementation, "naive", "chunked")
     B, T, H, K = x_BTHK.shape
     dtype, out_dtype = wide(x_BTHK.dtype), v_BTHE.dtype
     bucket_BHNT = hashed(x_BTHK, rotations_HNKR).transpose(0, 2, 3, 1)
@@ -61,11 +65,17 @@ def lsh_attention(
         admit_BHTS = _meet(bucket_BHNT, same_BTS, span, causal)
         score_BHTS = jnp.einsum("BTHK,BSHK->BHTS", q_BTHK, k_BTHK)
         return weighed(score_BHTS, admit_BHTS, v_BTHE).astype(out_dtype)
-    if implementation not in (None, "chunked"):
-        raise ValueError(
-            f"No implementation {implementation!r} of LSH attention; naive and chunked "
-            "are there"
-        )
+
+    whole = partial(_sorted, span=span, causal=causal)
+    out_BTHE = by_parts(whole, q_BTHK, k_BTHK, v_BTHE, bucket_BHNT, segments_BT)
+    return out_BTHE.astype(out_dtype)
+
+
+def _sorted(
+    q_BTHK, k_BTHK, v_BTHE, bucket_BHNT, segments_BT, *, span: int, causal: bool
+) -> jax.Array:
+    """out_BTHE, each row of batch and head on its own, in the order of its buckets."""
+    B, T, H, _ = q_BTHK.shape
 
     def rows(x_BTHK: jax.Array) -> jax.Array:
         return x_BTHK.swapaxes(1, 2).reshape(B * H, T, -1)
@@ -80,13 +90,13 @@ def lsh_attention(
             jnp.repeat(segments_BT, H, axis=0),
         ),
     )
-    return out_XTE.reshape(B, H, T, -1).swapaxes(1, 2).astype(out_dtype)
+    return out_XTE.reshape(B, H, T, -1).swapaxes(1, 2)
 
 
 def rotations(
     heads: int, rounds: int, size: int, buckets: int, seed: int
 ) -> np.ndarray:
-    """rotations_HNKR, drawn by the seed: constants, which no training changes."""
+    """rotations_HNKR from the seed: constants, not trained."""
     shape = heads, rounds, size, buckets // 2
     return np.random.default_rng(seed).standard_normal(shape, np.float32)
 
@@ -99,9 +109,9 @@ def keys(x: jax.Array) -> jax.Array:
 
 
 def hashed(x_BTHK: jax.Array, rotations_HNKR: np.ndarray | jax.Array) -> jax.Array:
-    """bucket_BTHN of each token in each round; 0 where there is one bucket.
+    """bucket_BTHN of each token in each round; 0 if there is one bucket.
 
-    A block of tokens at a time: there are as many products as tokens times buckets.
+    A block of tokens at a time: the products are as many as tokens times buckets.
     """
     H, N, _, R = rotations_HNKR.shape
     T = x_BTHK.shape[1]
@@ -134,7 +144,7 @@ def lsh_step(
     past_S = jnp.arange(S, dtype=jnp.int32) <= time
     own_B1HN = jax.lax.dynamic_slice_in_dim(bucket_BSHN, time, 1, axis=1)
     same_BSHN = (bucket_BSHN == own_B1HN) & past_S[None, :, None, None]
-    # The number of those in its bucket from each token on, the last one included.
+    # For each token the number from it on in the bucket, including the last.
     count_BSHN = jnp.cumsum(same_BSHN[:, ::-1], axis=1, dtype=jnp.int32)[:, ::-1]
     admit_BSH = (same_BSHN & (count_BSHN <= span + 1)).any(axis=3)
     q_B1HK = x_B1HK.astype(dtype) * (1 / math.sqrt(K))
@@ -145,7 +155,7 @@ def lsh_step(
 
 
 def weighed(score_BHTS, admit_BHTS, v_BSHE) -> jax.Array:
-    """The softmax of the admitted scores, times the values; zero where none is."""
+    """The softmax of the admitted scores, times the values; zero without any."""
     score_BHTS = jnp.where(admit_BHTS, score_BHTS, -jnp.inf)
     top_BHT1 = jax.lax.stop_gradient(score_BHTS.max(axis=-1, keepdims=True))
     power_BHTS = jnp.exp(score_BHTS - _finite(top_BHT1))
@@ -174,7 +184,7 @@ def _finite(top):
 
 
 def _row(q_TK, k_TK, v_TE, bucket_NT, segment_T, span: int, causal: bool) -> jax.Array:
-    """out_TE of one row of one head: the rounds one by one, joined as they come."""
+    """out_TE of one row of one head, accumulated over the rounds."""
     N, T = bucket_NT.shape
     at_NT = jnp.broadcast_to(jnp.arange(T, dtype=jnp.int32)[None], (N, T))
     ids_NT = jnp.broadcast_to(segment_T[None], (N, T))
@@ -183,17 +193,17 @@ def _row(q_TK, k_TK, v_TE, bucket_NT, segment_T, span: int, causal: bool) -> jax
     )
     new_NT = (ids_NT != _before(ids_NT)) | (sorted_NT != _before(sorted_NT))
     first_NT = jax.lax.cummax(jnp.where(new_NT, at_NT, 0), axis=1)
-    # Where each token stands in the order of each round, and in its bucket there.
+    # The place of each token in the order of each round, and in its bucket.
     back_NT = jnp.argsort(order_NT, axis=1)
     rank_NT = jnp.take_along_axis(at_NT - first_NT, back_NT, axis=1)
 
     @jax.checkpoint
     def one(state, inputs):
         n, order_T, back_T = inputs
-        told = segment_T[order_T], bucket_NT[:, order_T], rank_NT[:, order_T]
-        given = q_TK[order_T], k_TK[order_T], v_TE[order_T]
+        known = segment_T[order_T], bucket_NT[:, order_T], rank_NT[:, order_T]
+        vectors = q_TK[order_T], k_TK[order_T], v_TE[order_T]
         top_T, total_T, sum_TE = (
-            x[back_T] for x in _round(given, told, n, span, causal)
+            x[back_T] for x in _round(vectors, known, n, span, causal)
         )
         new_T = jnp.maximum(state[0], top_T)
         old_T, own_T = (jnp.exp(t - _finite(new_T)) for t in (state[0], top_T))
@@ -207,14 +217,14 @@ def _row(q_TK, k_TK, v_TE, bucket_NT, segment_T, span: int, causal: bool) -> jax
     return sum_TE / jnp.where(total_T == 0, 1, total_T)[:, None]
 
 
-def _round(given, told, n: jax.Array, span: int, causal: bool):
-    """top_T, total_T and sum_TE of the softmax of one round, all in its own order."""
-    (q_TK, k_TK, v_TE), (segment_T, bucket_NT, rank_NT) = given, told
+def _round(vectors, known, n: jax.Array, span: int, causal: bool):
+    """top_T, total_T and sum_TE of the softmax of one round, in the round's order."""
+    (q_TK, k_TK, v_TE), (segment_T, bucket_NT, rank_NT) = vectors, known
     T = segment_T.shape[0]
     W = min(span, T - 1)
     C = min(max(LEAST, min(W, MOST)), T)
     ahead = 0 if causal else W
-    # Room for what lies before the first block, and after the last.
+    # Room before the first block and after the last.
     query = (0, -T % C)
     key = (W, -T % C + ahead)
     q_XK, ids_X = jnp.pad(q_TK, (query, (0, 0))), jnp.pad(segment_T, query)
@@ -236,7 +246,7 @@ def _round(given, told, n: jax.Array, span: int, causal: bool):
         admit_CY = admit_CY & alike_NCY[n]
         rank_NCY = cut(rank_NX, C, 1)[:, :, None] - cut(rank_NY, Y, 1)[:, None, :]
         meet_NCY = alike_NCY & _near(rank_NCY, span, causal)
-        # A pair that meets in several rounds has a share in each of them.
+        # A pair that meets in several rounds is divided between them.
         times_CY = jnp.maximum(meet_NCY.sum(axis=0, dtype=jnp.int32), 1)
         score_CY = cut(q_XK, C) @ cut(k_YK, Y).T
         score_CY = jnp.where(admit_CY, score_CY, -jnp.inf)

@@ -1,11 +1,11 @@
 """Masks: which key each query may see, as small values that compose with `&` and `|`.
 
-A mask is static and hashable: it shapes the compiled program. It tells of one pair
-(`admit`) and of a rectangle of positions whether any pair of it `may` be admitted and
-whether it is admitted in `full`; so an op never visits what the mask discards. `may` is
+A mask is static and hashable: it shapes the compiled program. It decides one pair
+(`admit`), and for a rectangle of positions whether any pair `may` be admitted and
+whether the `full` rectangle is; so an op never visits what the mask discards. `may` is
 never wrongly false and `full` never wrongly true. Every rule reads NumPy and JAX
-arrays alike. Segments are data and stay an array beside the mask: positions, where a
-rule depends on more than their difference, are those within a segment.
+arrays. Segments are data and stay an array beside the mask: if a rule depends on more
+than differences of positions, these are positions within a segment.
 """
 
 import operator
@@ -52,15 +52,13 @@ class Mask(Protocol):
         """The most tokens back that a query of `length` tokens can see."""
         ...
 
+    def __and__(self, other: "Mask") -> "Mask":
+        """The mask that admits what both admit."""
+        ...
 
-def either(one: Mask, two: Mask) -> "Several":
-    """The mask that admits what one of two admits."""
-    return Several("any", (one, two))
-
-
-def both(one: Mask, two: Mask) -> "Several":
-    """The mask that admits what each of two admits."""
-    return Several("all", (one, two))
+    def __or__(self, other: "Mask") -> "Mask":
+        """The mask that admits what either admits."""
+        ...
 
 
 def matrix(mask: Mask, queries: int, keys: int) -> jax.Array:
@@ -76,15 +74,17 @@ def tiling(mask: Mask, queries: int, keys: int, block: int) -> np.ndarray:
     Raises ValueError for an empty block.
     """
     if block < 1:
-        raise ValueError(f"The block is {block}; at least 1 is allowed")
+        raise ValueError(f"The block is {block}; it must be at least 1")
     return np.asarray(mask.may(areas(queries, keys, block, block)))
 
 
-def count(mask: Mask, length: int, block: int = 256) -> int:
+def pairs(mask: Mask, length: int, block: int = 256) -> int:
     """The number of admitted pairs of a query and a key of one sequence.
 
-    Costs what lies in blocks that the mask cuts; the others are counted as a whole.
+    Only blocks that the mask cuts are looked into; the others are counted whole.
     """
+    if isinstance(mask, Band):
+        return _beside(length, mask.left) + _beside(length, mask.right) + length
     area = areas(length, length, block, block)
     may_IJ, full_IJ = mask.may(area), mask.full(area)
     sizes_I = np.minimum(block, length - block * np.arange(-(-length // block)))
@@ -113,23 +113,26 @@ class Several:
     rule: str
     masks: tuple[Any, ...]
 
-    __and__, __or__ = both, either
-    dense, blocks, pairs = matrix, tiling, count
+    def __and__(self, other: Mask) -> "Several":
+        return Several("all", (self, other))
+
+    def __or__(self, other: Mask) -> "Several":
+        return Several("any", (self, other))
 
     def admit(self, query: Index, key: Index) -> Any:
         """Whether the query may see the key; positions broadcast."""
         return self._joined([mask.admit(query, key) for mask in self.masks])
 
     def may(self, area: Area) -> Any:
-        """Of all masks: where each may, though perhaps no pair is common to them."""
+        """Whether any or all of the masks may, though perhaps not the same pair."""
         return self._joined([mask.may(area) for mask in self.masks])
 
     def full(self, area: Area) -> Any:
-        """Of any mask: where one alone is full."""
+        """Whether any or all of the masks are full."""
         return self._joined([mask.full(area) for mask in self.masks])
 
     def reach(self, length: int) -> int:
-        """The most, or the least, of the masks."""
+        """The largest, or the smallest, of the masks."""
         reaches = [mask.reach(length) for mask in self.masks]
         return max(reaches) if self.rule == "any" else min(reaches)
 
@@ -139,17 +142,18 @@ class Several:
 
 @dataclass(frozen=True)
 class Band:
-    """Query t sees key s where t - left <= s <= t + right; None is no bound."""
+    """Query t sees key s where t - left <= s <= t + right; None: unbounded."""
 
     left: int | None = None
     right: int | None = None
 
-    __or__, dense, blocks = either, matrix, tiling
-
-    def __and__(self, other: Mask) -> Any:
+    def __and__(self, other: Any) -> Any:
         if not isinstance(other, Band):
-            return both(self, other)
+            return Several("all", (self, other))
         return Band(_least(self.left, other.left), _least(self.right, other.right))
+
+    def __or__(self, other: Mask) -> Several:
+        return Several("any", (self, other))
 
     def admit(self, query: Index, key: Index) -> Any:
         """Whether the query may see the key; positions broadcast."""
@@ -189,26 +193,27 @@ class Band:
             return low, keys
         return low, jnp.minimum(last + self.right + 1, keys)
 
-    def pairs(self, length: int) -> int:
-        """The number of admitted pairs of a query and a key of one sequence."""
-        return _beside(length, self.left) + _beside(length, self.right) + length
-
 
 FULL = Band()
 CAUSAL = Band(right=0)
 
 
 def window(left: int, right: int) -> Band:
-    """The mask of a window of `left` keys before a query, itself and `right` after."""
+    """The mask of a window of `left` keys before a query, itself and `right` after.
+
+    Raises ValueError if one of them is below 0.
+    """
     if left < 0 or right < 0:
-        raise ValueError(f"A window reaches {left} back, {right} ahead; 0 is the least")
+        raise ValueError(
+            f"A window reaches {left} back, {right} ahead; both must be at least 0"
+        )
     return Band(left, right)
 
 
 def together(segments_BT: jax.Array, source_BS: jax.Array) -> jax.Array:
     """Whether query and key share a segment, as BTS; segment 0 sees nothing.
 
-    Any leading axes; two blocks of segments give the block between them.
+    The leading axes are arbitrary, so blocks of segments may be given too.
     """
     query = segments_BT[..., :, None]
     return (query == source_BS[..., None, :]) & (query != 0)

@@ -12,8 +12,8 @@ def mel_frames(
 ) -> jax.Array:
     """frames_BTF: the logarithm of the power of F mel bands around every hop samples.
 
-    Frame t looks at the `window` samples from t * hop on, zeros after the end, weighed
-    by Hann's window; the bands are triangles, even on the mel scale of Stevens et al.,
+    Frame t reads the `window` samples from t * hop on, zeros after the end, weighted by
+    Hann's window; the bands are triangles, even on the mel scale of Stevens et al.,
     1937, from 0 to rate / 2 (samples per second). T is L over the hop, rounded up.
     The logarithm is shifted and scaled so that speech is about 1.
     """
@@ -30,7 +30,7 @@ def mel_frames(
 
 @functools.cache
 def _bank(window: int, bands: int, rate: int) -> np.ndarray:
-    """bank_NF: how much of each frequency of a Fourier transform is in each band."""
+    """bank_NF: the weight of each frequency of a Fourier transform in each band."""
     frequency_N = np.fft.rfftfreq(window, 1 / rate)
     top = 2595 * np.log10(1 + rate / 2 / 700)
     edge = 700 * (10 ** (np.linspace(0, top, bands + 2) / 2595) - 1)

@@ -10,14 +10,15 @@ is exp(-m), which overflows, of sums that are as small. No result depends on m, 
 gradient passes through it. Beck et al., 2024, arXiv:2405.04517.
 """
 
-from typing import Any
+from typing import Any, Literal
 
 import jax
 import jax.numpy as jnp
 
 from attn_research.ops import chunks
+from attn_research.ops.implementations import check_implementation
 from attn_research.ops.linearity import linear_in
-from attn_research.ops.precision import wide
+from attn_research.ops.precision import ratio, wide
 from attn_research.ops.recurrence import begins
 
 # S / exp(m) with the column n / exp(m) beside it (B, H, K, E + 1), and m (B, H).
@@ -25,7 +26,7 @@ State = tuple[jax.Array, jax.Array]
 
 
 @linear_in("v_BTHE")
-def mlstm(
+def matrix_lstm(
     q_BTHK: jax.Array,
     k_BTHK: jax.Array,
     v_BTHE: jax.Array,
@@ -34,7 +35,7 @@ def mlstm(
     *,
     segments_BT: jax.Array | None = None,
     chunk: int = 64,
-    implementation: str | None = None,
+    implementation: Literal["naive", "recurrent", "chunked"] | None = None,
 ) -> jax.Array:
     """out_BTHE, in the dtype of v; the state is in float32 at least.
 
@@ -52,18 +53,14 @@ def mlstm(
         chunks.real(x.astype(wide(dtype)), segments_BT)
         for x in (q_BTHK, k_BTHK, v_BTHE, write_BTH, log_forget_BTH)
     )
+    check_implementation(implementation, "naive", "recurrent", "chunked")
     match implementation or "chunked":
         case "naive":
             out_BTHE = _naive(*arrays, segments_BT=segments_BT)
         case "recurrent":
             out_BTHE, _ = _recurrent(*arrays, segments_BT=segments_BT)
-        case "chunked":
-            out_BTHE, _ = _chunked(*arrays, segments_BT=segments_BT, chunk=chunk)
         case _:
-            raise ValueError(
-                f"implementation is {implementation!r}; "
-                "naive, recurrent, chunked or None is allowed"
-            )
+            out_BTHE, _ = _chunked(*arrays, segments_BT=segments_BT, chunk=chunk)
     return chunks.real(out_BTHE, segments_BT).astype(dtype)
 
 
@@ -82,21 +79,21 @@ def mlstm_step(
     log_forget_BH: jax.Array,
     state: State,
 ) -> tuple[jax.Array, State]:
-    """(out_BHE, next state): one token of `mlstm`, from `mlstm_start` on."""
+    """(out_BHE, next state): one token of `matrix_lstm`, from `mlstm_start` on."""
     inputs = q_BHK, k_BHK, v_BHE, write_BH, log_forget_BH
     state, out_BHE = _token(state, [x.astype(state[0].dtype) for x in inputs])
     return out_BHE.astype(v_BHE.dtype), state
 
 
 def _counted(v: jax.Array) -> jax.Array:
-    """v with a 1 beside it, whose sum is that of the weights."""
+    """v with a column of ones, whose sum is that of the weights."""
     return jnp.concatenate([v, jnp.ones((*v.shape[:-1], 1), v.dtype)], axis=-1)
 
 
 def _divided(sums: jax.Array, m: jax.Array) -> jax.Array:
     """The sums over max(|their last one|, exp(-m))."""
     out, weight = sums[..., :-1], sums[..., -1:]
-    return out / jnp.maximum(jnp.abs(weight), jnp.exp(-m)[..., None])
+    return ratio(out, jnp.maximum(jnp.abs(weight), jnp.exp(-m)[..., None]))
 
 
 def _naive(q_BTHK, k_BSHK, v_BSHE, write_BSH, log_forget_BTH, *, segments_BT):
@@ -163,8 +160,8 @@ def _chunked(q_BTHK, k_BTHK, v_BTHE, write_BTH, log_forget_BTH, *, segments_BT, 
         arrays = [jnp.swapaxes(x, 1, 2) for x in arrays]
         q_BHCK, k_BHCK, v_BHCE, write_BHC, log_forget_BHC = arrays
         span = chunks.spans(log_forget_BHC)
-        # The logarithms of what a query reads of each key and of the state carried in,
-        # and of what a key and that state are worth at the end of the chunk.
+        # The log weights of each key and of the state carried in, for a query, and at
+        # the end of the chunk.
         within_BHCC = span.between + write_BHC[:, :, None]
         since_BHC = span.since + m_BH[..., None]
         until_BHC = span.until + write_BHC

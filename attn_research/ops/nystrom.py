@@ -4,9 +4,9 @@
 
 with the M landmarks m of the queries and l of the keys, all products over sqrt(K).
 Landmark j of a segment of L tokens is the mean of those with floor(position M / L) = j,
-or, of fewer than M tokens, each token itself. The inverse is 6 steps of the paper's
-iteration of third order, from the transpose over its norms. Time and memory are linear
-in the length; landmarks hold the whole segment, so there is no causal form. Xiong et
+or, if L < M, each token itself. The inverse is 6 steps of the paper's third-order
+iteration, from the transpose over its norms. Time and memory are linear
+in the length; landmarks cover the whole segment, so it has no causal form. Xiong et
 al., 2021, arXiv:2102.03902, without the convolution that the paper adds to the values.
 """
 
@@ -16,15 +16,17 @@ from typing import Literal
 import jax
 import jax.numpy as jnp
 
+from attn_research.ops.apart import by_parts
+from attn_research.ops.implementations import check_implementation
 from attn_research.ops.linearity import linear_in
-from attn_research.ops.positions import positions
+from attn_research.ops.positions import ordinals, positions
 from attn_research.ops.precision import wide
 
 STEPS = 6
 
 
 @linear_in("v_BTHE")
-def nystrom(
+def nystrom_attention(
     q_BTHK: jax.Array,
     k_BTHK: jax.Array,
     v_BTHE: jax.Array,
@@ -36,24 +38,20 @@ def nystrom(
 ) -> jax.Array:
     """out_BTHE, in the dtype of the values, exactly zero at padding.
 
-    Segments are computed one after another, `packed` of them: a row takes that many
-    times the time of one, and tokens of a later segment get NaN. "naive", the twin,
-    computes all rows at once; "chunked", the default, one at a time. Raises ValueError
-    for another implementation.
+    The first `packed` segments of a row are computed one after another: a row takes
+    that many times the time of one, and tokens of a later segment get NaN. "naive", the
+    twin, computes all rows at once; "chunked", the default, one at a time. Raises
+    ValueError for another implementation.
     """
     B, T, H, K = q_BTHK.shape
     dtype, out_dtype = wide(q_BTHK.dtype), v_BTHE.dtype
     q_BTHK, k_BTHK, v_BTHE = (x.astype(dtype) for x in (q_BTHK, k_BTHK, v_BTHE))
     q_BTHK = q_BTHK * (1 / math.sqrt(K))
-    if implementation not in (None, "naive", "chunked"):
-        raise ValueError(
-            f"No implementation {implementation!r} of Nystrom attention; naive and "
-            "chunked are there"
-        )
+    check_implementation(implementation, "naive", "chunked")
     numbers = range(1, 2 if segments_BT is None else packed + 1)
-    segments = segments_BT
-    if segments is None:
-        segments = jnp.ones((B, T), jnp.int32)
+    segments = jnp.ones((B, T), jnp.int32)
+    if segments_BT is not None:
+        segments = ordinals(segments_BT)  # whatever number a segment has
     place_BT = positions(B, T, segments_BT)
 
     def row(q_TK, k_TK, v_TE, segment_T, place_T):
@@ -71,16 +69,19 @@ def nystrom(
         )
         return jnp.where((segment_T > packed)[:, None], jnp.nan, total)
 
-    def rows(x):
-        return x.swapaxes(1, 2).reshape(B * H, T, -1)
+    def rows(qkv, ids_BT, place_BT) -> jax.Array:
+        B, T, H, _ = qkv[0].shape
+        q_RTK, k_RTK, v_RTE = (x.swapaxes(1, 2).reshape(B * H, T, -1) for x in qkv)
+        heads = q_RTK, k_RTK, v_RTE
+        placed = jnp.repeat(ids_BT, H, axis=0), jnp.repeat(place_BT, H, axis=0)
+        if implementation == "naive":
+            out_RTE = jax.vmap(row)(*heads, *placed)
+        else:
+            out_RTE = jax.lax.map(lambda one: row(*one), (*heads, *placed))
+        return out_RTE.reshape(B, H, T, -1).swapaxes(1, 2)
 
-    heads = rows(q_BTHK), rows(k_BTHK), rows(v_BTHE)
-    told = jnp.repeat(segments, H, axis=0), jnp.repeat(place_BT, H, axis=0)
-    if implementation == "naive":
-        out_RTE = jax.vmap(row)(*heads, *told)
-    else:
-        out_RTE = jax.lax.map(lambda one: row(*one), (*heads, *told))
-    return out_RTE.reshape(B, H, T, -1).swapaxes(1, 2).astype(out_dtype)
+    out_BTHE = by_parts(rows, (q_BTHK, k_BTHK, v_BTHE), segments, place_BT)
+    return out_BTHE.astype(out_dtype)
 
 
 def _segment(q_TK, k_TK, v_TE, mine_T, place_T, landmarks: int) -> jax.Array:
@@ -103,7 +104,7 @@ def _segment(q_TK, k_TK, v_TE, mine_T, place_T, landmarks: int) -> jax.Array:
 
 
 def _softmax(score_TS: jax.Array, query_T: jax.Array, key_S: jax.Array) -> jax.Array:
-    """The softmax over the real keys; rows of no real query are zero."""
+    """The softmax over the real keys; rows without a real query are zero."""
     admit_TS = query_T[:, None] & key_S[None]
     score_TS = jnp.where(admit_TS, score_TS, -jnp.inf)
     top_T1 = jax.lax.stop_gradient(score_TS.max(axis=1, keepdims=True))
@@ -113,7 +114,7 @@ def _softmax(score_TS: jax.Array, query_T: jax.Array, key_S: jax.Array) -> jax.A
 
 
 def inverse(a_MM: jax.Array, steps: int = STEPS) -> jax.Array:
-    """The pseudo-inverse, after some steps of the iteration; zero rows stay zero."""
+    """The pseudo-inverse after `steps` steps of the iteration; zero rows stay zero."""
     row, column = jnp.abs(a_MM).sum(axis=1).max(), jnp.abs(a_MM).sum(axis=0).max()
     norms = row * column
     z_MM = a_MM.T / jnp.where(norms == 0, 1, norms)

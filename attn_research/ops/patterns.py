@@ -1,7 +1,7 @@
-"""Sparse masks by name: global tokens, strides, blocks and random links.
+"""Sparse masks: global tokens, strides, blocks and random links.
 
-Each depends on the position within a sequence and on nothing else: in a packed row a
-sequence sees what it sees alone. Global tokens: Beltagy et al., 2020, arXiv:2004.05150;
+Each depends on positions within a sequence only: a sequence in a packed row sees the
+same as alone. Global tokens: Beltagy et al., 2020, arXiv:2004.05150;
 strides: Child et al., 2019, arXiv:1904.10509; random links: Zaheer et al., 2020,
 arXiv:2007.14062.
 """
@@ -15,7 +15,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from attn_research.ops.masks import Area, Index, both, count, either, matrix, tiling
+from attn_research.ops.masks import Area, Index, Mask, Several
 
 
 @dataclass(frozen=True)
@@ -24,8 +24,11 @@ class Globals:
 
     tokens: int
 
-    __and__, __or__ = both, either
-    dense, blocks, pairs = matrix, tiling, count
+    def __and__(self, other: Mask) -> Several:
+        return Several("all", (self, other))
+
+    def __or__(self, other: Mask) -> Several:
+        return Several("any", (self, other))
 
     def admit(self, query: Index, key: Index) -> Any:
         """Whether one of the two is global."""
@@ -46,12 +49,15 @@ class Globals:
 
 @dataclass(frozen=True)
 class Stride:
-    """Query t sees the keys at a whole number of steps from it."""
+    """Query t sees the keys at a whole number of steps of `step` tokens from it."""
 
     step: int
 
-    __and__, __or__ = both, either
-    dense, blocks, pairs = matrix, tiling, count
+    def __and__(self, other: Mask) -> Several:
+        return Several("all", (self, other))
+
+    def __or__(self, other: Mask) -> Several:
+        return Several("any", (self, other))
 
     def admit(self, query: Index, key: Index) -> Any:
         """Whether the step divides the distance."""
@@ -63,7 +69,7 @@ class Stride:
         return most // self.step * self.step >= least
 
     def full(self, area: Area) -> Any:
-        """Where every distance is a multiple: the step 1, or a single pair."""
+        """Whether every distance is a multiple: the step is 1, or a single pair."""
         alone = (area.first == area.last) & (area.low == area.high)
         return (alone | (self.step == 1)) & self.may(area)
 
@@ -78,8 +84,11 @@ class Local:
 
     size: int
 
-    __and__, __or__ = both, either
-    dense, blocks, pairs = matrix, tiling, count
+    def __and__(self, other: Mask) -> Several:
+        return Several("all", (self, other))
+
+    def __or__(self, other: Mask) -> Several:
+        return Several("any", (self, other))
 
     def admit(self, query: Index, key: Index) -> Any:
         """Whether both are in one block."""
@@ -102,19 +111,22 @@ class Local:
 
 @dataclass(frozen=True)
 class Random:
-    """Each block of `size` tokens is linked to up to `links` earlier ones by chance.
+    """Each block of `size` tokens is linked to up to `links` random earlier ones.
 
-    A link lets both blocks see each other. Block n > 0 draws from 0..n-1, alike ones
-    counting once, from the seed and n alone: the links of a sequence are those of any
-    longer one, and the causal links are half of those both ways.
+    Linked blocks see each other. Block n > 0 draws from 0..n-1, with repetitions, from
+    the seed and n only: a sequence has the links of any longer one, and the causal
+    links are half of those in both directions.
     """
 
     links: int
     size: int
     seed: int
 
-    __and__, __or__ = both, either
-    dense, blocks, pairs = matrix, tiling, count
+    def __and__(self, other: Mask) -> Several:
+        return Several("all", (self, other))
+
+    def __or__(self, other: Mask) -> Several:
+        return Several("any", (self, other))
 
     def admit(self, query: Index, key: Index) -> Any:
         """Whether the blocks of both are linked."""
@@ -145,7 +157,7 @@ class Random:
         return within - table[last, low] + table[first, low] > 0
 
     def full(self, area: Area) -> Any:
-        """Where the area lies within two blocks that are linked."""
+        """Whether the area lies within two linked blocks."""
         first, last, low, high = (end // self.size for end in area[:4])
         return (first == last) & (low == high) & self.admit(area.first, area.low)
 

@@ -1,4 +1,4 @@
-"""Which blocks of keys a block of queries visits, and what it sees of each.
+"""Which blocks of keys a block of queries visits, and which keys it sees in each.
 
 Axes as in `flash`: C queries of a block, S keys, J blocks of keys.
 """
@@ -16,7 +16,7 @@ from attn_research.ops.tiles import Tiles
 class Chosen(NamedTuple):
     """best_BTHM, own_BT, keys_BS: numbers of blocks of tokens, at least 0.
 
-    Those that each query has chosen, -1 for none, its own, and that of each key.
+    The blocks that each query has chosen (-1: none), its own, and that of each key.
     """
 
     best: jax.Array
@@ -51,7 +51,7 @@ class Block(NamedTuple):
 class Plan(NamedTuple):
     """What is static: mask, query and key heads, the true number of keys, the cap.
 
-    `apart` tells whether segments differ, be it by what fills the last block of keys.
+    `apart`: segments differ, if only by the zeros that fill the last block of keys.
     """
 
     mask: Any
@@ -99,7 +99,7 @@ class Plan(NamedTuple):
         keys_S = block.chosen.keys[b, j]
         return admit_CS & among(own_C[:, None], best_CM, keys_S[None])
 
-    def shape(self, raw_CS: jax.Array, bias_D: jax.Array | None) -> jax.Array:
+    def score(self, raw_CS: jax.Array, bias_D: jax.Array | None) -> jax.Array:
         """The scores of scaled products: capped, with the bias of their distances."""
         score_CS = capped(raw_CS, self.cap)
         if bias_D is None:

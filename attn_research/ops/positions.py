@@ -1,7 +1,7 @@
-"""Positions: where a token stands in its segment, and how a mixer is told.
+"""Positions: where a token stands in its segment, and its encodings.
 
-Every function works on one position as on many, so that a decoding step uses what the
-whole sequence uses.
+Every function works on one position or many, so that a decoding step uses the same code
+as the whole sequence.
 """
 
 import math
@@ -23,6 +23,14 @@ def restart(segments_BT: jax.Array) -> jax.Array:
     before_BT = jnp.pad(segments_BT[:, :-1], ((0, 0), (1, 0)), constant_values=-1)
     start_BT = jnp.where(segments_BT != before_BT, time_1T, 0)
     return time_1T - jax.lax.cummax(start_BT, axis=1)
+
+
+def ordinals(segments_BT: jax.Array) -> jax.Array:
+    """The place of each token's segment in its row, from 1; 0 at padding."""
+    before_BT = jnp.pad(segments_BT[:, :-1], ((0, 0), (1, 0)))
+    starts_BT = (segments_BT != before_BT) & (segments_BT != 0)
+    count_BT = jnp.cumsum(starts_BT, axis=1, dtype=jnp.int32)
+    return jnp.where(segments_BT != 0, count_BT, 0)
 
 
 def positions(batch: int, length: int, segments_BT: jax.Array | None) -> jax.Array:
@@ -52,7 +60,7 @@ def rope(x_BTHK: jax.Array, positions_BT: jax.Array, base: float) -> jax.Array:
     size = x_BTHK.shape[-1]
     if size % 2:
         raise ValueError(
-            f"RoPE rotates pairs; the head size is {size}, even is allowed"
+            f"RoPE rotates pairs; the head size is {size}, it must be even"
         )
     return _turned(x_BTHK, positions_BT, base ** -(np.arange(size // 2) / (size // 2)))
 
@@ -60,12 +68,15 @@ def rope(x_BTHK: jax.Array, positions_BT: jax.Array, base: float) -> jax.Array:
 class Rope(NamedTuple):
     """RoPE of the first `share` of a head, stretched by `factor` beyond `original`.
 
-    "linear" divides every position by the factor (Chen et al., 2023, arXiv:2306.15595).
+    `base` is that of `rope`, `scaling` one of none, linear, ntk and yarn. "linear"
+    divides every position by the factor (Chen et al., 2023, arXiv:2306.15595).
     "ntk" raises the base so that the slowest pair slows by the factor and the fastest
     keeps its pace. "yarn" divides those pairs that turn less than once within the
     original length, keeps those that turn 32 times, and blends between; queries and
     keys grow so that scores grow by (0.1 log factor + 1)^2 (Peng et al., 2023,
-    arXiv:2309.00071, which gives ntk too).
+    arXiv:2309.00071, which gives ntk too). As in the released code, and unlike the
+    paper, the blend is linear in the number of the pair, and `truncate` rounds its ends
+    outwards to whole pairs; without it they lie where the formula puts them.
     """
 
     base: float
@@ -73,9 +84,10 @@ class Rope(NamedTuple):
     scaling: str = "none"
     factor: float = 1.0
     original: int = 1
+    truncate: bool = True
 
     def __call__(self, x_BTHK: jax.Array, positions_BT: jax.Array) -> jax.Array:
-        """x rotated; what is beyond the share, in whole pairs, stays."""
+        """x with the share rotated, in whole pairs; the rest stays."""
         turned = self.size(x_BTHK.shape[-1])
         y_BTHK = _turned(x_BTHK[..., :turned], positions_BT, self.rates(turned))
         if self.scaling == "yarn":
@@ -95,11 +107,13 @@ class Rope(NamedTuple):
         if self.scaling in ("linear", "ntk"):
             return rates / self.factor
         if self.scaling == "yarn":
-            # The pairs that turn 32 times and once; as released, not as printed: the
-            # blend is linear in the number of the pair.
+            # The pairs that turn 32 times and once.
             per_turn = size / (2 * math.log(self.base))
-            many = max(per_turn * math.log(self.original / (64 * math.pi)), 0)
+            many = per_turn * math.log(self.original / (64 * math.pi))
             once = per_turn * math.log(self.original / (2 * math.pi))
+            if self.truncate:
+                many, once = math.floor(many), math.ceil(once)
+            many = max(many, 0)
             once = max(min(once, size - 1), many + 1e-3)
             slow = np.clip((np.arange(size // 2) - many) / (once - many), 0, 1)
             return rates * (1 - slow) + rates / self.factor * slow
@@ -117,13 +131,16 @@ def _turned(x_BTHK: jax.Array, positions_BT: jax.Array, rate_R: np.ndarray):
 
 
 def scattered(key: jax.Array, batch: int, length: int, most: int) -> jax.Array:
-    """positions_BT: of each row `length` of 0..most - 1 by chance, in order.
+    """positions_BT: for each row random distinct positions below `most`, sorted.
 
-    A model trained on these knows positions that its sequences are too short for; a
-    mixer is told them by its front end. Ruoss et al., 2023, arXiv:2305.16843.
+    A model trained on these knows positions beyond the length of its sequences. Ruoss
+    et al., 2023, arXiv:2305.16843. Raises ValueError if `length` is above `most`.
     """
     if length > most:
-        raise ValueError(f"There are {most} positions for {length} tokens")
+        raise ValueError(
+            f"There are {most} positions for {length} tokens; they must be at least as "
+            "many"
+        )
     rows = jax.random.split(key, batch)
     draw = jax.vmap(lambda row: jax.random.permutation(row, most)[:length])
     return jnp.sort(draw(rows).astype(jnp.int32), axis=1)
@@ -145,6 +162,6 @@ def sinusoid(
 def lookup(table_ND: jax.Array, positions_BT: jax.Array) -> jax.Array:
     """The row of a learned table for each position, as BTD.
 
-    Positions must lie within the table; the caller, who knows its length, checks.
+    Positions must lie within the table; the caller checks that.
     """
     return jnp.take(table_ND, positions_BT, axis=0, mode="clip")

@@ -1,7 +1,9 @@
-"""The precision that sums, states and softmax keep."""
+"""The precision of sums, states and softmax, and of dividing by them."""
 
 from typing import Any
 
+import jax
+import jax.numpy as jnp
 import numpy as np
 
 
@@ -11,3 +13,12 @@ def wide(dtype: Any) -> np.dtype:
     NumPy's rule, because jax refuses to promote in its strict mode.
     """
     return np.promote_types(dtype, np.float32)
+
+
+def ratio(out: jax.Array, weight: jax.Array) -> jax.Array:
+    """out / weight, and 0 / 0 = 0.
+
+    In units of the weight, whose square, in the gradient, might not be a number.
+    """
+    unit = jax.lax.stop_gradient(jnp.where(weight == 0, 1, weight))
+    return out / unit / jnp.where(weight == 0, 1, weight / unit)

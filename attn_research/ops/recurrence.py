@@ -1,11 +1,13 @@
 """The diagonal linear recurrence, real and complex."""
 
 from functools import partial
+from typing import Literal
 
 import jax
 import jax.numpy as jnp
 
 from attn_research.ops import chunks
+from attn_research.ops.implementations import check_implementation
 from attn_research.ops.linearity import linear_in
 from attn_research.ops.precision import wide
 
@@ -18,7 +20,8 @@ def diagonal_recurrence(
     b_BTN: jax.Array,
     *,
     segments_BT: jax.Array | None = None,
-    implementation: str | None = None,
+    implementation: Literal["naive", "sequential", "associative", "chunked"]
+    | None = None,
     chunk: int = CHUNK,
 ) -> jax.Array:
     """h_BTN of h_t = a_t h_{t-1} + b_t with h_{-1} = 0, in the dtype of b.
@@ -40,6 +43,9 @@ def diagonal_recurrence(
     if implementation is None:
         on_cpu = jax.default_backend() == "cpu"
         implementation = "sequential" if on_cpu else "associative"
+    check_implementation(
+        implementation, "naive", "sequential", "associative", "chunked"
+    )
     match implementation:
         case "naive":
             h_BTN = _naive(a_BTN, b_BTN)
@@ -49,18 +55,13 @@ def diagonal_recurrence(
             h_BTN = h_TBN.swapaxes(0, 1)
         case "associative":
             _, h_BTN = jax.lax.associative_scan(_compose, (a_BTN, b_BTN), axis=1)
-        case "chunked":
-            h_BTN = _chunked(a_BTN, b_BTN, chunk)
         case _:
-            raise ValueError(
-                f"implementation is {implementation!r}; "
-                "naive, sequential, associative, chunked or None is allowed"
-            )
+            h_BTN = _chunked(a_BTN, b_BTN, chunk)
     return h_BTN.astype(dtype)
 
 
 def begins(segments_BT: jax.Array) -> jax.Array:
-    """True where a position has another segment than the one before, as bool (B, T)."""
+    """True at the first position of each segment, as bool (B, T)."""
     changed_BT = segments_BT[:, 1:] != segments_BT[:, :-1]
     return jnp.pad(changed_BT, ((0, 0), (1, 0)), constant_values=True)
 
@@ -89,10 +90,10 @@ def _forward(a_TBN, b_TBN, reverse):
     return h_TBN, (a_TBN, h_TBN)
 
 
-def _backward(reverse, kept, ct_TBN):
-    # The gradient of b runs through the same recurrence from the other end; held
-    # against autodiff it takes three quarters of the memory and of the time.
-    a_TBN, h_TBN = kept
+def _backward(reverse, saved, ct_TBN):
+    # The gradient of b is the same recurrence from the other end; it takes three
+    # quarters of the memory and time of autodiff.
+    a_TBN, h_TBN = saved
     d_b_TBN: jax.Array = _sequential(_moved(a_TBN, not reverse), ct_TBN, not reverse)
     return d_b_TBN * _moved(h_TBN, reverse), d_b_TBN
 

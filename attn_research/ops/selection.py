@@ -1,8 +1,8 @@
-"""Attention to what the content selects: the best keys, or the best blocks of keys.
+"""Attention to selected keys: those with the best scores, or the best blocks of keys.
 
-Exact selection has to look at every pair once: the time is T * S, the memory is linear,
-a chunk of queries at a time. What is selected is no function that could be
-differentiated: gradients are those of attention to the keys selected.
+Exact selection scores every pair once: the time is T * S, the memory is linear, a chunk
+of queries at a time. The selection is not differentiable: gradients are those of
+attention to the selected keys.
 """
 
 from dataclasses import dataclass
@@ -14,6 +14,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from attn_research.ops import dense, flash, precision
+from attn_research.ops.implementations import check_implementation
 from attn_research.ops.linearity import linear_in
 from attn_research.ops.logits import PLAIN, Logits, spread
 from attn_research.ops.masks import CAUSAL, FULL, together
@@ -31,7 +32,7 @@ class Rule(Protocol):
         place_BS: jax.Array,
         whole: bool = False,
     ) -> Any:
-        """What the selection needs to know of the keys.
+        """The properties of the keys that the selection needs.
 
         `whole`: every row is one sequence from its first slot on.
         """
@@ -45,13 +46,13 @@ class Rule(Protocol):
         admit_BTS: jax.Array,
         score_BHTS: jax.Array,
     ) -> jax.Array:
-        """keep_BHTS; the scores are -inf where nothing is admitted."""
+        """keep_BHTS; the scores are -inf at pairs that are not admitted."""
         ...
 
 
 @dataclass(frozen=True)
 class Best:
-    """The `count` keys of the highest scores; more where scores are equal.
+    """The `count` keys of the highest scores; more if scores are equal.
 
     Gupta et al., 2021, arXiv:2106.06899.
     """
@@ -81,9 +82,9 @@ class Blocks:
     def prepare(
         self, k_BSGK, ids_BS, place_BS, whole=False
     ) -> tuple[jax.Array, jax.Array | None]:
-        """The mean key of each block; of packed keys, of the block of each.
+        """The mean key of each block, and None; for packed keys their block's mean.
 
-        Then of packed keys their positions.
+        Packed keys have their positions in place of None.
         """
         keys, size = k_BSGK.shape[1], self.size
         wide = precision.wide(k_BSGK.dtype)
@@ -118,9 +119,9 @@ class Blocks:
         return jnp.broadcast_to(kept, score_BHTS.shape)
 
     def numbers(self, known, q_BTHK, place_BT, admit_BTS) -> jax.Array:
-        """number_BHTM of the best blocks but a query's own; -1 where there are no more.
+        """number_BHTM of the best blocks besides a query's own; -1 after the last one.
 
-        Of equal ones the first.
+        Ties go to the first.
         """
         mean, place_BS = known
         (B, T, H, K), (N, G) = q_BTHK.shape, mean.shape[1:3]
@@ -130,7 +131,7 @@ class Blocks:
             number_BN = jnp.arange(N, dtype=jnp.int32)[None]
             others_BTN = admit_BTS[:, :, :: self.size]
         else:
-            # Of packed keys each stands for its block, and the first of them competes.
+            # Each packed key represents its block; only the first of a block competes.
             number_BN = place_BS // self.size
             others_BTN = admit_BTS & (place_BS % self.size == 0)[:, None]
         others_BTN &= own_BT1 != number_BN[:, None]
@@ -142,9 +143,11 @@ class Blocks:
         gate_BHTN = jnp.where(
             others_BTN[:, None], gate_BGRTN.reshape(B, H, T, N), -jnp.inf
         )
-        best_BHTM, index_BHTM = jax.lax.top_k(gate_BHTN, min(self.count - 1, N))
         number_BHTN = jnp.broadcast_to(number_BN[:, None, None], gate_BHTN.shape)
-        number_BHTM = jnp.take_along_axis(number_BHTN, index_BHTM, axis=3)
+        # A sort stays where the batch is; for top_k the compiler gathers it.
+        less_BHTN, number_BHTN = jax.lax.sort((-gate_BHTN, number_BHTN), num_keys=1)
+        best_BHTM = -less_BHTN[..., : self.count - 1]
+        number_BHTM = number_BHTN[..., : self.count - 1]
         return jnp.where(best_BHTM > -jnp.inf, number_BHTM, -1)
 
 
@@ -160,15 +163,15 @@ def _highest(score_BHTS: jax.Array, count: int) -> jax.Array:
 def _nth_highest(x: jax.Array, count: int) -> jax.Array:
     """The `count`-th highest number along the last axis, which keeps size 1.
 
-    Bit by bit from the sign down: as many sweeps as a number has bits, each a
-    comparison and a count, where a sort takes 8 times as long on CPU.
+    Bit by bit from the sign down: one sweep per bit, each a comparison and a count. A
+    sort takes 8 times as long on CPU.
     """
     integer = jnp.int64 if x.dtype == jnp.float64 else jnp.int32
     bits = jnp.iinfo(integer).bits - 1
     rest = jnp.asarray(jnp.iinfo(integer).max, integer)
 
     def turned(ordered: jax.Array) -> jax.Array:
-        # Negative floats rise where their bits fall; applied twice, nothing is changed.
+        # Negative floats rise as their bits fall; the map is its own inverse.
         return jnp.where(ordered < 0, ordered ^ rest, ordered)
 
     ordered = turned(jax.lax.bitcast_convert_type(x, integer))
@@ -189,7 +192,7 @@ def _nth_highest(x: jax.Array, count: int) -> jax.Array:
 
 
 @linear_in("v_BTGE")
-def attend(
+def selected_attention(
     q_BTHK: jax.Array,
     k_BTGK: jax.Array,
     v_BTGE: jax.Array,
@@ -204,15 +207,11 @@ def attend(
     """out_BTHE of self-attention to the keys that the rule selects.
 
     "naive", the twin, takes all queries at once; "chunked", the default, selects for
-    `chunk` at a time. Raises ValueError for another implementation, or where shapes do
-    not fit.
+    `chunk` at a time. Raises ValueError for another implementation, or if the shapes
+    do not fit.
     """
-    dense.shapes(q_BTHK, k_BTGK, v_BTGE)
-    if implementation not in (None, "naive", "chunked"):
-        raise ValueError(
-            f"No implementation {implementation!r} of selective attention; naive and "
-            "chunked are there"
-        )
+    dense.check_shapes(q_BTHK, k_BTGK, v_BTGE)
+    check_implementation(implementation, "naive", "chunked")
     B, T = q_BTHK.shape[:2]
     ids_BT = jnp.ones((B, T), jnp.int32) if segments_BT is None else segments_BT
     place_BT = restart(ids_BT)
@@ -232,7 +231,7 @@ def attend(
         return admit_BCS
 
     if isinstance(rule, Blocks) and implementation != "naive":
-        # Whole blocks are selected: attention in tiles, as without a selection.
+        # Whole blocks are selected: the tiles of attention without selection.
         number_IBHCM = jax.lax.map(
             lambda one: rule.numbers(known, one[0], one[2], admitted(*one[1:])),
             (
@@ -244,13 +243,13 @@ def attend(
         number_BICHM = number_IBHCM.transpose(1, 0, 3, 2, 4)
         number_BTHM = number_BICHM.reshape(B, T + more, *number_BICHM.shape[3:])
         number_BT = place_BT // rule.size
-        return flash.attend(
+        return flash.flash_attention(
             q_BTHK,
             k_BTGK,
             v_BTGE,
-            CAUSAL if causal else FULL,
-            segments_BT,
-            segments_BT,
+            mask=CAUSAL if causal else FULL,
+            segments_BT=segments_BT,
+            source_BS=segments_BT,
             logits=logits,
             chosen=Chosen(number_BTHM[:, :T], number_BT, number_BT),
         )
@@ -273,10 +272,10 @@ def attend(
             k_BTGK,
             v_BTGE,
             admit_BCS,
-            logits.cap,
-            bias_HCS,
-            logits.sink_H,
-            keep,
+            cap=logits.cap,
+            bias_HTS=bias_HCS,
+            sink_H=logits.sink_H,
+            keep=keep,
         )
 
     if C == T:

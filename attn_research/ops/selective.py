@@ -1,12 +1,13 @@
 """The selective scan: a diagonal state per channel, steps and directions per token."""
 
 from functools import partial
-from typing import Any
+from typing import Any, Literal
 
 import jax
 import jax.numpy as jnp
 
 from attn_research.ops import chunks
+from attn_research.ops.implementations import check_implementation
 from attn_research.ops.linearity import linear_in
 from attn_research.ops.precision import wide
 from attn_research.ops.recurrence import begins, diagonal_recurrence
@@ -23,19 +24,18 @@ def selective_scan(
     read_BTN: jax.Array,
     *,
     segments_BT: jax.Array | None = None,
-    implementation: str | None = None,
+    implementation: Literal["naive", "sequential", "associative"] | None = None,
     chunk: int | None = None,
 ) -> jax.Array:
     """y_BTD, y_t = h_t read_t, h_t = exp(-step_t rate) h_{t-1} + step_t u_t write_t.
 
-    The state h (B, N, D) is float32 at least, restarts in every segment, and is kept
-    only where a chunk begins: within it is recomputed in the backward, so that memory
-    is T (D + N) + T D N / chunk. y is exactly zero at padding. `implementation` is
-    "naive" (a Python loop, the twin), "sequential" (a scan over tokens within a scan
+    The state h (B, N, D) is float32 at least, restarts in every segment, and is stored
+    at the start of each chunk only: the rest is recomputed in the backward, so that
+    memory is T (D + N) + T D N / chunk. y is exactly zero at padding. `implementation`
+    is "naive" (a Python loop, the twin), "sequential" (a scan over tokens within a scan
     over chunks) or "associative" (log2 chunk sweeps within it); None picks sequential
-    on CPU and associative on accelerators, and a `chunk` of None the one that suits it.
-    Raises ValueError for any other name.
-    Gu and Dao, 2023, arXiv:2312.00752.
+    on CPU and associative on accelerators, and a `chunk` of None the best for each.
+    Raises ValueError for any other name. Gu and Dao, 2023, arXiv:2312.00752.
     """
     dtype, T = u_BTD.dtype, u_BTD.shape[1]
     work = wide(dtype)
@@ -55,6 +55,7 @@ def selective_scan(
     if implementation is None:
         on_cpu = jax.default_backend() == "cpu"
         implementation = "sequential" if on_cpu else "associative"
+    check_implementation(implementation, "naive", "sequential", "associative")
     match implementation:
         case "naive":
             h_BND, history = first_BND, []
@@ -71,11 +72,6 @@ def selective_scan(
             size = min(chunk or CHUNKS[implementation], T)
             cut = jax.tree.map(lambda x: chunks.cut(x, size), inputs)
             y_BTD = chunks.join(jax.lax.scan(body, first_BND, cut)[1], T)
-        case _:
-            raise ValueError(
-                f"implementation is {implementation!r}; "
-                "naive, sequential, associative or None is allowed"
-            )
     if segments_BT is not None:
         y_BTD = jnp.where((segments_BT != 0)[..., None], y_BTD, 0)
     return y_BTD.astype(dtype)
@@ -114,12 +110,12 @@ def _chunk(form, rate_ND, h_BND, inputs):
 
 
 def _states(form, rate_ND, h_BND, inputs):
-    """What each token keeps of every state, the map to the states, and these."""
+    """The decay of every state at each token, the recurrence, its inputs, and h."""
     u_BCD, step_BCD, write_BCN, _, kept_BC = inputs
     decay_BCND = jnp.exp(-step_BCD[:, :, None] * rate_ND[None, None])
     if kept_BC is not None:
         decay_BCND = jnp.where(kept_BC[..., None, None], decay_BCND, 0)
-    # Or exponentials are computed again, one by one, in whatever reads them.
+    # Without it the exponentials are recomputed one by one wherever they are read.
     decay_BCND = jax.lax.optimization_barrier(decay_BCND)
     added_BCND = u_BCD[:, :, None] * write_BCN[..., None]
     added_BCND = added_BCND.at[:, 0].add(decay_BCND[:, 0] * h_BND)
@@ -141,8 +137,8 @@ def _chunk_forward(form, rate_ND, h_BND, inputs):
     return _chunk(form, rate_ND, h_BND, inputs), (rate_ND, h_BND, inputs)
 
 
-def _chunk_backward(form, kept, cotangents):
-    rate_ND, h_BND, inputs = kept
+def _chunk_backward(form, saved, cotangents):
+    rate_ND, h_BND, inputs = saved
     u_BCD, step_BCD, write_BCN, read_BCN, _ = inputs
     d_last_BND, d_y_BCD = cotangents
     decay_BCND, run, added_BCND, h_BCND = _states(form, rate_ND, h_BND, inputs)

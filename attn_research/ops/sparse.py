@@ -1,4 +1,4 @@
-"""Attention through sparse masks: blocks that a mask discards are never computed.
+"""Attention through sparse masks: discarded blocks are never computed.
 
 Sliding windows: Beltagy et al., 2020, arXiv:2004.05150.
 """
@@ -8,6 +8,7 @@ from typing import Literal
 import jax
 
 from attn_research.ops import dense, flash
+from attn_research.ops.implementations import check_implementation
 from attn_research.ops.linearity import linear_in
 from attn_research.ops.logits import PLAIN, Logits
 from attn_research.ops.masks import Band, Mask
@@ -17,7 +18,7 @@ BLOCK = 128
 
 
 @linear_in("v_BTGE")
-def attend(
+def sparse_attention(
     q_BTHK: jax.Array,
     k_BTGK: jax.Array,
     v_BTGE: jax.Array,
@@ -28,28 +29,26 @@ def attend(
     chunk: int | None = None,
     implementation: Literal["naive", "chunked"] | None = None,
 ) -> jax.Array:
-    """out_BTHE of self-attention through a mask: `dense.attend` with its mask.
+    """out_BTHE of self-attention through a mask: `dense.attention` with its mask.
 
     "naive", the twin, builds T x T; "chunked", the default, visits the blocks of
     `chunk` tokens that the mask may admit, in memory linear in T and in the number of
     pairs of blocks; a window costs T times its size. Raises ValueError for another
-    implementation, or where the shapes do not fit.
+    implementation, or if the shapes do not fit.
     """
-    dense.shapes(q_BTHK, k_BTGK, v_BTGE)
-    dense.visible(q_BTHK, k_BTGK, mask, segments_BT, segments_BT)
-    arrays = q_BTHK, k_BTGK, v_BTGE, mask, segments_BT, segments_BT
+    check_implementation(implementation, "naive", "chunked")
+    dense.check_shapes(q_BTHK, k_BTGK, v_BTGE)
+    dense.check_mask(q_BTHK, k_BTGK, mask, segments_BT, segments_BT)
+    arrays = q_BTHK, k_BTGK, v_BTGE
+    seen = {"mask": mask, "segments_BT": segments_BT, "source_BS": segments_BT}
     if implementation == "naive":
-        return dense.naive(*arrays, logits)
-    if implementation in (None, "chunked"):
-        return flash.attend(*arrays, block=chunk or block(mask), logits=logits)
-    raise ValueError(
-        f"No implementation {implementation!r} of sparse attention; naive and chunked "
-        "are there"
-    )
+        return dense.naive(*arrays, **seen, logits=logits)
+    size = chunk or block(mask)
+    return flash.flash_attention(*arrays, **seen, block=size, logits=logits)
 
 
 def block(mask: Mask) -> int:
-    """The block that wastes least: of a window half, where products stay efficient."""
+    """The block that wastes least: half a window, if products stay efficient."""
     if not isinstance(mask, Band):
         return BLOCK
     if mask.left is None or mask.right is None:

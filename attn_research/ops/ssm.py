@@ -1,10 +1,13 @@
-"""A diagonal state space for each channel, the same at all times."""
+"""A diagonal, time-invariant state space for each channel."""
+
+from typing import Literal
 
 import jax
 import jax.numpy as jnp
 
 from attn_research.ops import chunks
 from attn_research.ops.fft import long_convolution
+from attn_research.ops.implementations import check_implementation
 from attn_research.ops.linearity import linear_in
 from attn_research.ops.precision import wide
 from attn_research.ops.recurrence import begins, diagonal_recurrence
@@ -19,7 +22,7 @@ def state_space(
     read_DN: jax.Array,
     *,
     segments_BT: jax.Array | None = None,
-    implementation: str | None = None,
+    implementation: Literal["naive", "sequential", "convolution"] | None = None,
     chunk: int = CHUNK,
 ) -> jax.Array:
     """y_BTD, y_t = 2 Re sum_n read_n h_tn, h_t = exp(log) h_{t-1} + u_t, all complex.
@@ -45,6 +48,7 @@ def state_space(
         y_BD, h_BDN = _advance(u_BD, a_DN, read_DN, h_BDN)
         return h_BDN, y_BD
 
+    check_implementation(implementation, "naive", "sequential", "convolution")
     match implementation:
         case "naive":
             h_BDN, history = first_BDN, []
@@ -62,14 +66,9 @@ def state_space(
             inputs = (u_BTD, fresh_BT)
             cut = jax.tree.map(lambda x: chunks.cut(x, min(chunk, T)), inputs)
             y_BTD = chunks.join(jax.lax.scan(body, first_BDN, cut)[1], T)
-        case "convolution" | None:
+        case _:
             kernel_TD = kernel(log_DN, read_DN, T)
             y_BTD = long_convolution(u_BTD, kernel_TD, segments_BT=segments_BT)
-        case _:
-            raise ValueError(
-                f"implementation is {implementation!r}; "
-                "naive, sequential, convolution or None is allowed"
-            )
     if segments_BT is not None:
         y_BTD = jnp.where((segments_BT != 0)[..., None], y_BTD, 0)
     return y_BTD.astype(dtype)
@@ -114,7 +113,7 @@ def _advance(u_BD, a_DN, read_DN, h_BDN):
 
 
 def _chunk(a_DN, read_DN, h_BDN, inputs):
-    """The state after a chunk, and y_BCD; all but the recurrence is of all tokens."""
+    """The state after a chunk, and y_BCD; only the recurrence goes token by token."""
     u_BCD, fresh_BC = inputs
     shape = *u_BCD.shape, a_DN.shape[1]
     a_BCDN = jnp.broadcast_to(a_DN[None, None], shape)

@@ -1,8 +1,8 @@
 """Which blocks of keys each block of queries visits under a mask.
 
 A band needs no list: the blocks it reaches lie side by side. Any other mask gets the
-list of the blocks that it may admit, known before the program runs where there are no
-segments; packed sequences start anywhere, so of theirs the list is data.
+list of the blocks that it may admit, known before the program runs if there are no
+segments; packed sequences start anywhere, so that their list is data.
 """
 
 from typing import Any, NamedTuple
@@ -16,9 +16,9 @@ from attn_research.ops.positions import restart
 
 
 class Tiles(NamedTuple):
-    """The first `count_BI` entries of visit_BIN are visited; and where tokens stand.
+    """The first `count_BI` entries of visit_BIN are visited; positions of the tokens.
 
-    B is 1 where all rows are alike.
+    B is 1 if all rows are alike.
     """
 
     visit_BIN: Any
@@ -33,9 +33,9 @@ def tiles(
     source_BJS: jax.Array,
     segmented: bool,
 ) -> Tiles | None:
-    """The visits of blocks of queries and keys; None where a band needs no list.
+    """The visits of blocks of queries and keys; None for a band, which needs no list.
 
-    Segments are those of self-attention where there are any (`segmented`).
+    If `segmented`, the segments are those of self-attention.
     """
     if isinstance(mask, Band):
         return None
@@ -67,7 +67,7 @@ def tiles(
 
 
 def _ends(ids: jax.Array, places: jax.Array, length: int) -> tuple[jax.Array, ...]:
-    """Of each block the first and last position, and the least and most segment."""
+    """The first and last position and the least and largest segment of each block."""
     real = ids != 0
     return (
         jnp.where(real, places, length).min(axis=2),

@@ -1,9 +1,8 @@
 """Systems of a triangular matrix with ones on its diagonal, without LAPACK.
 
-Its solver would do, but of jaxlib 0.10 two batched calls that run at the same time
-on a CPU can wait for each other forever: each holds a thread of the pool in which both
-want others. So small blocks of the inverse are found row by row, and then built upon,
-twice as large at every step:
+Its solver would do, but in jaxlib 0.10 two simultaneous batched calls on a CPU can
+wait for each other forever: each holds a thread of a pool that both want more of. So
+small blocks of the inverse are computed row by row, and then doubled at every step:
 
     [ A 0 ]-1     [  A-1         0   ]
     [ B D ]     = [ -D-1 B A-1   D-1 ]
@@ -15,14 +14,13 @@ import jax
 import jax.numpy as jnp
 
 EXACT = jax.lax.Precision.HIGHEST
-BASE = 8  # rows of a block that are found one after another
+BASE = 8  # rows of a block that are computed one by one
 
 
 def solve(strict_XTT: jax.Array, b_XTE: jax.Array) -> jax.Array:
     """x_XTE of (1 + strict) x = b, where `strict` is zero on and above its diagonal.
 
-    X is any number of leading axes. Only gradients of what is below the diagonal mean
-    anything.
+    X is any number of leading axes. Only gradients below the diagonal are meaningful.
     """
     inverse_XTT = inverse(jax.lax.stop_gradient(strict_XTT))
 

@@ -1,6 +1,6 @@
-"""The page of a study: `write(directory, study)` gives its report/index.html.
+"""Pages of results: `write(directory, study)` writes a study's report/index.html.
 
-`ledger.write(folder, ledger.gather(studies))` gives the page of several.
+`ledger.write(folder, ledger.gather(studies))` writes the page of several studies.
 """
 
 from attn_research.report.page import headlines, write

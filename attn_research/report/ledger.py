@@ -1,6 +1,6 @@
-"""Studies side by side, each claim with its verdict, in one self-contained page.
+"""Several studies on one self-contained page, each claim with its verdict.
 
-DIR/index.html              the page; needs nothing else and no network
+DIR/index.html              the page; needs no other file and no network
 DIR/LEDGER.md               the same as a table, with commands and commits
 DIR/NAME.png .svg .csv      a small figure of each study, and its numbers
 """
@@ -12,21 +12,22 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from attn_research import store
 from attn_research.analysis.statistics import Row
-from attn_research.durable import atomic_write
+from attn_research.host.durable import atomic_write, clear
+from attn_research.host.progress import duration
 from attn_research.options import BadInput
-from attn_research.report import drawings, figures, words
+from attn_research.report import figures, formatting, plans
 from attn_research.report.figures import Plan
-from attn_research.report.saving import inlined, save, template
-from attn_research.report.texts import results
-from attn_research.study import Finding, Study, findings, verdict
+from attn_research.report.samples import results
+from attn_research.report.saving import inline, save, template
+from attn_research.studies import store
+from attn_research.studies.study import Finding, Study, findings, verdict
 
-VERDICTS = ("supported", "refuted", "mixed", "undecided")
+VERDICTS = ("supported", "refuted", "mixed", "undecided", "no verdict")
 
 
 class Entry(NamedTuple):
-    """What the ledger says of a study; `plan` is None where nothing is there yet."""
+    """One study in the ledger; `plan` is None until a cell has finished."""
 
     name: str
     directory: Path
@@ -47,55 +48,63 @@ class Entry(NamedTuple):
 def gather(
     studies: Iterable[tuple[str | os.PathLike[str], Study | None]],
 ) -> list[Entry]:
-    """An entry for each directory and the study that says what is expected of it.
+    """An entry for each directory and the study that states its expectations.
 
-    Raises `BadInput` where two studies of one claim measure it in different units.
+    Raises `BadInput` if two studies of one claim measure it in different units.
     """
     entries: list[Entry] = []
     for directory, study in studies:
-        entries.append(_entry(Path(directory), study, {one.name for one in entries}))
+        names = {entry.name for entry in entries}
+        entries.append(_entry(Path(directory), study, names))
     _require_units(entries)
     return entries
 
 
 def write(folder: str | os.PathLike[str], entries: Sequence[Entry]) -> Path:
-    """Writes the ledger; the path of its page, which links to the reports there are."""
+    """Writes the ledger; returns the path of its page, which links to the reports."""
     folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
-    shown = [
+    clear(folder)
+    parts = [
         {
             "entry": entry,
-            "figure": _drawn(folder, entry.plan) if entry.plan else None,
+            "figure": _draw(folder, entry.plan) if entry.plan else None,
             "report": _link(folder, entry.directory / "report" / "index.html"),
         }
         for entry in entries
     ]
-    filters = (words.measured, words.expected, words.decided, words.duration)
+    filters = (
+        formatting.measured,
+        formatting.expected,
+        formatting.decided,
+        duration,
+        formatting.counted,
+    )
     page = template(
-        "ledger.html",
-        **{one.__name__: one for one in (*filters, words.counted)},
-    ).render(shown=shown, counts=_counts(entries), seconds=_seconds(entries))
+        "ledger.html", **{function.__name__: function for function in filters}
+    ).render(parts=parts, counts=_counts(entries), seconds=_seconds(entries))
     atomic_write(folder / "index.html", page)
     atomic_write(folder / "LEDGER.md", _markdown(entries))
     return folder / "index.html"
 
 
-def _drawn(folder: Path, plan: Plan) -> dict[str, Any]:
-    figure = figures.draw(**plan._asdict(), size=figures.SMALL)
+def _draw(folder: Path, plan: Plan) -> dict[str, Any]:
+    figure = figures.draw(plan, figures.SMALL)
     save(folder, figure)
-    return inlined(folder, figure)
+    return inline(folder, figure)
 
 
 def _link(folder: Path, page: Path) -> str:
-    """The address of a page as seen from a folder, empty where there is no page."""
+    """The address of a page relative to a folder, empty if the page does not exist."""
     return Path(os.path.relpath(page, folder)).as_posix() if page.exists() else ""
 
 
 def _entry(directory: Path, study: Study | None, taken: set[str]) -> Entry:
-    described, states = store.read_study(directory), store.status(directory)
-    rows = drawings.prepared(store.rows(directory))
-    missing = store.missing(directory, states)
-    found = findings(study, rows, len(missing)) if study else []
+    described = store.read_study(directory)
+    states = store.status(directory, described)
+    rows = plans.prepare(store.rows(directory, described=described))
+    missing = store.missing(described, states)
+    study_findings = findings(study, rows, len(missing)) if study else []
     name, again = described["name"], 1
     while name in taken:
         again += 1
@@ -109,12 +118,12 @@ def _entry(directory: Path, study: Study | None, taken: set[str]) -> Entry:
         directory=directory,
         claim=study.claim if study else described["claim"],
         source=study.source if study else described["source"],
-        verdict=verdict(found),
-        findings=found,
-        changed=words.changed(described["expected"], study) if study else [],
+        verdict=verdict(study_findings),
+        findings=study_findings,
+        changed=formatting.changes(described["expected"], study) if study else [],
         metric=" and ".join(sorted({row["metric"] for row in rows})),
         plan=_small(name, rows, study.figure if study else ""),
-        cells=f"{done} of {words.counted(total, 'cell')}",
+        cells=f"{done} of {formatting.counted(total, 'cell')}",
         members=len(rows),
         seconds=_spent(states),
         command=" && ".join(described["commands"]) or known,
@@ -122,28 +131,30 @@ def _entry(directory: Path, study: Study | None, taken: set[str]) -> Entry:
     )
 
 
-def _spent(states: Sequence[store.Row]) -> float:
+def _spent(states: Sequence[store.CellState]) -> float:
     return sum(state.seconds or 0.0 for state in states)
 
 
 def _commits(environments: Sequence[Mapping[str, Any]]) -> str:
-    """The commits of the finished cells, or of the study where they name none."""
-    *cells, study = (str(one.get("commit", "none"))[:12] for one in environments)
-    told = [commit for commit in dict.fromkeys(cells) if commit != "none"]
-    return ", ".join(told) or study
+    """The commits of the finished cells, or that of the study if they have none."""
+    *cells, study = (str(facts.get("commit", "none"))[:12] for facts in environments)
+    commits = [commit for commit in dict.fromkeys(cells) if commit != "none"]
+    return ", ".join(commits) or study
 
 
 def _small(name: str, rows: Sequence[Row], wanted: str) -> Plan | None:
-    """The first panel of the figure that a study names, or else of one with a line."""
-    plans = drawings.plans(rows)
-    named = [plan for plan in plans if plan.name == wanted]
-    chosen = next(iter([*named, *filter(_has_line, plans), *plans]), None)
+    """The first panel of the figure that a study names, else of one with a line."""
+    every = plans.of_rows(rows)
+    named = [plan for plan in every if plan.name == wanted]
+    chosen = next(iter([*named, *filter(_has_line, every), *every]), None)
     if chosen is None:
         return None
-    panels, told = dict(list(chosen.panels.items())[:1]), chosen.caption
+    panels, caption = dict(list(chosen.panels.items())[:1]), chosen.caption
     if len(chosen.panels) > 1:
-        told += f" The first of {len(chosen.panels)} panels, which the report has."
-    return chosen._replace(name=name, caption=told, panels=panels)
+        caption += (
+            f" The first of {len(chosen.panels)} panels; the report has them all."
+        )
+    return chosen._replace(name=name, caption=caption, panels=panels)
 
 
 def _has_line(plan: Plan) -> bool:
@@ -152,25 +163,25 @@ def _has_line(plan: Plan) -> bool:
 
 
 def _require_units(entries: Sequence[Entry]) -> None:
-    """Raises `BadInput` where one claim is measured in two units or by two metrics."""
+    """Raises `BadInput` if one claim is measured in two units or by two metrics."""
     first: dict[str, tuple[str, Entry]] = {}
     for entry in entries:
         unit = entry.findings[0].expectation.unit if entry.findings else ""
-        told = unit or entry.metric
-        if not told:
-            continue  # nothing is measured yet
-        known, other = first.setdefault(entry.claim, (told, entry))
-        if known != told:
+        unit = unit or entry.metric
+        if not unit:
+            continue  # no cell has finished
+        known, other = first.setdefault(entry.claim, (unit, entry))
+        if known != unit:
             raise BadInput(
                 f"{other.directory} measures {entry.claim!r} in {known}, and "
-                f"{entry.directory} in {told}; give a ledger studies that agree on it"
+                f"{entry.directory} in {unit}; in one ledger the unit must be the same"
             )
 
 
 def _counts(entries: Sequence[Entry]) -> str:
     """`3 supported, 1 mixed`."""
-    found = Counter(entry.verdict for entry in entries)
-    return ", ".join(f"{found[word]} {word}" for word in VERDICTS if found[word])
+    counts = Counter(entry.verdict for entry in entries)
+    return ", ".join(f"{counts[word]} {word}" for word in VERDICTS if counts[word])
 
 
 def _seconds(entries: Sequence[Entry]) -> float:
@@ -178,12 +189,12 @@ def _seconds(entries: Sequence[Entry]) -> float:
 
 
 def _markdown(entries: Sequence[Entry]) -> str:
-    """The ledger as a table of Markdown."""
+    """The ledger as a Markdown table."""
     lines = [
         "# Ledger",
         "",
-        f"{words.counted(len(entries), 'claim')}: {_counts(entries)}. In brackets "
-        "95 % intervals; a verdict follows from them and from what is expected.",
+        f"{formatting.counted(len(entries), 'claim')}: {_counts(entries)}. The "
+        "brackets hold 95 % intervals; a verdict compares them with the expectations.",
         "",
         "| claim | verdict | numbers | cost | command | commit |",
         "|---|---|---|---|---|---|",
@@ -191,17 +202,17 @@ def _markdown(entries: Sequence[Entry]) -> str:
     for entry in entries:
         claim = f"{entry.claim} ({entry.source})" if entry.source else entry.claim
         numbers = [
-            f"{f.expectation.claim}: {words.measured(f)}, expected "
-            f"{words.expected(f)}: {words.decided(f)}"
+            f"{f.expectation.claim}: {formatting.measured(f)}, expected "
+            f"{formatting.expected(f)}: {formatting.decided(f)}"
             for f in entry.findings
         ]
-        members = words.counted(entry.members, "member")
+        members = formatting.counted(entry.members, "member")
         numbers += entry.changed
         cells = (
             html.escape(claim, quote=False),
             entry.verdict,
-            "<br>".join(html.escape(one, quote=False) for one in numbers),
-            f"{words.duration(entry.seconds)}, {members}",
+            "<br>".join(html.escape(line, quote=False) for line in numbers),
+            f"{duration(entry.seconds)}, {members}",
             f"`{entry.command}`",
             entry.commit,
         )
@@ -210,5 +221,5 @@ def _markdown(entries: Sequence[Entry]) -> str:
 
 
 def _one_line(cell: str) -> str:
-    """A cell that ends neither itself nor its row."""
+    """The text of a cell on one line, with its bars escaped."""
     return " ".join(cell.split()).replace("|", "\\|")

@@ -1,103 +1,132 @@
-"""A study's directory as one self-contained page, with its figures and numbers beside.
+"""A study's directory as one self-contained page, with its figures and numbers.
 
-report/index.html     the page; needs nothing else and no network
+report/index.html     the page; needs no other file and no network
 report/NAME.png .svg .csv     each figure, and its numbers
 """
 
 import os
 from collections.abc import Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from attn_research import layout, store
 from attn_research.analysis import statistics as stats
-from attn_research.durable import atomic_write
-from attn_research.report.drawings import axes, drawings, prepared
-from attn_research.report.kinds import kinds
+from attn_research.host import layout
+from attn_research.host.durable import atomic_write, clear
+from attn_research.report import learning, limits
+from attn_research.report.figures import TableRow, draw
+from attn_research.report.formatting import (
+    between,
+    changes,
+    decided,
+    expected,
+    measured,
+)
+from attn_research.report.gains import transfer_gains
+from attn_research.report.groups import group_scores
+from attn_research.report.plans import axes, of_rows, prepare
 from attn_research.report.ranking import ranking
-from attn_research.report.saving import inlined, save, template
-from attn_research.report.series import groups
-from attn_research.report.summaries import tables
-from attn_research.report.texts import NAMES, results, texts, unread
-from attn_research.report.transferred import gained
-from attn_research.report.words import between, changed, decided, expected, measured
-from attn_research.study import Finding, Study, findings, verdict
-
-Row = dict[str, Any]
+from attn_research.report.samples import NAMES, reading_notes, results, written_samples
+from attn_research.report.saving import inline, save, template
+from attn_research.report.series import group_by
+from attn_research.report.setup import setup
+from attn_research.report.tables import tables
+from attn_research.studies import store
+from attn_research.studies.study import Finding, Study, findings, verdict
 
 
 class Written(NamedTuple):
-    """The path of a page, and what its study found."""
+    """The path of a page, the findings of its study, and the cells it could not read.
+
+    `unreadable` has the ids of cells of which the disk refuses a file.
+    """
 
     path: Path
     findings: list[Finding]
+    unreadable: frozenset[str] = frozenset()
 
 
 def write(directory: str | os.PathLike[str], study: Study | None = None) -> Written:
-    """Writes the report of a study.
+    """Writes the report of a study; returns its path and findings.
 
-    `study` gives the expectations; without it the page has no verdict.
+    `study` states the expectations; without it the page has no verdict.
     """
     directory = Path(directory)
-    described, states = store.read_study(directory), store.status(directory)
-    rows = prepared(store.collect(directory))
-    missing = store.missing(directory, states)
-    found = findings(study, rows, len(missing)) if study else []
+    described = store.read_study(directory)
+    states = store.status(directory, described)
+    unread = {state.id for state in states if state.state == "unreadable"}
+    rows = prepare(store.collect(directory, print, described, unread.add))
+    missing = store.missing(described, states)
+    study_findings = findings(study, rows, len(missing)) if study else []
     folder = directory / "report"
     folder.mkdir(exist_ok=True)
-    drawn = drawings(rows)
-    for figure in drawn:
+    clear(folder)
+    curves = [draw(plan) for plan in learning.plans(rows)]
+    figures = [draw(plan) for plan in of_rows(rows)]
+    for figure in [*curves, *figures]:
         save(folder, figure)
     cells = _cells(rows)
     finished = results(directory, states)
+    shown = partial(limits.table, folder)
     page = _template().render(
         study=described,
-        verdict=verdict(found),
-        findings=found,
+        setup=setup(described, rows),
+        verdict=verdict(study_findings),
+        findings=study_findings,
+        curves=[inline(folder, figure) for figure in curves],
         figures=[
-            {**inlined(folder, figure), "tables": tables(figure, rows)}
-            for figure in drawn
+            {
+                **inline(folder, figure),
+                "tables": [
+                    shown(f"{figure.name}_{number}", lines)
+                    for number, lines in enumerate(tables(figure, rows), 1)
+                ],
+            }
+            for figure in figures
         ],
         done=sum(state.state == "done" for state in states),
         total=len({*described["asked"], *(state.id for state in states)}),
         missing=len(missing),
-        changed=changed(described["expected"], study) if study else [],
-        ranking=ranking(rows) if rows else [],
-        gained=gained(rows),
-        cells=cells or [{"cell": s.id, "state": s.state} for s in states],
+        changed=changes(described["expected"], study) if study else [],
+        ranking=shown("ranking", ranking(rows) if rows else []),
+        gains=shown("gains", transfer_gains(rows)),
+        cells=shown("cells", cells or _waiting(states)),
         columns=list(dict.fromkeys(name for cell in cells for name in cell))
         or ["cell", "state"],
-        kinds=kinds(rows),
-        failures=[_failure(directory, s) for s in states if s.state != "done"],
-        diverged=[row for row in rows if row["status"] == "diverged"],
-        texts=texts(finished, rows),
-        unread=unread(finished, rows),
+        groups=shown("groups", group_scores(rows)),
+        failures=shown(
+            "failures", [_failure(directory, s) for s in states if s.state != "done"]
+        ),
+        diverged=shown("diverged", [_diverged(row) for row in rows if _ended_so(row)]),
+        samples=written_samples(finished, rows),
+        written=sum(bool(result.get("decoded")) for result in finished.values()),
+        notes=reading_notes(finished, rows),
         environment=_environment(finished),
     )
     atomic_write(folder / "index.html", page)
-    return Written(folder / "index.html", found)
+    return Written(folder / "index.html", study_findings, frozenset(unread))
 
 
-def headlines(found: Sequence[Finding]) -> list[str]:
-    """One line per expectation: what was measured beside what was expected."""
+def headlines(study_findings: Sequence[Finding]) -> list[str]:
+    """One line per expectation: the measured value, the expected one, the verdict."""
     words = {True: "holds", False: "does not hold", None: "undecided"}
     return [
         f"{f.expectation.claim}: {measured(f)} (expected {expected(f)}): "
         f"{words[f.holds]}"
-        for f in found
+        for f in study_findings
     ]
 
 
-def _cells(rows: Sequence[Row]) -> list[Row]:
+def _cells(rows: Sequence[stats.Row]) -> list[TableRow]:
     """One row per finished cell, at its best learning rate."""
     cells = []
     names, scores = (axes(rows), _scores(rows)) if rows else ([], [])
-    for id, members in groups(rows, lambda row: row["cell"]).items():
+    for id, members in group_by(rows, lambda row: row["cell"]).items():
         best = stats.at_best_rate(members)
         trained = stats.trained(best)
-        value = stats.bootstrap([stats.headline(row) for row in trained])
+        value = stats.mean_interval([stats.headline(row) for row in trained])
         first = members[0]
-        statuses = groups(members, lambda row: row["status"])
+        statuses = group_by(members, lambda row: row["status"])
         cells.append(
             {
                 "cell": id,
@@ -122,8 +151,8 @@ def _cells(rows: Sequence[Row]) -> list[Row]:
     return cells
 
 
-def _scores(rows: Sequence[Row]) -> list[str]:
-    """What is measured beside the headline and the loss."""
+def _scores(rows: Sequence[stats.Row]) -> list[str]:
+    """The metrics of the test split besides the headline and the loss."""
     names = {name: None for row in rows for name in row if name.startswith("test.")}
     known = [name.removeprefix("test.") for name in names]
     headlines = {row["metric"] for row in rows}
@@ -131,22 +160,37 @@ def _scores(rows: Sequence[Row]) -> list[str]:
 
 
 def _mean(rows: Sequence[stats.Row], name: str) -> float | None:
-    """The mean over seeds of a metric, None where there is none."""
+    """The mean over seeds of a metric, None without any."""
     values = [row[name] for row in rows if row.get(name) is not None]
     return sum(values) / len(values) if values else None
 
 
-def _failure(directory: Path, row: store.Row) -> Row:
-    error = None
-    if row.state in ("failed", "stopped"):
+def _failure(directory: Path, row: store.CellState) -> TableRow:
+    """Why a cell has no result: what it failed of, what is damaged, what stopped it."""
+    note = row.message
+    if row.state == "stopped":
         error = layout.read_error(store.place(directory, row.id))
-    note = f"{error['kind']}: {error['message']}" if error else ""
+        note = f"{error['kind']}: {error['message']}" if error else ""
     return {"id": row.id, "state": row.state, "note": note}
 
 
-def _environment(finished: Mapping[str, Row]) -> dict[str, Any]:
+def _ended_so(row: stats.Row) -> bool:
+    return row["status"] == "diverged"
+
+
+def _diverged(row: stats.Row) -> TableRow:
+    """What is said of a member that diverged."""
+    names = ("cell", "mixer", "member", "seed", "lr", "step")
+    return {name: row[name] for name in names}
+
+
+def _waiting(states: Sequence[store.CellState]) -> list[TableRow]:
+    return [{"cell": state.id, "state": state.state} for state in states]
+
+
+def _environment(finished: Mapping[str, dict[str, Any]]) -> dict[str, Any]:
     """The environment of the first finished cell."""
-    return next((dict(one["environment"]) for one in finished.values()), {})
+    return next((dict(result["environment"]) for result in finished.values()), {})
 
 
 def _template() -> Any:

@@ -1,6 +1,6 @@
-"""Single plots for a notebook: each draws onto an axis and gives it back.
+"""Single plots for a notebook: each draws onto an axis and returns it.
 
-Without one it is that of a new figure of pyplot. Nothing is shown, nothing printed.
+Without an axis it makes a new pyplot figure. Nothing is displayed or printed.
 """
 
 from collections.abc import Sequence
@@ -8,8 +8,8 @@ from typing import Any
 
 import numpy as np
 
-from attn_research.report import figures, matrices
-from attn_research.report.figures import Series
+from attn_research.report import axes, figures, matrices
+from attn_research.report.axes import Series
 
 
 def matrix(
@@ -17,20 +17,20 @@ def matrix(
 ) -> Any:
     """The axis, with a matrix of outputs by inputs as an image; see `matrices.image`.
 
-    `tokens` are written along both sides, where there are few.
+    A few `tokens` are written along both sides.
     """
     return matrices.image(_axis(axis), weight_TS, tokens)
 
 
 def curves(series: Series, x: str, y: str, axis: Any = None, **scales: Any) -> Any:
-    """The axis, with the series as lines with bands and a legend; see `figures.lines`.
+    """The axis, with the series as lines with bands and a legend; see `axes.lines`.
 
-    `scales` are `log_x` and `log_y`. A mixer has its own colour, as in every figure.
+    `scales` are `log_x` and `log_y`. A mixer has the same colour in every figure.
     """
-    drawn = figures.lines(_axis(axis), series, x, y, **scales)
-    drawn.set_ylabel(figures.unit(y), fontsize=figures.LARGE.text)
-    drawn.legend(fontsize=figures.LARGE.text - 1, frameon=False)
-    return drawn
+    axis = axes.lines(_axis(axis), series, x, y, **scales)
+    axis.set_ylabel(axes.unit(y), fontsize=figures.LARGE.text)
+    axis.legend(fontsize=figures.LARGE.text - 1, frameon=False)
+    return axis
 
 
 def _axis(axis: Any) -> Any:

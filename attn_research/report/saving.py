@@ -1,42 +1,58 @@
-"""Figures as files, and inside of a page that needs no other."""
+"""Figures as files, and inlined in a self-contained page."""
 
-import csv
 import io
 import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from attn_research.durable import atomic_write
+from attn_research.host.durable import atomic_write
+from attn_research.report import limits
 from attn_research.report.figures import Figure
-from attn_research.report.words import number
-from attn_research.results import safe
+from attn_research.report.formatting import number
+
+# An id with ten hexadecimal digits of a random number, where it is set or used.
+RANDOM = re.compile(r'(?<=id="|f="#|rl\(#)\w*?[0-9a-f]{10}\b')
 
 
 def save(folder: Path, figure: Figure) -> None:
-    """Writes NAME.png, NAME.svg and NAME.csv; the same numbers give the same files."""
-    for kind in ("png", "svg"):
-        content = io.BytesIO()
-        still = {"Date": None} if kind == "svg" else {}
-        figure.drawing.savefig(content, format=kind, dpi=160, metadata=still)
-        # Laid out for the first, and alike for the second.
-        figure.drawing.set_layout_engine("none")
-        atomic_write(folder / f"{figure.name}.{kind}", content.getvalue())
-    text = io.StringIO()
-    columns = list(dict.fromkeys(name for row in figure.table for name in row))
-    writer = csv.DictWriter(text, columns, lineterminator="\n")
-    writer.writeheader()
-    writer.writerows({k: safe(v) for k, v in row.items()} for row in figure.table)
-    atomic_write(folder / f"{figure.name}.csv", text.getvalue())
+    """Writes NAME.png, NAME.svg and NAME.csv; equal numbers give equal files."""
+    for kind, content in (("png", png(figure)), ("svg", svg(figure))):
+        atomic_write(folder / f"{figure.name}.{kind}", content)
+    atomic_write(folder / f"{figure.name}.csv", limits.as_csv(figure.table))
 
 
-def inlined(folder: Path, figure: Figure) -> dict[str, Any]:
-    """What a page shows of a saved figure."""
+def png(figure: Figure) -> bytes:
+    """The figure as PNG; draws it once, where `savefig` draws it twice."""
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+
+    content, drawing = io.BytesIO(), figure.drawing
+    drawing.set_dpi(160)
+    FigureCanvasAgg(drawing).print_png(content)
+    # The layout of the first format serves the second.
+    drawing.set_layout_engine("none")
+    return content.getvalue()
+
+
+def svg(figure: Figure) -> bytes:
+    """The figure as SVG, without a date, its ids numbered: they would be random."""
+    from matplotlib.backends.backend_svg import FigureCanvasSVG
+
+    content = io.BytesIO()
+    FigureCanvasSVG(figure.drawing).print_svg(content, metadata={"Date": None})
+    text = content.getvalue().decode()
+    ids = dict.fromkeys(RANDOM.findall(text))
+    numbers = {id: f"n{number}" for number, id in enumerate(ids)}
+    return RANDOM.sub(lambda found: numbers[found[0]], text).encode()
+
+
+def inline(folder: Path, figure: Figure) -> dict[str, Any]:
+    """A saved figure as a page shows it."""
     from markupsafe import Markup
 
     svg = (folder / f"{figure.name}.svg").read_text()
     svg = svg[svg.index("<svg") :]
-    # Ids must differ between the figures of one page.
+    # Ids must be unique in a page with several figures.
     svg = re.sub(r'(id="|href="#|url\(#)', rf"\g<1>{figure.name}-", svg)
     return {
         "name": figure.name,
@@ -48,7 +64,7 @@ def inlined(folder: Path, figure: Figure) -> dict[str, Any]:
 
 
 def template(name: str, **filters: Callable[..., Any]) -> Any:
-    """A page to render; `figure` writes a number as a person reads it."""
+    """A page to render; its filter `figure` is `formatting.number`."""
     from jinja2 import Environment, PackageLoader
 
     engine = Environment(

@@ -5,21 +5,21 @@ from typing import TypeVar
 
 from attn_research.analysis import statistics as stats
 from attn_research.analysis.statistics import Row
-from attn_research.report.figures import Series
+from attn_research.report.axes import Series
 
 T = TypeVar("T")
 
 
-def groups(rows: Iterable[T], by: Callable[[T], str]) -> dict[str, list[T]]:
-    """The rows under each value of a key, in the order met."""
-    found: dict[str, list[T]] = {}
+def group_by(rows: Iterable[T], by: Callable[[T], str]) -> dict[str, list[T]]:
+    """The rows under each value of a key, in order of appearance."""
+    groups: dict[str, list[T]] = {}
     for row in rows:
-        found.setdefault(by(row), []).append(row)
-    return found
+        groups.setdefault(by(row), []).append(row)
+    return groups
 
 
 def titled(row: Row, names: Iterable[str]) -> str:
-    """The fields of a row that it has, as a person writes them: `length 64`."""
+    """The fields of a row, without those that it lacks, as text: `length 64`."""
     return ", ".join(
         row["start"] if name == "init.path" else f"{name.split('.')[-1]} {row[name]}"
         for name in names
@@ -32,13 +32,13 @@ def along(
 ) -> dict[str, Series]:
     """The test headline against a numeric axis, by panel and mixer."""
     panels: dict[str, Series] = {}
-    for key, part in groups(rows, panel).items():
-        for label, own in groups(part, lambda row: row["mixer"]).items():
-            points = groups(own, lambda row: str(row[axis]))
+    for key, part in group_by(rows, panel).items():
+        for label, of_mixer in group_by(part, lambda row: row["mixer"]).items():
+            points = group_by(of_mixer, lambda row: str(row[axis]))
             panels.setdefault(key, {})[label] = sorted(
                 (
                     float(value),
-                    stats.bootstrap([stats.headline(r) for r in chosen(some)]),
+                    stats.mean_interval([stats.headline(r) for r in chosen(some)]),
                 )
                 for value, some in points.items()
             )
@@ -56,21 +56,23 @@ def distance(
     """A metric against distance (`by_gap`, `by_position`), by panel and mixer."""
     return {
         key: {
-            label: stats.by_distance(chosen(own), table, metric)
-            for label, own in groups(part, lambda row: row["mixer"]).items()
+            label: stats.by_distance(chosen(of_mixer), table, metric)
+            for label, of_mixer in group_by(part, lambda row: row["mixer"]).items()
         }
-        for key, part in groups(rows, panel).items()
+        for key, part in group_by(rows, panel).items()
     }
 
 
 def chances(rows: Sequence[Row], panel: Callable[[Row], str]) -> dict[str, float]:
-    """The level of chance in each panel whose rows agree on one."""
-    found = {
+    """The level of chance in each panel whose rows agree on it."""
+    levels = {
         key: {row.get("chance") for row in part}
-        for key, part in groups(rows, panel).items()
+        for key, part in group_by(rows, panel).items()
     }
     return {
-        key: one for key, (one, *more) in found.items() if not more and one is not None
+        key: level
+        for key, (level, *others) in levels.items()
+        if not others and level is not None
     }
 
 
@@ -78,10 +80,10 @@ def rates(rows: Sequence[Row], panel: Callable[[Row], str]) -> dict[str, Series]
     """The test headline against the learning rate, by panel and mixer."""
     return {
         key: {
-            label: list(stats.rate_curve(own).items())
-            for label, own in groups(part, lambda row: row["mixer"]).items()
+            label: list(stats.rate_curve(of_mixer).items())
+            for label, of_mixer in group_by(part, lambda row: row["mixer"]).items()
         }
-        for key, part in groups(rows, panel).items()
+        for key, part in group_by(rows, panel).items()
     }
 
 
@@ -90,13 +92,13 @@ def against_cost(
 ) -> dict[str, Series]:
     """The test headline against a cost, a point per cell, by panel and mixer."""
     panels: dict[str, Series] = {}
-    for key, part in groups(rows, panel).items():
-        for label, own in groups(part, lambda row: row["mixer"]).items():
-            cells = groups(own, lambda row: row["cell"])
+    for key, part in group_by(rows, panel).items():
+        for label, of_mixer in group_by(part, lambda row: row["mixer"]).items():
+            cells = group_by(of_mixer, lambda row: row["cell"])
             panels.setdefault(key, {})[label] = sorted(
                 (
                     float(some[0][cost]),
-                    stats.bootstrap([stats.headline(r) for r in chosen(some)]),
+                    stats.mean_interval([stats.headline(r) for r in chosen(some)]),
                 )
                 for some in cells.values()
                 if some[0].get(cost)
@@ -107,12 +109,12 @@ def against_cost(
 def cost_along(rows: Sequence[Row], axis: str, cost: str) -> Series:
     """A cost against a numeric axis, by mixer."""
     series: Series = {}
-    for label, own in groups(rows, lambda row: row["mixer"]).items():
-        points = groups(own, lambda row: str(row[axis]))
+    for label, of_mixer in group_by(rows, lambda row: row["mixer"]).items():
+        points = group_by(of_mixer, lambda row: str(row[axis]))
         series[label] = sorted(
             (
                 float(value),
-                stats.bootstrap([float(r[cost]) for r in some if r.get(cost)]),
+                stats.mean_interval([float(r[cost]) for r in some if r.get(cost)]),
             )
             for value, some in points.items()
         )

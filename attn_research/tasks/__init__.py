@@ -1,6 +1,7 @@
-"""Tasks: what a mixer is asked to carry over a distance. A new one is one line here."""
+"""Tasks: the information that a mixer must carry over a distance. One line for each."""
 
-from attn_research.options import choose, spell
+from attn_research import plugins
+from attn_research.options.specs import choose, spell
 from attn_research.tasks.adding import Adding
 from attn_research.tasks.arithmetic import ModularArithmetic
 from attn_research.tasks.audio import AudioClassification
@@ -39,18 +40,20 @@ from attn_research.tasks.needle import Needle
 from attn_research.tasks.ngram import InContextNgram, Ngram
 from attn_research.tasks.noisy_recall import NoisyRecall
 from attn_research.tasks.pathfinder import Pathfinder
+from attn_research.tasks.plugged import check_entry
 from attn_research.tasks.pronouns import Pronouns
 from attn_research.tasks.questions import QuestionAnswering
 from attn_research.tasks.recall import Mqar, Recall
 from attn_research.tasks.spoken import SpokenStrings
 from attn_research.tasks.state_tracking import CycleNavigation, GroupWord, Parity
+from attn_research.tasks.summarisation import Summarisation
 from attn_research.tasks.temporal_order import TemporalOrder
 from attn_research.tasks.text import Text
 from attn_research.tasks.transduction import BucketSort, Reverse, StackManipulation
-from attn_research.tasks.translation import Summarisation, Translation
+from attn_research.tasks.translation import Translation
 from attn_research.tasks.variable_tracking import VariableTracking
 
-TASKS: dict[str, type] = {
+_OURS: dict[str, type[Task]] = {
     "recall": Recall,
     "mqar": Mqar,
     "noisy_recall": NoisyRecall,
@@ -99,6 +102,8 @@ TASKS: dict[str, type] = {
     "coreference": Coreference,
 }
 
+TASKS = plugins.table("TASKS", _OURS, check_entry)
+
 __all__ = [
     "SPLITS",
     "TASKS",
@@ -114,11 +119,11 @@ __all__ = [
 
 
 def make(spec: str) -> Task:
-    """The task that a spec names; raises `BadInput` for what it does not know."""
+    """The task that a spec names; raises `BadInput` for unknown names and options."""
     return choose(spec, TASKS, "task")
 
 
 def resolve(spec: str) -> str:
-    """The spec with every option written out, so that its hash hides no default."""
+    """The spec with every option written out, so that its hash covers the defaults."""
     task = make(spec)
     return spell(next(n for n, cls in TASKS.items() if cls is type(task)), task)

@@ -1,26 +1,25 @@
 """The adding problem: the sum of two marked numbers in a long sequence of numbers."""
 
-from dataclasses import dataclass
-
 import jax
 import jax.numpy as jnp
 
-from attn_research.options import option
-from attn_research.tasks.contract import Batch, Draws, Spec, Split
+from attn_research.options import declared, option
+from attn_research.tasks.contract import LARGEST, Batch, Draws, Spec, Split, no_arrays
+from attn_research.tasks.parts import overlap
 
 
-@dataclass(frozen=True)
+@declared
 class Adding:
     """Each position holds a number in [0, 1) and a mark; two positions are marked.
 
-    One mark stands in the first half, one in the second; the answer is the sum of both
-    numbers (Hochreiter & Schmidhuber, 1997). Answering 1 always has a mean squared
-    error of 1/6. `gap` is the distance from the answer to the earlier mark. As a causal
-    task the last position answers; otherwise an encoder reads the whole sequence.
+    One mark is in the first half, one in the second; the answer is the sum of both
+    numbers (Hochreiter & Schmidhuber, 1997). The constant answer 1 has a mean squared
+    error of 1/6. `gap` is the distance from the answer to the earlier mark. If causal,
+    the last position answers; otherwise an encoder reads the whole sequence.
     """
 
-    length: int = option(64, "Positions in a sequence.", low=2)
-    causal: bool = option(True, "The last position answers; else a pooled encoder.")
+    length: int = option(64, "Positions in a sequence.", low=2, high=LARGEST)
+    causal: bool = option(True, "The last position answers; false: a pooled encoder.")
 
     @property
     def spec(self) -> Spec:
@@ -37,8 +36,7 @@ class Adding:
             chance=1 / 6,
         )
 
-    def arrays(self) -> tuple[()]:
-        return ()
+    arrays, notes = no_arrays, overlap.notes
 
     def batch(
         self, key: jax.Array, split: Split | jax.Array, size: int, arrays: object = ()

@@ -1,36 +1,41 @@
 """Modular arithmetic: the value of an expression, with brackets or without.
 
 Train short, test long (see `lengths`). Tokens: 0 padding, the digits, then + - * and,
-where there are brackets, ( and ).
+with brackets, ( and ).
 """
-
-from dataclasses import dataclass
 
 import jax
 import jax.numpy as jnp
 
-from attn_research.options import option
-from attn_research.tasks import bracketed, expression_laws, lengths
-from attn_research.tasks.contract import Batch, Draws, Spec, Split
-from attn_research.tasks.lengths import Answers
+from attn_research.options import BadInput, declared, option
+from attn_research.tasks.contract import Batch, Draws, Spec, Split, no_arrays
+from attn_research.tasks.parts import bracketed, expression_laws, lengths, overlap
+from attn_research.tasks.parts.lengths import Answers
 from attn_research.tasks.state_tracking import majority, running_spec
 
+# Tokens of an expression, at most, and of one with brackets, whose law is quadratic.
+LONGEST, NESTED = 2**14, 2**12
 
-@dataclass(frozen=True)
+
+@declared
 class ModularArithmetic:
-    """The value modulo `modulus` of an expression; a product binds closest.
+    """The value modulo `modulus` of an expression; products bind most tightly.
 
-    Without brackets an expression is digits with an operator between two of them;
-    `answers=every` asks at each digit for the value up to there, of which every token
-    matters: `gap` is the distance to the first one. With brackets it is
-    (left op right), or d, -d, (d), (-d) where fewer than five tokens are left;
-    `answers=every` asks at each closing bracket for the value between the brackets, and
-    `gap` is the distance to the opening one. The last token always answers with the
-    value of all. Deletang et al., 2022, arXiv:2207.02098, which asks at the end.
+    Without brackets an expression is digits with operators between them;
+    `answers=every` asks at each digit for the value so far, and `gap` is the distance
+    to the first token, as all of them matter. With brackets it is (left op right), or
+    d, -d, (d), (-d) if fewer than five tokens are left; `answers=every` asks at each
+    closing bracket for the value inside, and `gap` is the distance to the opening one.
+    The last token always answers with the value of the whole. Deletang et al., 2022,
+    arXiv:2207.02098, which asks at the end.
     """
 
-    length: int = option(40, "Tokens in a training expression, at most.", low=1)
-    test_length: int = option(320, "Tokens in a test expression, at most.", low=1)
+    length: int = option(
+        40, "Tokens in a training expression, at most.", low=1, high=LONGEST
+    )
+    test_length: int = option(
+        320, "Tokens in a test expression, at most.", low=1, high=LONGEST
+    )
     modulus: int = option(5, "Number of digits.", low=2, high=16)
     brackets: bool = option(False, "Nested brackets.")
     times: bool = option(True, "Products beside sums and differences.")
@@ -38,6 +43,11 @@ class ModularArithmetic:
 
     def __post_init__(self) -> None:
         lengths.check("modular_arithmetic", self.length, self.test_length)
+        if self.brackets and self.test_length > NESTED:
+            raise BadInput(
+                f"modular_arithmetic.test_length is {self.test_length}; with brackets "
+                f"it must be at most {NESTED}"
+            )
 
     @property
     def spec(self) -> Spec:
@@ -57,8 +67,7 @@ class ModularArithmetic:
             chance=majority(law_LN, share_L),
         )
 
-    def arrays(self) -> tuple[()]:
-        return ()
+    arrays, notes = no_arrays, overlap.notes
 
     def batch(
         self, key: jax.Array, split: Split | jax.Array, size: int, arrays: object = ()
@@ -70,7 +79,7 @@ class ModularArithmetic:
         length = lengths.room(split, self.length, self.test_length)
         operands = (length + 1) // 2
         draws = Draws(key, split, size, 1 + 2 * operands)
-        count_B1 = lengths.drawn(
+        count_B1 = lengths.sampled(
             draws, split, (self.length + 1) // 2, (self.test_length + 1) // 2
         )
         digit_BN = draws.integers(operands, self.modulus)
@@ -87,7 +96,7 @@ class ModularArithmetic:
     def _bracketed(self, key: jax.Array, split: Split | jax.Array, size: int) -> Batch:
         length = lengths.room(split, self.length, self.test_length)
         draws = Draws(key, split, size, 1 + length)
-        size_B1 = lengths.drawn(draws, split, self.length, self.test_length)
+        size_B1 = lengths.sampled(draws, split, self.length, self.test_length)
         made = bracketed.expressions(
             draws.bits(length), size_B1[:, 0], self.modulus, 2 + self.times
         )

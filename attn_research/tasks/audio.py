@@ -1,7 +1,5 @@
-"""Recordings as waves or log-mel frames, and the class of each."""
+"""Classification of recordings, as waves or log-mel frames."""
 
-from dataclasses import dataclass
-from pathlib import Path
 from typing import Any, Literal
 
 import jax
@@ -9,18 +7,25 @@ import jax.numpy as jnp
 import numpy as np
 
 from attn_research.ops.mel import mel_frames
-from attn_research.options import option
-from attn_research.tasks import sets
-from attn_research.tasks.contract import SPLITS, Batch, Spec, Split
-from attn_research.tasks.data import waves
+from attn_research.options import declared, option
+from attn_research.tasks.contract import (
+    LARGEST,
+    SPLITS,
+    Batch,
+    Spec,
+    Split,
+    random_batch,
+)
+from attn_research.tasks.data import files, waves
+from attn_research.tasks.parts import set_notes, sets
 
 WINDOW, HOP, BANDS = 200, 80, 40  # 25 ms and 10 ms at 8 kHz
 RATE = 8000
 LOUDEST = 2.0**15
 
 
-def heard(wave_BL: jax.Array, real_BL: jax.Array, form: str, length: int):
-    """Values and segments of positions: samples, or frames of them."""
+def positions(wave_BL: jax.Array, real_BL: jax.Array, form: str, length: int):
+    """Values and segments of the positions: samples, or log-mel frames of them."""
     if form == "wave":
         # Speech is quiet: its samples deviate by about a tenth of the range.
         return wave_BL[..., None] * 10.0, real_BL
@@ -51,7 +56,10 @@ def recordings(path: str, data: str, data_dir: str, label: str) -> dict[str, Any
 
 def _recorded(path: str) -> dict[str, Any]:
     """The arrays of a user's own recordings."""
-    folder, names = Path(path).expanduser(), waves.names(path)
+    folder, names = (
+        files.place(path, "The folder of recordings", waves.FORM),
+        waves.names(path),
+    )
     found = waves.listed(path)
     rows = {s: [row for row in found if row.split == s] for s in SPLITS}
     every = [row for split in SPLITS for row in rows[split]]
@@ -63,7 +71,7 @@ def _recorded(path: str) -> dict[str, Any]:
 
 
 def path_option() -> str:
-    """The option that says where a user's own recordings lie."""
+    """The option for a folder of a user's own recordings."""
     return option(
         "",
         "Folder of your own recordings at 8 kHz: LABEL/NAME.wav, or any .wav and a "
@@ -71,18 +79,20 @@ def path_option() -> str:
     )
 
 
-@dataclass(frozen=True)
-class AudioClassification(sets.OfASet):
+@declared
+class AudioClassification:
     """The class of a recording, from its samples or from log-mel frames.
 
-    Read by an encoder; `model.strides` shortens a wave. What is longer than `samples`
-    is cut at its end. Where it is known who speaks, the test tells the speakers apart.
+    Read by an encoder; `model.strides` shortens a wave. Recordings longer than
+    `samples` are cut at their end. If the speakers are known, the test reports each.
     """
 
     data: str = option("fsdd", "Data set with audio at 8 kHz and a label.")
     form: Literal["wave", "frames"] = option("wave", "Samples, or log-mel frames.")
-    samples: int = option(8192, "Samples read of a recording.", low=HOP)
-    label: str = option("label", "The feature that is predicted.")
+    samples: int = option(
+        8192, "Samples of a recording to read.", low=HOP, high=LARGEST
+    )
+    label: str = option("label", "Feature to predict.")
     path: str = path_option()
     data_dir: str = sets.data_option()
 
@@ -112,9 +122,15 @@ class AudioClassification(sets.OfASet):
         return recordings(self.path, self.data, self.data_dir, self.label)
 
     def notes(self, arrays: Any) -> list[str]:
-        """What is not read, and what is padding."""
+        """Notes on truncated, padded and copied recordings, and parts of one class."""
         sizes = np.diff(arrays["audio"].offsets_N)
-        return sets.told(sizes, self.samples, "recordings", "samples")
+        return [
+            *set_notes.length_notes(sizes, self.samples, "recordings", "samples"),
+            *set_notes.copy_notes(arrays["audio"], arrays["edges"], "recordings"),
+            *set_notes.class_notes(arrays),
+        ]
+
+    batch, count = random_batch, sets.count
 
     def examples(
         self, index_B: jax.Array, split: Split | jax.Array, arrays: Any
@@ -122,7 +138,9 @@ class AudioClassification(sets.OfASet):
         row_B = sets.rows(arrays["edges"], split, index_B)
         wave_BL, real_BL = sets.window(arrays["audio"], row_B, self.samples)
         wave_BL = wave_BL.astype(jnp.float32) / LOUDEST
-        values_BTF, segments_BT = heard(wave_BL, real_BL, self.form, self.spec.length)
+        values_BTF, segments_BT = positions(
+            wave_BL, real_BL, self.form, self.spec.length
+        )
         return Batch(
             inputs=values_BTF,
             targets=arrays["label"][row_B],

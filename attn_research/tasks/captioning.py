@@ -1,15 +1,22 @@
-"""Generated video of moving images, and the sentence that says what moves where."""
+"""Captions of generated video: a sentence that says which images move where."""
 
-from dataclasses import dataclass
 from typing import Any
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 
-from attn_research.options import BadInput, option
-from attn_research.tasks import images, sets
-from attn_research.tasks.contract import Batch, Draws, Spec, Split
+from attn_research.options import BadInput, declared, option
+from attn_research.tasks import images
+from attn_research.tasks.contract import (
+    LARGEST,
+    Batch,
+    Draws,
+    Spec,
+    Split,
+    check_arrays,
+)
+from attn_research.tasks.parts import set_notes, sets
 from attn_research.tasks.translation import written
 
 # Down and to the right, in pixels, for each direction.
@@ -17,30 +24,29 @@ DIRECTIONS = {"left": (0, -1), "right": (0, 1), "up": (-1, 0), "down": (1, 0)}
 THEN, SPACE = "then", ord(" ")
 
 
-@dataclass(frozen=True)
+@declared
 class Captioning:
     """`3 moves left then 7 moves up`, written by a decoder that reads the video.
 
-    One image after another is drawn from those of the split and moves over an empty
-    canvas at a constant speed: over half of the room that the canvas leaves it, from
-    wherever the path fits. The moves have equal shares of the frames. A source position
-    is a frame, its pixels scaled to [0, 1]; the sentence is asked for byte by byte.
-    Moving digits: Srivastava et al., 2015, arXiv:1502.04681; with sentences: Mittal et
-    al., 2016, arXiv:1611.10314.
+    Random images of the split move one after another over an empty canvas at constant
+    speed: across half of the free room, from a random start at which the path fits. The
+    moves have equal shares of the frames. A source position is a frame, its pixels
+    scaled to [0, 1]; the sentence is written byte by byte. Moving digits: Srivastava et
+    al., 2015, arXiv:1502.04681; with sentences: Mittal et al., 2016, arXiv:1611.10314.
     """
 
     data: str = option("mnist_t10k", "Data set with an image and a label.")
     moves: int = option(2, "Images that move, one after another.", low=1, high=3)
-    frames: int = option(12, "Frames of a video.", low=2)
-    side: int = option(48, "Side of the canvas, in pixels.", low=1)
-    label: str = option("label", "The feature that names what moves.")
+    frames: int = option(12, "Frames of a video.", low=2, high=LARGEST)
+    side: int = option(48, "Side of the canvas, in pixels.", low=1, high=LARGEST)
+    label: str = option("label", "Feature that names an image.")
     data_dir: str = sets.data_option()
 
     def __post_init__(self) -> None:
         if self.frames < 2 * self.moves:
             raise BadInput(
-                f"{self.moves} moves need {2 * self.moves} frames; captioning.frames "
-                f"is {self.frames}"
+                f"captioning.frames is {self.frames}; for {self.moves} moves it must "
+                f"be at least {2 * self.moves}"
             )
 
     @property
@@ -67,26 +73,26 @@ class Captioning:
         return sets.names(self.data, self.data_dir, self.label)
 
     def _length(self, names: tuple[str, ...]) -> int:
-        """Bytes of the longest sentence and its end: none is cut."""
+        """Bytes of the longest sentence and its end."""
         clauses = _clauses(names)
         longest = max(len(clause.encode()) for clause in clauses)
         between = len(f" {THEN} ")
         return self.moves * (longest + between) - between + 1
 
     def _speed(self, shape: tuple[int, int, int]) -> int:
-        """Pixels per frame: half of the free room in the frames of a move."""
+        """Pixels per frame: half of the free room during one move."""
         room = self.side - max(shape[:2])
         steps = -(-self.frames // self.moves) - 1
         if room < 2 * steps:
             raise BadInput(
-                f"A move of {steps + 1} frames needs a canvas with a side of "
-                f"{max(shape[:2]) + 2 * steps} for the images of {self.data}; "
-                f"captioning.side is {self.side}"
+                f"captioning.side is {self.side}; for moves of {steps + 1} frames and "
+                f"the images of {self.data} it must be at least "
+                f"{max(shape[:2]) + 2 * steps}"
             )
         return room // (2 * steps)
 
     def arrays(self) -> dict[str, Any]:
-        """Every image and its class, and the clauses that a sentence is made of."""
+        """Every image and its class, and the clauses of the sentences."""
         columns = sets.loaded(self.data, self.data_dir, "image", self.label)
         pixels, edges = images.every_image(columns)
         clauses = _clauses(self._names())
@@ -98,10 +104,15 @@ class Captioning:
             "later": _bytes(f"{THEN} {clause}" for clause in clauses),
         }
 
+    def notes(self, arrays: Any) -> list[str]:
+        """Notes on missing splits and their replacements."""
+        return set_notes.split_notes(self.data, self.data_dir)
+
     def batch(
         self, key: jax.Array, split: Split | jax.Array, size: int, arrays: Any = ()
     ) -> Batch:
-        count = sets.count(arrays["edges"], split).astype(jnp.uint32)
+        check_arrays(arrays)
+        count = sets.split_size(arrays["edges"], split).astype(jnp.uint32)
         draws = Draws(key, split, size, 4 * self.moves)
         index_BM = draws.integers(self.moves, count)
         row_BM = sets.rows(arrays["edges"], split, index_BM)
@@ -133,7 +144,7 @@ class Captioning:
         way_BM: jax.Array,
         draws: Draws,
     ) -> jax.Array:
-        """Frames as values_BTF; `draws` gives where each move begins."""
+        """Frames as values_BTF; `draws` chooses where each move begins."""
         shape = images.image_shape(self.data, self.data_dir)
         which_T = np.arange(self.frames) * self.moves // self.frames
         age_T = np.arange(self.frames) - np.searchsorted(which_T, which_T)
@@ -167,7 +178,7 @@ class Captioning:
 
 
 def _clauses(names: tuple[str, ...]) -> list[str]:
-    """What is said of each class and direction, in their order."""
+    """The clause for each class and direction, in their order."""
     return [f"{name} moves {way}" for name in names for way in DIRECTIONS]
 
 

@@ -1,7 +1,6 @@
-"""Source code: the next byte, and names that were given far above."""
+"""Source code: the next byte, and names that were bound far above."""
 
 import re
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -9,15 +8,16 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from attn_research.options import option
-from attn_research.tasks import sets
-from attn_research.tasks.contract import SPLITS, Batch, Spec, Split
-from attn_research.tasks.text import ENDS, Text, read
+from attn_research.options import declared, option
+from attn_research.tasks.contract import LARGEST, SPLITS, Batch, Spec, Split
+from attn_research.tasks.parts import sets
+from attn_research.tasks.parts.texts import ENDS, check, read
+from attn_research.tasks.text import Text, path_option
 
-SHORTEST, LONGEST = 4, 31  # letters of a name that is asked for
-APART = 64  # bytes at least since the name stood last
-MOST = 512  # names that are asked for
-TABLES = ("encodings", "pydoc_data")  # of the standard library: data, not code
+SHORTEST, LONGEST = 4, 31  # letters of a name to complete
+APART = 64  # bytes since the last occurrence of the name, at least
+MOST = 512  # names to complete
+TABLES = ("encodings", "pydoc_data")  # packages of stdlib that are data, not code
 NAME = rb"[A-Za-z_][A-Za-z0-9_]{%d,%d}" % (SHORTEST - 1, LONGEST - 1)
 GIVEN = re.compile(
     rb"\b(?:def|class)[ \t]+(NAME)[ \t]*[(:]"
@@ -31,23 +31,23 @@ GIVEN = re.compile(
 USED = re.compile(rb"\b%s\b" % NAME)
 
 
-@dataclass(frozen=True)
+@declared
 class Code:
-    """The bytes of source code, one by one; the test also asks for whole names.
+    """The bytes of source code, one by one; the test also completes whole names.
 
-    A directory is split by package, which is a folder or a file at its top: no split
-    sees a module whose siblings another one was trained on. Batches are those of
-    `text`. A name that is asked for was given by its own file (by def, class, import,
-    as, for, or an equals sign) in the bytes that the model sees, and stood last 64
-    bytes before or earlier. The prompt ends before it; `gap` is the distance to
-    where it was given.
+    A directory is split by package, a folder or file at its top level: a package is
+    never divided among splits. Batches are those of `text`. A name to complete was
+    bound by its own file (by def, class, import, as, for, or an equals sign) in the
+    bytes that the model sees, and last occurred at least 64 bytes before. The prompt
+    ends before it; `gap` is the distance to where it was bound.
     """
 
-    path: str = option(
-        "stdlib", "File or directory; stdlib is this Python's own library source."
-    )
-    length: int = option(256, "Bytes in a sequence.", low=64)
-    suffix: str = option(".py", "Only files ending so are read.")
+    path: str = path_option()
+    length: int = option(256, "Bytes in a sequence.", low=64, high=LARGEST)
+    suffix: str = option(".py", "Read only files with this ending.")
+
+    def __post_init__(self) -> None:
+        check(self.path, "code.path")
 
     @property
     def spec(self) -> Spec:
@@ -62,34 +62,33 @@ class Code:
             metrics=("bits_per_byte", "loss", "accuracy"),
             chance=8.0,
             completes=True,
-            noted=True,
         )
 
     def notes(self, arrays: Any) -> list[str]:
-        """How many names are asked for, and the notes of `text`."""
+        """The number of names to complete, and the notes of `text`."""
         count = int((np.asarray(arrays["names"])[:, 2] > 0).sum())
-        told = f"{count:,} names of the test split are asked for."
-        return [told, *self._text().notes(arrays)]
+        note = f"The test completes {count:,} names."
+        return [note, *self._text().notes(arrays)]
 
     def _text(self) -> Text:
         return Text(path=self.path, length=self.length)
 
     def arrays(self) -> dict[str, Any]:
-        """The bytes of the splits one after another, and the names that are asked for.
+        """The bytes of the splits, concatenated, and the names to complete.
 
-        Of each name: where its prompt begins, where it stands, its size, its gap.
+        A name is the place of its prompt, its own place, its size and its gap.
         """
         parts = read(self.path, self.suffix, _package)
         text = self._text().checked({"text": sets.stretches(parts[s] for s in SPLITS)})
         first = int(text["text"].offsets_N[SPLITS.index("test")])
         found_N4 = self._names(bytes(parts["test"]))
-        # In no order: the first few are of all files, too.
+        # Shuffled, so that the first few come from all files.
         order_N = np.random.default_rng(0).permutation(len(found_N4))[:MOST]
         found_N4 = found_N4[order_N]
         return {**text, "names": found_N4 + np.array([[first, first, 0, 0]], np.int32)}
 
     def _names(self, stream: bytes) -> np.ndarray:
-        """The prompt, place, size and gap of each name that can be asked for."""
+        """The prompt, place, size and gap of each name that can be completed."""
         seen, found, begin = self.length - LONGEST - 1, [], 0
         for file in stream.split(bytes([ENDS])):
             given = {
@@ -107,7 +106,7 @@ class Code:
                     origin[name] = at
                 last[name] = at
             begin += len(file) + 1
-        # Where there is none, one of no letters, which does not count.
+        # Without any, one of size 0, which does not count.
         return np.array(found or [(0, 0, 0, 0)], np.int32)
 
     def batch(
@@ -116,9 +115,10 @@ class Code:
         return self._text().batch(key, split, size, arrays)
 
     def completions(self, index_B: jax.Array, arrays: Any) -> Batch:
-        """Prompts of the test and the names that end them; no weight beyond the last.
+        """Prompts of the test and the names that follow; no weight beyond the last.
 
-        Inputs and their segments are as long as a prompt can be, targets as a name.
+        Inputs and segments have the length of the longest prompt, targets that of the
+        longest name.
         """
         names_N4 = arrays["names"]
         real_B = index_B < len(names_N4)
@@ -139,7 +139,7 @@ class Code:
 
 
 def _package(file: Path) -> str:
-    """The folder or file at the top that a file belongs to."""
+    """The top-level folder or file that a file belongs to; "" for tables of data."""
     package = file.parts[0].removesuffix(".py")
     return "" if package in TABLES else package
 
@@ -147,7 +147,7 @@ def _package(file: Path) -> str:
 def _window(
     arrays: Any, begin_B: jax.Array, size_B: jax.Array, length: int
 ) -> tuple[jax.Array, jax.Array]:
-    """The bytes from `begin` on, zeros after `size` of them, and where they stand."""
+    """`size` bytes from `begin` on, then zeros, and 1 for each byte."""
     real_BT = jnp.arange(length)[None] < size_B[:, None]
     at_BT = jnp.where(real_BT, begin_B[:, None] + jnp.arange(length)[None], 0)
     byte_BT = arrays["text"].values_L[at_BT].astype(jnp.int32)

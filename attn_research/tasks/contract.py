@@ -6,11 +6,14 @@ from typing import Any, Literal, NamedTuple, Protocol, TypeGuard
 import jax
 import jax.numpy as jnp
 
-from attn_research.losses import Target
-from attn_research.options import BadInput
+from attn_research.losses import METRICS, Target
+from attn_research.options import INT_MAX, BadInput, whole
 
 Split = Literal["train", "validation", "test"]
 SPLITS: tuple[Split, ...] = ("train", "validation", "test")
+# Positions, symbols or examples that an option may ask for: products of two of them in
+# a batch stay within 64 bits, and a model of them within its own check of memory.
+LARGEST = 2**24
 
 
 class Batch(NamedTuple):
@@ -21,11 +24,10 @@ class Batch(NamedTuple):
     shape, with an axis more for values of several channels, spans (first and last
     position) and strings (symbols from 1 on, 0 after the last). `weights` says which
     targets count. `segments` is BT: 0 padding, 1, 2, ... packed sequences. `gap` is the
-    distance in tokens from a target back to the information that decides it, -1 where
-    unknown. A task of two sequences also has the one that is read, of another length.
-    `bytes` is how many bytes each target stands for, None where that is one. `group`, B
-    (int32), is which of the `groups` of its spec a row belongs to, None where it has
-    none.
+    distance in tokens from a target back to the information that decides it, -1 if
+    unknown. An encoder-decoder task also has the `source`, of another length. `bytes`
+    is the number of bytes of each target, None if each is one. `group`, B (int32), is
+    the row's place among the `groups` of the spec, None if the spec has none.
     """
 
     inputs: jax.Array
@@ -41,55 +43,48 @@ class Batch(NamedTuple):
 
 @dataclass(frozen=True)
 class Spec:
-    """What a task asks of a model; a model is built from this alone.
+    """What a task asks of a model; a model is built from this alone."""
 
-    `features` is the vocabulary of tokens or the number of channels of values;
-    `outputs` the number of classes predicted or of real values regressed. A target is
-    one token or value per position, or one class, value, span or string per sequence.
-    `labels` is the largest number of positions of a sequence with a weight: the head is
-    evaluated there only; a span that is answered has `longest` positions at most, if
-    that is above 0. The first of `metrics` is the headline; `chance` is what the
-    trivial answer reaches in it. `source_features` above 0 asks for an encoder-decoder
-    whose source has `source_length` positions; of what it writes no stretch of
-    `unrepeated` tokens stands twice, if that is above 0. Where `finite`, the splits are
-    sets whose examples have numbers: the task is a `Finite` one. `names` are those of
-    the classes, or of the symbols of a string, from 1 on. With `subwords` tokens are
-    those of `data.subwords`: the column `pieces` of the arrays has the bytes of each.
-    `picture` is the height, width and channels of an image whose bytes, in reading
-    order, are the tokens that are asked for or the values, in [-1, 1], that are read.
-    `groups` are the names of the kinds of examples that the test tells apart: who
-    speaks, say. Where it `completes`, the test asks for stretches of text as a whole:
-    the task is a `Completing` one. Where it is `noted`, there is something to say of
-    its data: the task is a `Noted` one, as every finite one is.
-    """
-
+    # What a position of the input holds, and how much: the size of the vocabulary of
+    # tokens, or the number of channels of values.
     inputs: Literal["tokens", "values"]
     features: int
+    # What is predicted, and the number of classes, or of real values.
     target: Target
     outputs: int
-    length: int
-    causal: bool
-    labels: int
-    metrics: tuple[str, ...]
-    per_sequence: bool = False
-    longest: int = 0
-    chance: float | None = None
+    length: int  # positions of the input
+    causal: bool  # whether a position sees only those before it
+    labels: int  # positions of a sequence with a weight, at most: the head sees these
+    metrics: tuple[str, ...]  # the first is the headline
+    per_sequence: bool = False  # one target per sequence instead of one per position
+    longest: int = 0  # positions of a predicted span, at most; 0: any number
+    symbols: int = 0  # of a string, at most
+    # The language of written or found texts, in two letters; empty: unknown.
+    language: str = ""
+    chance: float | None = None  # the headline of the trivial answer
+    # The sequence that the encoder of an encoder-decoder reads; 0 features: a task of
+    # one sequence.
     source_inputs: Literal["tokens", "values"] = "tokens"
     source_features: int = 0
     source_length: int = 0
-    unrepeated: int = 0
-    finite: bool = False
-    names: tuple[str, ...] = ()
-    subwords: bool = False
+    unrepeated: int = 0  # decoding never repeats a stretch of this many tokens; 0: may
+    finite: bool = False  # the splits are sets of numbered examples: a `Finite` task
+    names: tuple[str, ...] = ()  # of the classes, or of the symbols of a string from 1
+    subwords: bool = False  # tokens are subwords; `pieces` of the arrays spells them
+    # Height, width and channels of an image whose bytes, in reading order, are the
+    # target tokens, or whose pixels, in [-1, 1], are the input values.
     picture: tuple[int, int, int] | None = None
-    groups: tuple[str, ...] = ()
-    completes: bool = False
-    noted: bool = False
+    groups: tuple[str, ...] = ()  # kinds of examples that the test reports one by one
+    completes: bool = False  # the test also completes prompts: a `Completing` task
+    noted: bool = True  # the task describes its data: a `Noted` task
 
     @property
     def goal(self) -> Literal["max", "min"]:
         """Whether a good headline is large or small."""
-        return "max" if self.metrics[0] in ("accuracy", "exact_match", "f1") else "min"
+        headline = self.metrics[0]
+        if headline in METRICS:
+            return METRICS[headline].goal
+        return "max" if headline in ("accuracy", "exact_match", "f1") else "min"
 
 
 class Task(Protocol):
@@ -104,7 +99,7 @@ class Task(Protocol):
     def spec(self) -> Spec: ...
 
     def arrays(self) -> Any:
-        """Data that batches are gathered from; () for a generated task."""
+        """The data that batches are gathered from; () for a generated task."""
         ...
 
     def batch(
@@ -113,10 +108,10 @@ class Task(Protocol):
 
 
 class Noted(Task, Protocol):
-    """A task that can say how it reads its data."""
+    """A task that describes how it reads its data."""
 
     def notes(self, arrays: Any) -> list[str]:
-        """A sentence each on what of the data is not read, and what is padding."""
+        """Sentences on what is truncated, padded or otherwise worth knowing."""
         ...
 
 
@@ -130,47 +125,57 @@ class Finite(Noted, Protocol):
     def examples(
         self, index_B: jax.Array, split: Split | jax.Array, arrays: Any
     ) -> Batch:
-        """The examples of these numbers, from 0 to the count - 1."""
+        """The examples with these numbers, from 0 to count - 1."""
         ...
 
 
 class Completing(Task, Protocol):
-    """A task of bytes whose test also has prompts that end before what is asked for."""
+    """A task of bytes whose test also has prompts to complete."""
 
     def completions(self, index_B: jax.Array, arrays: Any) -> Batch:
-        """The prompts of these numbers and what follows each: inputs and targets.
+        """The prompts with these numbers (inputs) and what follows each (targets).
 
-        Zeros fill the rows; weights are 0 where there is no such prompt.
+        Zeros fill the rows; weights are 0 beyond the last prompt.
         """
         ...
 
 
 def completing(task: Task) -> TypeGuard[Completing]:
-    """Whether the test of a task has prompts to complete."""
+    """Whether a task's test has prompts to complete."""
     return task.spec.completes
 
 
 def noted(task: Task) -> TypeGuard[Noted]:
-    """Whether there is something to say of a task's data."""
-    return task.spec.noted or task.spec.finite
+    """Whether a task describes its data."""
+    return task.spec.noted
 
 
 def finite(task: Task) -> TypeGuard[Finite]:
-    """Whether the splits of a task are sets."""
+    """Whether a task's splits are sets of numbered examples."""
     return task.spec.finite
 
 
-def drawn(
-    task: Finite, key: jax.Array, split: Split | jax.Array, size: int, arrays: Any
+def no_arrays(task: object) -> tuple[()]:
+    """No data: `arrays` of a task whose batches are generated from the key alone."""
+    return ()
+
+
+def random_batch(
+    task: Finite,
+    key: jax.Array,
+    split: Split | jax.Array,
+    size: int,
+    arrays: Any = (),
 ) -> Batch:
-    """A batch of examples drawn with replacement: `batch` of a finite task."""
+    """Examples sampled with replacement: `batch` of a finite task."""
+    check_arrays(arrays)
     count = task.count(split, arrays)
     index_B1 = Draws(key, split, size, 1).integers(1, count)
     return task.examples(index_B1[:, 0], split, arrays)
 
 
 def split_index(split: Split | jax.Array) -> int | jax.Array:
-    """The place of a split in `SPLITS`; an index, traced or not, stays what it is."""
+    """The index of a split in `SPLITS`; an index, traced or not, is returned as is."""
     if not isinstance(split, str):
         return split
     if split not in SPLITS:
@@ -178,17 +183,48 @@ def split_index(split: Split | jax.Array) -> int | jax.Array:
     return SPLITS.index(split)
 
 
+def check_arrays(arrays: Any) -> None:
+    """Raises `BadInput` if a task that reads data is asked for a batch without them."""
+    if arrays is None or (isinstance(arrays, tuple) and not arrays):
+        raise BadInput(
+            f"The arrays of the batch are {arrays!r}; they must be task.arrays(), the "
+            "last argument of batch"
+        )
+
+
+def check_size(size: Any) -> None:
+    """Raises `BadInput` unless a batch has a whole number of rows, at least one."""
+    if not whole(size) or not 1 <= size <= INT_MAX:
+        raise BadInput(
+            f"The size of the batch is {size!r}; it must be a whole number from 1 to "
+            f"{INT_MAX}"
+        )
+
+
+def check_key(key: Any) -> None:
+    """Raises `BadInput` unless `key` is one key, typed or of raw bits, traced or not.
+
+    Shapes and types alone are looked at, while a program is traced.
+    """
+    axes, dtype = len(getattr(key, "shape", ())), getattr(key, "dtype", None)
+    typed = dtype is not None and jnp.issubdtype(dtype, jax.dtypes.prng_key)
+    if not (typed and axes == 0) and not (dtype == jnp.uint32 and axes == 1):
+        raise BadInput(f"The key of the batch is {key!r}; it must be jax.random.key(0)")
+
+
 class Draws:
     """Random numbers for the rows of a batch, all from one call of the generator.
 
-    A program that calls the generator once compiles seconds sooner than one that calls
-    it for every quantity. Each method takes the next columns.
+    One call compiles seconds faster than one per quantity. Each method takes the next
+    columns. Raises `BadInput` for a key that is none, and for no rows.
     """
 
     def __init__(
         self, key: jax.Array, split: Split | jax.Array, rows: int, columns: int
     ):
-        # Another key for another split: their batches are drawn independently.
+        check_size(rows)
+        check_key(key)
+        # Each split has its own key: their batches are independent.
         key = jax.random.fold_in(key, split_index(split))
         self._bits = jax.random.bits(key, (rows, columns), jnp.uint32)
         self._next = 0
@@ -203,7 +239,8 @@ class Draws:
         low, self._next = self._next, self._next + count
         if self._next > self._bits.shape[1]:
             raise ValueError(
-                f"{self._next} columns are drawn; there are {self._bits.shape[1]}"
+                f"{self._next} columns are taken; it must be at most "
+                f"{self._bits.shape[1]}"
             )
         return self._bits[:, low : self._next]
 

@@ -1,15 +1,16 @@
-"""Copying tasks: repeat symbols after a lag, or pick them out of blanks and repeat.
+"""Copying tasks: repeat symbols after a lag, or the symbols among blanks.
 
-Tokens: 0 blank, 1 the sign that asks for an answer, then the symbols.
+Tokens: 0 blank, 1 the query sign, then the symbols.
 """
 
-from dataclasses import dataclass
+import math
 
 import jax
 import jax.numpy as jnp
 
-from attn_research.options import BadInput, option
-from attn_research.tasks.contract import Batch, Draws, Spec, Split
+from attn_research.options import BadInput, declared, option
+from attn_research.tasks.contract import LARGEST, Batch, Draws, Spec, Split, no_arrays
+from attn_research.tasks.parts import overlap
 
 BLANK, GO, SIGNS = 0, 1, 2
 
@@ -29,7 +30,7 @@ def _spec(symbols: int, length: int, count: int) -> Spec:
 
 
 def _answered(inputs_BT, symbol_BN, from_BN) -> Batch:
-    """The batch whose last N positions answer with the symbols seen at `from_BN`."""
+    """The batch whose last N positions answer with the symbols shown at `from_BN`."""
     size, length = inputs_BT.shape
     count = symbol_BN.shape[1]
     before = ((0, 0), (length - count, 0))
@@ -47,28 +48,33 @@ def _answered(inputs_BT, symbol_BN, from_BN) -> Batch:
     )
 
 
-@dataclass(frozen=True)
+@declared
 class Copying:
     """Symbols, a lag of blanks, then the symbols again.
 
-    Every answer lies `lag` + `count` tokens after its symbol (Hochreiter &
-    Schmidhuber, 1997; Arjovsky et al., 2016, arXiv:1511.06464).
+    Every answer is `lag` + `count` tokens after its symbol (Hochreiter & Schmidhuber,
+    1997; Arjovsky et al., 2016, arXiv:1511.06464).
     """
 
-    lag: int = option(32, "Positions from the last symbol to the first answer.", low=1)
-    count: int = option(10, "Symbols to copy.", low=1)
-    symbols: int = option(8, "Number of different symbols.", low=2)
+    lag: int = option(
+        32, "Positions from the last symbol to the first answer.", low=1, high=LARGEST
+    )
+    count: int = option(10, "Symbols to copy.", low=1, high=LARGEST)
+    symbols: int = option(8, "Number of different symbols.", low=2, high=LARGEST)
 
     @property
     def spec(self) -> Spec:
         return _spec(self.symbols, self.lag + 2 * self.count, self.count)
 
-    def arrays(self) -> tuple[()]:
-        return ()
+    arrays, notes = no_arrays, overlap.notes
 
     def batch(
         self, key: jax.Array, split: Split | jax.Array, size: int, arrays: object = ()
     ) -> Batch:
+        bits = self.count * math.log2(self.symbols)
+        return overlap.separated(self._rows, key, split, size, bits)
+
+    def _rows(self, key: jax.Array, split: Split | jax.Array, size: int) -> Batch:
         draws = Draws(key, split, size, self.count)
         symbol_BN = SIGNS + draws.integers(self.count, self.symbols)
         inputs_BT = jnp.zeros((size, self.spec.length), jnp.int32)
@@ -78,35 +84,43 @@ class Copying:
         return _answered(inputs_BT, symbol_BN, from_1N)
 
 
-@dataclass(frozen=True)
+@declared
 class SelectiveCopying:
     """Symbols scattered among blanks, then all of them in order.
 
-    What to keep depends on content, so no fixed kernel solves it (Gu & Dao, 2023,
-    arXiv:2312.00752).
+    What to keep depends on content, so that a fixed kernel cannot solve it (Gu & Dao,
+    2023, arXiv:2312.00752).
     """
 
-    length: int = option(64, "Tokens in a sequence, answers included.", low=4)
-    count: int = option(8, "Symbols to copy.", low=1)
-    symbols: int = option(16, "Number of different symbols.", low=2)
+    length: int = option(
+        64, "Tokens in a sequence, including the answers.", low=4, high=LARGEST
+    )
+    count: int = option(8, "Symbols to copy.", low=1, high=LARGEST)
+    symbols: int = option(16, "Number of different symbols.", low=2, high=LARGEST)
 
     def __post_init__(self) -> None:
         if 2 * self.count > self.length:
             raise BadInput(
-                f"selective_copying of length {self.length} has room for "
-                f"{self.length // 2} symbols and their answers; {self.count} are asked"
+                f"selective_copying.count is {self.count}; at length {self.length} it "
+                f"must be at most {self.length // 2}"
             )
 
     @property
     def spec(self) -> Spec:
         return _spec(self.symbols, self.length, self.count)
 
-    def arrays(self) -> tuple[()]:
-        return ()
+    arrays, notes = no_arrays, overlap.notes
 
     def batch(
         self, key: jax.Array, split: Split | jax.Array, size: int, arrays: object = ()
     ) -> Batch:
+        shown = self.length - self.count
+        places = math.lgamma(shown + 1) - math.lgamma(self.count + 1)
+        places -= math.lgamma(shown - self.count + 1)
+        bits = places / math.log(2) + self.count * math.log2(self.symbols)
+        return overlap.separated(self._rows, key, split, size, bits)
+
+    def _rows(self, key: jax.Array, split: Split | jax.Array, size: int) -> Batch:
         draws = Draws(key, split, size, self.length)
         symbol_BN = SIGNS + draws.integers(self.count, self.symbols)
         place_BS = draws.order(self.length - self.count)

@@ -1,13 +1,13 @@
-"""Coreference: which of two persons a pronoun far behind them means."""
+"""Coreference: which of two people a distant pronoun refers to."""
 
-from dataclasses import dataclass
 from typing import Literal
 
 import jax
 import jax.numpy as jnp
 
-from attn_research.options import BadInput, option
-from attn_research.tasks.contract import Batch, Draws, Spec, Split
+from attn_research.options import BadInput, declared, option
+from attn_research.tasks.contract import LARGEST, Batch, Draws, Spec, Split, no_arrays
+from attn_research.tasks.parts import overlap
 
 WOMEN = "Anna Bella Clara Diana Emma Flora Greta Helen Irene Julia".split()
 MEN = "Adam Boris Carl David Emil Frank Georg Henry Ivan Jacob".split()
@@ -28,30 +28,35 @@ Cue = Literal["gender", "number", "property", "mixed"]
 CUES = ("gender", "number", "property")
 
 
-@dataclass(frozen=True)
+@declared
 class Coreference:
-    """Two persons with their trades among sentences about things, then a pronoun.
+    """Two people with their trades among sentences about things, then a pronoun.
 
     "Anna is a pilot . the lake was cold . Emil is a judge . ... in the end , she" asks
-    at the pronoun for the one it means: by gender; by number, where one is a family
-    ("the Fords are pilots .", they); or by property, where both have the same gender
-    ("as the pilot , she"). `mixed` draws the cue of each row. `gap` is the distance to
-    the name. Chance is to answer with either name. The sequence begins within a
-    sentence where its length is no multiple of five.
+    at the pronoun for its referent: by gender; by number, if one is a family ("the
+    Fords are pilots .", they); or by property, if both have the same gender ("as the
+    pilot , she"). `mixed` samples the cue of each row. `gap` is the distance to the
+    name. Chance is the accuracy of either name. If the length is not a multiple of
+    five, the first sentence is cut at its start.
     """
 
-    length: int = option(100, "Words in a sequence, signs included.", low=15)
-    cue: Cue = option("mixed", "What tells the persons apart.")
+    length: int = option(
+        100, "Words in a sequence, including signs.", low=15, high=LARGEST
+    )
+    cue: Cue = option("mixed", "Cue that identifies the referent.")
     between: int | None = option(
-        None, "Sentences from the one with the name to the pronoun; none: any.", low=0
+        None,
+        "Sentences between the name's and the pronoun's; none: any.",
+        low=0,
+        high=LARGEST,
     )
 
     def __post_init__(self) -> None:
         most = self.length // SENTENCE - 2
         if self.between is not None and self.between > most:
             raise BadInput(
-                f"coreference of length {self.length} has room for {most} sentences "
-                f"between name and pronoun; {self.between} are asked for"
+                f"coreference.between is {self.between}; at length {self.length} it "
+                f"must be at most {most}"
             )
 
     @property
@@ -68,19 +73,18 @@ class Coreference:
             chance=1 / 2,
         )
 
-    def arrays(self) -> tuple[()]:
-        return ()
+    arrays, notes = no_arrays, overlap.notes
 
     def batch(
         self, key: jax.Array, split: Split | jax.Array, size: int, arrays: object = ()
     ) -> Batch:
-        # The first sentence may be cut; of the whole ones the last holds the pronoun.
+        # The first sentence may be cut; the last one has the pronoun.
         count, whole = -(-self.length // SENTENCE), self.length // SENTENCE
         draws = Draws(key, split, size, 9 + 2 * count)
         kind_B2, property_B1 = self._kinds(draws)
         person_B2, trade_B2 = MANY * kind_B2 + _two(draws, MANY), _two(draws, MANY)
         at_B2 = _two(draws, whole - 1)
-        if self.between is not None:  # the other person stands as far from this one
+        if self.between is not None:  # both shift, so their distance stays
             shift_B1 = whole - 2 - self.between - at_B2[:, :1]
             at_B2 = (at_B2 + shift_B1) % (whole - 1)
         at_B2 = at_B2 + count - whole
@@ -116,7 +120,7 @@ class Coreference:
         )
 
     def _kinds(self, draws: Draws) -> tuple[jax.Array, jax.Array]:
-        """What the person meant and the other one are, B2, and if a trade tells them.
+        """kind_B2 of the referent and the other one, and whether the cue is the trade.
 
         Takes three columns.
         """
@@ -150,7 +154,7 @@ def _token(word: str) -> int:
 
 
 def _phrase(*parts: str | jax.Array) -> jax.Array:
-    """Tokens along a last axis: those given, and those of the words of texts."""
+    """Tokens along a last axis: arrays as they are, texts word by word."""
     tokens: list[int | jax.Array] = []
     for part in parts:
         tokens += map(_token, part.split()) if isinstance(part, str) else [part]

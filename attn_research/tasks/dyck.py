@@ -1,36 +1,38 @@
-"""Dyck languages of bounded depth: which bracket closes next.
+"""Dyck languages of bounded depth: the kind of the next closing bracket.
 
 Train short, test long (see `lengths`).
 """
 
-from dataclasses import dataclass
-
 import jax
 import jax.numpy as jnp
 
-from attn_research.options import option
-from attn_research.tasks import lengths
-from attn_research.tasks.contract import Batch, Draws, Spec, Split
-from attn_research.tasks.lengths import Answers
+from attn_research.options import declared, option
+from attn_research.tasks.contract import LARGEST, Batch, Draws, Spec, Split, no_arrays
+from attn_research.tasks.parts import lengths, overlap
+from attn_research.tasks.parts.lengths import Answers
 from attn_research.tasks.state_tracking import running_spec
 
 
-@dataclass(frozen=True)
+@declared
 class Dyck:
-    """Brackets of several kinds, nested; the kind that a closing one would have.
+    """Nested brackets of several kinds; the kind that a closing one must have.
 
-    Rows are beginnings of words of the language: at depth 0 a bracket opens, at the
-    greatest depth one closes, between them either is as likely. A position is asked
-    where a bracket is open; rows have an odd number of tokens, so that at the last one
-    it is. `gap` is the distance to the innermost open bracket, whose kind is the
-    answer. Hewitt et al., 2020, arXiv:2010.07515. Tokens: 0 padding, then opening and
-    closing brackets by kind.
+    Rows are prefixes of words of the language: at depth 0 a bracket opens, at the
+    maximum depth one closes, otherwise both are equally likely. A position answers if a
+    bracket is open; rows have an odd number of tokens, so that the last one does. `gap`
+    is the distance to the innermost open bracket, whose kind is the answer. Hewitt et
+    al., 2020, arXiv:2010.07515. Tokens: 0 padding, then opening and closing brackets by
+    kind.
     """
 
-    length: int = option(40, "Tokens in a training sequence, at most.", low=1)
-    test_length: int = option(320, "Tokens in a test sequence, at most.", low=1)
-    kinds: int = option(2, "Kinds of brackets.", low=2)
-    depth: int = option(8, "Brackets open at once, at most.", low=1)
+    length: int = option(
+        40, "Tokens in a training sequence, at most.", low=1, high=LARGEST
+    )
+    test_length: int = option(
+        320, "Tokens in a test sequence, at most.", low=1, high=LARGEST
+    )
+    kinds: int = option(2, "Kinds of brackets.", low=2, high=LARGEST)
+    depth: int = option(8, "Brackets open at once, at most.", low=1, high=LARGEST)
     answers: Answers = option("every", "Positions that answer.")
 
     def __post_init__(self) -> None:
@@ -46,24 +48,23 @@ class Dyck:
             chance=1 / self.kinds,
         )
 
-    def arrays(self) -> tuple[()]:
-        return ()
+    arrays, notes = no_arrays, overlap.notes
 
     def batch(
         self, key: jax.Array, split: Split | jax.Array, size: int, arrays: object = ()
     ) -> Batch:
         length = lengths.room(split, self.length, self.test_length)
         draws = Draws(key, split, size, 1 + 2 * length)
-        half_B1 = lengths.drawn(
+        half_B1 = lengths.sampled(
             draws, split, (self.length + 1) // 2, (self.test_length + 1) // 2
         )
-        # A free random walk, folded, is one between two walls.
+        # A folded free random walk is a walk between two reflecting walls.
         walk_BT = jnp.cumsum(2 * draws.integers(length, 2) - 1, axis=1)
         depth_BT = self.depth - jnp.abs(walk_BT % (2 * self.depth) - self.depth)
         before_BT = jnp.pad(depth_BT, ((0, 0), (1, 0)))[:, :-1]
         opens_BT = depth_BT > before_BT
         kind_BT = draws.integers(length, self.kinds)
-        # The innermost bracket at a depth is the last one that opened to it.
+        # The innermost bracket at a depth is the last one that opened it.
         at_11T = jnp.arange(length)[None, None]
         levels_1D1 = jnp.arange(self.depth + 1)[None, :, None]
         opened_BDT = opens_BT[:, None] & (depth_BT[:, None] == levels_1D1)

@@ -1,38 +1,48 @@
-"""The flip-flop language: remember one bit for as long as nothing writes it.
+"""The flip-flop language: remember one bit until the next write.
 
 Train short, test long (see `lengths`).
 """
 
-from dataclasses import dataclass
-
 import jax
 import jax.numpy as jnp
 
-from attn_research.options import option
-from attn_research.tasks import lengths
-from attn_research.tasks.contract import Batch, Draws, Spec, Split, split_index
+from attn_research.options import declared, option
+from attn_research.tasks.contract import (
+    LARGEST,
+    Batch,
+    Draws,
+    Spec,
+    Split,
+    no_arrays,
+    split_index,
+)
+from attn_research.tasks.parts import lengths, overlap
 
 # Token 0 is padding.
 ZERO, ONE, WRITE, READ, IGNORE = range(1, 6)
 
 
-@dataclass(frozen=True)
+@declared
 class FlipFlop:
     """Instructions, each with a bit: write, read or ignore it; a read answers.
 
-    The bit after a read is the one written last; the model answers where it sees the
-    read. The first instruction writes, the last one reads. `gap` is the distance to the
-    nearest token that shows the stored bit: that of the last write or read. Liu et al.,
-    2023, arXiv:2306.00946, train with a share of 0.8 to ignore on sequences of 512
-    tokens and test at 0.98 and 0.1 too.
+    The bit after a read is the one last written; the model answers at the read. The
+    first instruction writes, the last one reads. `gap` is the distance to the last
+    token that shows the stored bit, that of a write or read. Liu et al., 2023,
+    arXiv:2306.00946, train with an ignored fraction of 0.8 on 512 tokens and test at
+    0.98 and 0.1 too.
     """
 
-    length: int = option(40, "Tokens in a training sequence, at most.", low=4)
-    test_length: int = option(320, "Tokens in a test sequence, at most.", low=4)
-    ignore: float = option(
-        0.8, "Share of instructions that are ignored.", low=0, high=1
+    length: int = option(
+        40, "Tokens in a training sequence, at most.", low=4, high=LARGEST
     )
-    test_ignore: float = option(0.8, "The same on the test split.", low=0, high=1)
+    test_length: int = option(
+        320, "Tokens in a test sequence, at most.", low=4, high=LARGEST
+    )
+    ignore: float = option(
+        0.8, "Fraction of instructions that ignore their bit.", low=0, high=1
+    )
+    test_ignore: float = option(0.8, "`ignore` of the test split.", low=0, high=1)
 
     def __post_init__(self) -> None:
         lengths.check("flip_flop", self.length, self.test_length)
@@ -51,8 +61,7 @@ class FlipFlop:
             chance=1 / 2,
         )
 
-    def arrays(self) -> tuple[()]:
-        return ()
+    arrays, notes = no_arrays, overlap.notes
 
     def batch(
         self, key: jax.Array, split: Split | jax.Array, size: int, arrays: object = ()
@@ -60,7 +69,7 @@ class FlipFlop:
         length = lengths.room(split, self.length, self.test_length)
         count = length // 2
         draws = Draws(key, split, size, 1 + 2 * count)
-        count_B1 = lengths.drawn(
+        count_B1 = lengths.sampled(
             draws, split, self.length // 2, self.test_length // 2, low=2
         )
         testing = split_index(split) == lengths.TEST
@@ -75,7 +84,7 @@ class FlipFlop:
         stored_BN = jnp.take_along_axis(bit_BN, written_BN, axis=1)
         bit_BN = jnp.where(kind_BN == READ, stored_BN, bit_BN)
         shown_BN = jax.lax.cummax(jnp.where(kind_BN == IGNORE, 0, at_1N), axis=1)
-        # The instruction before this one that showed the bit, from one token earlier.
+        # The last instruction before this one that showed the bit.
         shown_BN = jnp.pad(shown_BN, ((0, 0), (1, 0)))[:, :-1]
         gap_BN = 2 * (at_1N - shown_BN) - 1
 

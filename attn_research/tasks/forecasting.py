@@ -1,38 +1,38 @@
 """Forecasting of time series over a long horizon, one channel at a time."""
 
-from dataclasses import dataclass
 from typing import Any
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 
-from attn_research.options import BadInput, option
-from attn_research.tasks import naive_forecasts, sets
+from attn_research.options import HUGE, BadInput, declared, option
 from attn_research.tasks.contract import (
+    LARGEST,
     SPLITS,
     Batch,
     Spec,
     Split,
-    drawn,
+    random_batch,
     split_index,
 )
+from attn_research.tasks.parts import naive_forecasts, sets
 
 
-@dataclass(frozen=True)
+@declared
 class Forecasting:
     """The next `horizon` values of a channel, from `context` values before them.
 
-    Every channel is a sequence of its own, read by one model (Nie et al., 2022,
+    Each channel is a separate sequence, read by one model (Nie et al., 2022,
     arXiv:2211.14730), in units of its deviation in the training split. Every window of
-    a split is an example; the context of the first ones reaches back into the split
-    before, as in the literature (Zhou et al., 2021, arXiv:2012.07436). The notes say
-    what the last value, the last day and a linear map err on the same windows.
+    a split is an example; the context of the first ones reaches into the previous
+    split, as in the literature (Zhou et al., 2021, arXiv:2012.07436). The notes give
+    the errors of the last value, the last day and a linear map on the same windows.
     """
 
     data: str = option("etth1", "Data set with values per hour.")
-    context: int = option(336, "Values read.", low=1)
-    horizon: int = option(96, "Values forecast.", low=1)
+    context: int = option(336, "Values to read.", low=1, high=LARGEST)
+    horizon: int = option(96, "Values to forecast.", low=1, high=LARGEST)
     data_dir: str = sets.data_option()
 
     @property
@@ -54,21 +54,28 @@ class Forecasting:
         """Standardised values, time by channel, and where the splits begin."""
         columns = sets.loaded(self.data, self.data_dir, "values")
         if any(len(columns[s]["values"]) != 1 for s in SPLITS):
-            raise BadInput(f"The data set {self.data} is no single series of values")
+            raise BadInput(
+                f"The data set {self.data} must be a single series of values"
+            )
         parts = [np.asarray(columns[s]["values"][0], np.float64) for s in SPLITS]
         mean_F, deviation_F = parts[0].mean(0), parts[0].std(0)
         values = (np.concatenate(parts) - mean_F) / np.where(
             deviation_F, deviation_F, 1
         )
+        if not np.all(np.abs(values) <= HUGE):
+            raise BadInput(
+                f"The values of {self.data} are too far from those of its train split; "
+                "they must be within float32 in units of their deviation"
+            )
         edges = np.cumsum([0, *map(len, parts)])
-        # The first split has nothing before it.
+        # The first split has no split before it.
         starts = np.array([self.context, *edges[1:3]])
         counts = edges[1:] - starts - self.horizon + 1
         if counts.min() < 1:
             raise BadInput(
-                f"{self.data} has splits of {', '.join(map(str, np.diff(edges)))} "
-                f"values; too few for a context of {self.context} and a horizon of "
-                f"{self.horizon}"
+                f"The context is {self.context} and the horizon {self.horizon}; they "
+                f"must be shorter for the splits of {self.data}, which have "
+                f"{', '.join(map(str, np.diff(edges)))} values"
             )
         return {
             "values": values.astype(np.float32),
@@ -77,30 +84,30 @@ class Forecasting:
         }
 
     def notes(self, arrays: Any) -> list[str]:
-        """What forecasts without a model err on the test split; all is read."""
-        own = self.context, self.horizon
+        """The errors of forecasts without a model on the test split."""
+        window = self.context, self.horizon
         values_LF = np.asarray(arrays["values"], np.float64)
         now, count = (int(arrays[name][-1]) for name in ("starts", "counts"))
         # The first window of validation begins where train does not reach.
         learned_LF = values_LF[: int(arrays["starts"][1])]
-        told = {"the last value": naive_forecasts.last_value(self.horizon)}
+        forecasts = {"the last value": naive_forecasts.last_value(self.horizon)}
         if self.context >= naive_forecasts.DAY:
-            told["the last day"] = naive_forecasts.last_day(self.horizon)
-        told["a linear map"] = naive_forecasts.linear(learned_LF, *own)
+            forecasts["the last day"] = naive_forecasts.last_day(self.horizon)
+        forecasts["a linear map"] = naive_forecasts.linear(learned_LF, *window)
         tested_LF = values_LF[now - self.context : now + count + self.horizon - 1]
         notes = []
-        for name, forecast in told.items():
-            mse, mae = naive_forecasts.errors(forecast, tested_LF, *own)
+        for name, forecast in forecasts.items():
+            mse, mae = naive_forecasts.errors(forecast, tested_LF, *window)
             notes.append(
                 f"On the test split of {self.data}, {self.horizon} values ahead, "
-                f"{name} errs by an MSE of {mse:.3f} and an MAE of {mae:.3f}."
+                f"{name} has an MSE of {mse:.3f} and an MAE of {mae:.3f}."
             )
         return notes
 
     def batch(
         self, key: jax.Array, split: Split | jax.Array, size: int, arrays: Any = ()
     ) -> Batch:
-        return drawn(self, key, split, size, arrays)
+        return random_batch(self, key, split, size, arrays)
 
     def count(self, split: Split | jax.Array, arrays: Any) -> jax.Array:
         return arrays["counts"][split_index(split)] * arrays["values"].shape[1]

@@ -1,38 +1,42 @@
 """Recall of motifs: keys and values of several tokens."""
 
 import math
-from dataclasses import dataclass
 
 import jax
 import jax.numpy as jnp
 
-from attn_research.options import BadInput, option
-from attn_research.tasks import motifs
-from attn_research.tasks.contract import Batch, Draws, Spec, Split
-from attn_research.tasks.placement import asked, bounds, scattered, write
+from attn_research.options import BadInput, declared, option
+from attn_research.tasks.contract import LARGEST, Batch, Draws, Spec, Split, no_arrays
+from attn_research.tasks.parts import motifs, overlap
+from attn_research.tasks.parts.placement import asked, bounds, scattered, write
 
-# A draw among more is uneven (see `Draws.integers`).
+# Sampling among more is uneven (see `Draws.integers`).
 MOST_KEYS = 2**24
 
 
-@dataclass(frozen=True)
+@declared
 class FuzzyRecall:
-    """Pairs of a key motif and a value motif; each pair stands in a sequence twice.
+    """Pairs of a key motif and a value motif; each pair occurs twice in a sequence.
 
-    Where a pair stands again, the value is asked for token by token: the last token of
-    the key asks for the first of the value, and each token of the value for its next.
-    Keys are made of one half of the vocabulary and values of the other, so that each
-    run of tokens is one motif; the keys of a sequence are distinct, though tokens are
-    shared (Poli et al., 2024, arXiv:2403.17844). Between the pairs is blank (token 0).
-    `gap` is the distance back to where the token asked for stood the first time.
+    The second occurrence asks for the value token by token: the last token of the key
+    for the first of the value, and each token of the value for the next. Keys use one
+    half of the vocabulary and values the other, so that each run of tokens is one
+    motif; the keys of a sequence are distinct but may share tokens (Poli et al., 2024,
+    arXiv:2403.17844). Blanks (token 0) separate the pairs. `gap` is the distance back
+    to the first occurrence of the answer.
     """
 
-    length: int = option(128, "Tokens in a sequence.", low=4)
-    pairs: int = option(8, "Pairs bound and asked for in a sequence.", low=1)
+    length: int = option(128, "Tokens in a sequence.", low=4, high=LARGEST)
+    pairs: int = option(
+        8, "Pairs per sequence, each queried once.", low=1, high=LARGEST
+    )
     key_motif: str = option("1..3", "Tokens of a key: N, or LOW..HIGH (uniform).")
     value_motif: str = option("1..3", "Tokens of a value: N, or LOW..HIGH (uniform).")
     vocabulary: int = option(
-        64, "Number of tokens: blank, tokens of keys, tokens of values.", low=3
+        64,
+        "Number of tokens: blank, tokens of keys, tokens of values.",
+        low=3,
+        high=LARGEST,
     )
 
     def __post_init__(self) -> None:
@@ -41,36 +45,37 @@ class FuzzyRecall:
         need = 2 * self.pairs * (high + longest)
         if need > self.length:
             raise BadInput(
-                f"fuzzy_recall with {self.pairs} pairs of up to {high + longest} "
-                f"tokens, twice each, needs {need} tokens; the length is {self.length}"
+                f"fuzzy_recall.length is {self.length}; for {self.pairs} pairs of up "
+                f"to {high + longest} tokens, twice each, it must be at least {need}"
             )
         if high > keys or longest > values:
             raise BadInput(
                 f"fuzzy_recall has {keys} tokens for keys and {values} for values; "
-                f"keys of {high} and values of {longest} distinct ones are asked for"
+                f"they must be at least {high} and {longest}"
             )
         if math.perm(keys, low) < self.pairs:
             raise BadInput(
-                f"fuzzy_recall has {math.perm(keys, low)} keys of {low} of its {keys} "
-                f"tokens; {self.pairs} distinct keys are asked for"
+                f"fuzzy_recall has {math.perm(keys, low)} distinct keys of {low} of "
+                f"its {keys} tokens; it must be at least the number of pairs, "
+                f"{self.pairs}"
             )
         if math.perm(keys, high) > MOST_KEYS:
             raise BadInput(
-                f"fuzzy_recall has more than {MOST_KEYS} keys of {high} of its {keys} "
-                "tokens; use a smaller vocabulary or shorter keys"
+                f"fuzzy_recall has {math.perm(keys, high)} keys of {high} of its "
+                f"{keys} tokens; it must be at most {MOST_KEYS}"
             )
 
     def _alphabets(self) -> tuple[int, int]:
-        """The number of tokens that keys are made of, and values."""
+        """The number of tokens for keys, and for values."""
         keys = (self.vocabulary - 1) // 2
         return keys, self.vocabulary - 1 - keys
 
     def _sizes(self) -> tuple[tuple[int, int], tuple[int, int]]:
-        """The least and the most tokens of a key, and of a value."""
-        allowed = "N and LOW..HIGH"
+        """The smallest and largest number of tokens of a key, and of a value."""
+        forms = "N or LOW..HIGH"
         return (
-            bounds(self.key_motif, "fuzzy_recall.key_motif", allowed),
-            bounds(self.value_motif, "fuzzy_recall.value_motif", allowed),
+            bounds(self.key_motif, "fuzzy_recall.key_motif", forms),
+            bounds(self.value_motif, "fuzzy_recall.value_motif", forms),
         )
 
     @property
@@ -88,8 +93,7 @@ class FuzzyRecall:
             chance=1 / self._alphabets()[1],
         )
 
-    def arrays(self) -> tuple[()]:
-        return ()
+    arrays, notes = no_arrays, overlap.notes
 
     def batch(
         self, key: jax.Array, split: Split | jax.Array, size: int, arrays: object = ()
@@ -102,7 +106,7 @@ class FuzzyRecall:
         key_size_BN = low + draws.integers(n, high - low + 1)
         value_size_BN = least + draws.integers(n, longest - least + 1)
         key_BNJ = 1 + motifs.distinct(draws, key_size_BN, keys, low, high)
-        value_BNJ = 1 + keys + motifs.drawn(draws, n, values, longest)
+        value_BNJ = 1 + keys + motifs.sampled(draws, n, values, longest)
 
         # Both events of a pair have places in one random order; the earlier one binds.
         place_B2N = jnp.sort(draws.order(2 * n).reshape(size, 2, n), axis=1)

@@ -1,32 +1,38 @@
 """Images as sequences: their class, or their pixels one after another."""
 
-from dataclasses import dataclass
 from typing import Any, Literal
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 
-from attn_research.options import BadInput, option
-from attn_research.tasks import sets
-from attn_research.tasks.contract import SPLITS, Batch, Spec, Split
+from attn_research.options import BadInput, declared, option
+from attn_research.tasks.contract import (
+    LARGEST,
+    SPLITS,
+    Batch,
+    Spec,
+    Split,
+    random_batch,
+)
 from attn_research.tasks.data import packed
+from attn_research.tasks.parts import set_notes, sets
 
 
-@dataclass(frozen=True)
-class ImageClassification(sets.OfASet):
+@declared
+class ImageClassification:
     """The class of an image, read pixel by pixel, row by row, or patch by patch.
 
     Pixels are scaled to [-1, 1]. `permute` reorders the positions by one fixed
-    permutation (Le et al., 2015, arXiv:1504.00941): what was near is far.
+    permutation (Le et al., 2015, arXiv:1504.00941), which separates neighbours.
     """
 
     data: str = option("mnist_t10k", "Data set with an image and a label.")
     form: Literal["pixels", "rows", "patches"] = option(
-        "pixels", "What a position holds."
+        "pixels", "Content of a position."
     )
-    patch: int = option(4, "Side of a patch, in pixels.", low=1)
-    label: str = option("label", "The feature that is predicted.")
+    patch: int = option(4, "Side of a patch, in pixels.", low=1, high=LARGEST)
+    label: str = option("label", "Feature to predict.")
     permute: bool = option(False, "Reorder the positions.")
     data_dir: str = sets.data_option()
 
@@ -52,7 +58,7 @@ class ImageClassification(sets.OfASet):
         )
 
     def _form(self) -> tuple[int, int]:
-        """Positions, and numbers in each."""
+        """The number of positions, and of values in each."""
         height, width, channels = image_shape(self.data, self.data_dir)
         match self.form:
             case "pixels":
@@ -61,8 +67,8 @@ class ImageClassification(sets.OfASet):
                 return height, width * channels
         if height % self.patch or width % self.patch:
             raise BadInput(
-                f"patch is {self.patch} and an image of {self.data} has {height} x "
-                f"{width} pixels; a side that divides both is allowed"
+                f"image_classification.patch is {self.patch}; it must divide the sides "
+                f"of the images of {self.data}, {height} x {width} pixels"
             )
         side = self.patch
         return height * width // side**2, channels * side**2
@@ -84,8 +90,11 @@ class ImageClassification(sets.OfASet):
         return {"image": np.ascontiguousarray(images), "label": label, "edges": edges}
 
     def notes(self, arrays: Any) -> list[str]:
-        """What stands for a split that there is not; all is read."""
-        return sets.divisions(self.data, self.data_dir)
+        """Notes on missing splits and their replacements."""
+        notes = set_notes.split_notes(self.data, self.data_dir)
+        return [*notes, *set_notes.class_notes(arrays)]
+
+    batch, count = random_batch, sets.count
 
     def examples(
         self, index_B: jax.Array, split: Split | jax.Array, arrays: Any
@@ -101,13 +110,13 @@ class ImageClassification(sets.OfASet):
         )
 
 
-@dataclass(frozen=True)
-class ImageGeneration(sets.OfASet):
-    """The next byte of an image, from all before it in reading order.
+@declared
+class ImageGeneration:
+    """The next byte of an image, from all bytes before it in reading order.
 
     The channels of a pixel follow each other (van den Oord et al., 2016,
-    arXiv:1601.06759). The first byte is asked for by a token of its own, 256. `gap` is
-    the distance to the same channel of the pixel above, -1 in the first row.
+    arXiv:1601.06759). The first input is a special token, 256. `gap` is the distance to
+    the same channel of the pixel above, -1 in the first row.
     """
 
     data: str = option("mnist_t10k", "Data set with an image.")
@@ -136,8 +145,10 @@ class ImageGeneration(sets.OfASet):
         return {"image": images.reshape(len(images), -1), "edges": edges}
 
     def notes(self, arrays: Any) -> list[str]:
-        """What stands for a split that there is not; all is read."""
-        return sets.divisions(self.data, self.data_dir)
+        """Notes on missing splits and their replacements."""
+        return set_notes.split_notes(self.data, self.data_dir)
+
+    batch, count = random_batch, sets.count
 
     def examples(
         self, index_B: jax.Array, split: Split | jax.Array, arrays: Any
@@ -159,11 +170,11 @@ class ImageGeneration(sets.OfASet):
 
 
 def image_shape(data: str, data_dir: str) -> tuple[int, int, int]:
-    """Height, width and channels; raises `BadInput` where there are no images."""
+    """Height, width and channels; raises `BadInput` if there are no images."""
     feature = packed.manifest(data, data_dir or None)["features"].get("image", {})
     shape = feature.get("shape", [])
-    if len(shape) not in (2, 3) or None in shape:
-        raise BadInput(f"The data set {data} has no images of one size; choose another")
+    if len(shape) not in (2, 3) or not all(shape):
+        raise BadInput(f"The data set {data} must have images of one size")
     height, width, *channels = shape
     return height, width, channels[0] if channels else 1
 

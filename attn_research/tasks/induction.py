@@ -1,13 +1,12 @@
-"""Induction: a bigram seen once is completed where it begins again."""
-
-from dataclasses import dataclass
+"""Induction: complete the second occurrence of a bigram."""
 
 import jax
 import jax.numpy as jnp
 
-from attn_research.options import BadInput, option
-from attn_research.tasks.contract import Batch, Draws, Spec, Split
-from attn_research.tasks.placement import (
+from attn_research.options import BadInput, declared, option
+from attn_research.tasks.contract import LARGEST, Batch, Draws, Spec, Split, no_arrays
+from attn_research.tasks.parts import overlap
+from attn_research.tasks.parts.placement import (
     asked,
     bounds,
     check_room,
@@ -16,43 +15,43 @@ from attn_research.tasks.placement import (
 )
 
 
-@dataclass(frozen=True)
+@declared
 class Induction:
-    """Random tokens, in which some bigrams `A B` stand twice; the second A asks for B.
+    """Random tokens in which some bigrams `A B` occur twice; the second A asks for B.
 
-    This is what an induction head does: look for the token now read, and copy what
-    followed it (Olsson et al., 2022, arXiv:2209.11895). A trigger A stands in its two
-    bigrams and nowhere else; B is any token that is no trigger, and so is everything
-    between, so that no set of tokens tells the triggers. `gap` is the distance from the
-    second A back to the first B.
+    An induction head does this: it finds the earlier occurrence of the current token
+    and copies its successor (Olsson et al., 2022, arXiv:2209.11895). A trigger A occurs
+    only in its two bigrams; B and all tokens between are non-triggers. Triggers change
+    from sequence to sequence. `gap` is the distance from the second A back to the first
+    B.
     """
 
-    length: int = option(64, "Tokens in a sequence.", low=4)
-    triggers: int = option(4, "Bigrams that stand twice.", low=1)
+    length: int = option(64, "Tokens in a sequence.", low=4, high=LARGEST)
+    triggers: int = option(4, "Bigrams that occur twice.", low=1, high=LARGEST)
     gap: str = option(
         "any",
         "Distance from the second A to the first B: any (bigrams anywhere), N (exact), "
         "or LOW..HIGH (one distance per sequence, uniform).",
     )
-    vocabulary: int = option(64, "Number of tokens.", low=2)
+    vocabulary: int = option(64, "Number of tokens.", low=2, high=LARGEST)
 
     def __post_init__(self) -> None:
         if self.triggers >= self.vocabulary:
             raise BadInput(
-                f"induction has {self.vocabulary} tokens, so at most "
-                f"{self.vocabulary - 1} triggers; {self.triggers} are asked for"
+                f"induction.triggers is {self.triggers}; with {self.vocabulary} tokens "
+                f"it must be at most {self.vocabulary - 1}"
             )
         if self.gap != "any":
             check_room(*self._range(), self.triggers, self.length, query=2)
         elif 4 * self.triggers > self.length:
             raise BadInput(
-                f"induction of length {self.length} has room for {self.length // 4} "
-                f"bigrams, twice each; {self.triggers} are asked for"
+                f"induction.triggers is {self.triggers}; at length {self.length} it "
+                f"must be at most {self.length // 4}"
             )
 
     def _range(self) -> tuple[int, int]:
         """The lowest and highest exact gap."""
-        return bounds(self.gap, "induction.gap", "any, N and LOW..HIGH")
+        return bounds(self.gap, "induction.gap", "any, N or LOW..HIGH")
 
     @property
     def spec(self) -> Spec:
@@ -68,8 +67,7 @@ class Induction:
             chance=1 / self.vocabulary,
         )
 
-    def arrays(self) -> tuple[()]:
-        return ()
+    arrays, notes = no_arrays, overlap.notes
 
     def batch(
         self, key: jax.Array, split: Split | jax.Array, size: int, arrays: object = ()
@@ -78,7 +76,7 @@ class Induction:
         draws = Draws(key, split, size, 6 * n + self.length)
         trigger_BN = draws.distinct(n, self.vocabulary)
         other_BT = draws.integers(self.length, self.vocabulary - n)
-        # The other tokens by their ranks among those that are no triggers.
+        # The other tokens, from their ranks among the non-triggers.
         sorted_BN = jnp.sort(trigger_BN, axis=1)
         for i in range(n):
             over_BT = other_BT >= sorted_BN[:, i : i + 1]
@@ -92,7 +90,7 @@ class Induction:
         return asked(inputs_BT, again_BN, follower_BN, again_BN - first_BN - 1)
 
     def _places(self, draws: Draws, size: int) -> tuple[jax.Array, jax.Array]:
-        """Starts of the first and of the second bigram of each trigger."""
+        """The starts of the first and the second bigram of each trigger."""
         n = self.triggers
         if self.gap != "any":
             return grouped(draws, *self._range(), n, self.length, query=2)

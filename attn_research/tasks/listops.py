@@ -1,55 +1,83 @@
 """ListOps: nested operations on lists of digits, evaluated to one digit."""
 
-from dataclasses import dataclass
 from typing import Any
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 
-from attn_research.options import BadInput, option
-from attn_research.tasks import listops_trees as trees
-from attn_research.tasks import pool
-from attn_research.tasks.contract import Batch, Draws, Spec, Split
+from attn_research.options import BadInput, declared, option
+from attn_research.tasks.contract import (
+    LARGEST,
+    Batch,
+    Draws,
+    Spec,
+    Split,
+    check_arrays,
+)
+from attn_research.tasks.parts import listops_trees as trees
+from attn_research.tasks.parts import pool
 
-CHUNK, FUTILE = 20_000, 20  # trees grown at once; chunks that may bring nothing new
-# The share of 0 and of 9 each, as published; shorter expressions are more even.
+CHUNK, FUTILE = 20_000, 20  # trees grown at once; fruitless chunks before giving up
+NODES = 2**27  # of all trees grown at once, at most: some 3 GB
+# The frequency of 0 and of 9, as published; shorter expressions are more even.
 CHANCE = 0.17
 
 
-@dataclass(frozen=True)
+@declared
 class ListOps:
     """The value of an expression such as [MAX 2 9 [MIN 4 7 ] 0 ]: one of ten digits.
 
-    Minimum, maximum, median and sum modulo 10. The defaults are the published setting
-    of Tay et al., 2020, arXiv:2011.04006, and so is the law of the trees: a node above
-    the greatest depth is an operation with probability 1/4 and has 2 to `arguments`
-    arguments; trees with too few or too many tokens are thrown away. No distance is
-    defined, and the position that a run reports is the end of the sequence: accuracy by
-    position is accuracy by length.
+    Minimum, maximum, median and sum modulo 10. The defaults and the distribution of
+    trees are those of Tay et al., 2020, arXiv:2011.04006: a node above the maximum
+    depth is an operation with probability 1/4 and has 2 to `arguments` arguments; trees
+    with too few or too many tokens are rejected. The gap is undefined, and the position
+    that a run reports is the end of the sequence: accuracy by position is accuracy by
+    length.
     """
 
-    length: int = option(2000, "Tokens in a sequence, at most.", low=4)
-    shortest: int = option(500, "Tokens in a sequence, at least.", low=4)
-    depth: int = option(10, "Nodes from the root to a digit, at most.", low=2)
-    arguments: int = option(10, "Arguments of an operation, at most.", low=2)
-    examples: int = option(96_000, "Training sequences in the pool.", low=1)
-    held_out: int = option(2000, "Sequences to choose, and as many to test.", low=1)
+    length: int = option(2000, "Tokens in a sequence, at most.", low=4, high=LARGEST)
+    shortest: int = option(500, "Tokens in a sequence, at least.", low=4, high=LARGEST)
+    depth: int = option(
+        10, "Nodes from the root to a digit, at most.", low=2, high=LARGEST
+    )
+    arguments: int = option(
+        10, "Arguments of an operation, at most.", low=2, high=LARGEST
+    )
+    examples: int = option(
+        96_000, "Training sequences in the pool.", low=1, high=LARGEST
+    )
+    held_out: int = option(
+        2000, "Validation sequences, and test sequences.", low=1, high=LARGEST
+    )
     seed: int = option(0, "Seed of the pool.", low=0)
 
     def __post_init__(self) -> None:
         if self.shortest > self.length:
             raise BadInput(
-                f"listops has at least {self.shortest} tokens and at most "
-                f"{self.length}; shortest may be {self.length} or less"
+                f"listops.shortest is {self.shortest}; it must be at most the length, "
+                f"{self.length}"
             )
         longest = 1
         for _ in range(self.depth - 1):
+            if longest >= self.shortest:
+                break
             longest = min(2 + self.arguments * longest, self.shortest)
         if longest < self.shortest:
             raise BadInput(
-                f"listops of depth {self.depth} with {self.arguments} arguments has at "
-                f"most {longest} tokens; shortest is {self.shortest}"
+                f"listops.shortest is {self.shortest}; with depth {self.depth} and "
+                f"{self.arguments} arguments it must be at most {longest}"
+            )
+
+        pool.check("listops", self.examples, self.held_out, self.shortest)
+        nodes = trees.expected(self.depth, self.arguments)
+        if CHUNK * nodes > NODES:
+            deepest = 2
+            while CHUNK * trees.expected(deepest + 1, self.arguments) <= NODES:
+                deepest += 1
+            raise BadInput(
+                f"listops.depth is {self.depth}; with up to {self.arguments} arguments "
+                f"it must be at most {deepest}, or trees outgrow the memory"
             )
 
     @property
@@ -68,9 +96,9 @@ class ListOps:
         )
 
     def arrays(self) -> dict[str, np.ndarray]:
-        """All tokens one after another (uint8), where sequences begin, their values.
+        """The concatenated tokens (uint8), where sequences begin, and their values.
 
-        No sequence is there twice. Raises `BadInput` where the options allow too few.
+        Sequences are distinct. Raises `BadInput` if the options allow too few.
         """
         edges_4 = pool.edges(self.examples, self.held_out)
         rng, wanted, futile = np.random.default_rng(self.seed), int(edges_4[-1]), 0
@@ -82,8 +110,9 @@ class ListOps:
             futile = futile + 1 if len(texts) == before else 0
             if futile == FUTILE:
                 raise BadInput(
-                    f"listops found {len(texts)} sequences of {self.shortest} to "
-                    f"{self.length} tokens; {wanted} are asked for"
+                    f"listops.examples and held_out need {wanted} sequences; with "
+                    f"{self.shortest} to {self.length} tokens they must be at most "
+                    f"about {len(texts)}"
                 )
         chosen = list(texts)[:wanted]
         sizes = [len(text) for text in chosen]
@@ -95,21 +124,26 @@ class ListOps:
         }
 
     def _grown(self, rng: np.random.Generator) -> list[tuple[bytes, int]]:
-        """The expressions of the right length among a chunk of random ones."""
+        """The expressions of a valid length in a chunk of random ones."""
         forest = trees.grown(rng, CHUNK, self.depth, self.arguments)
         size_B = trees.sizes(forest, CHUNK)
         keep_B = (self.shortest <= size_B) & (size_B <= self.length)
         if not keep_B.any():
             return []
-        forest = trees.kept(forest, keep_B)
+        forest = trees.selected(forest, keep_B)
         tokens_L = trees.written(forest)
         texts = np.split(tokens_L, np.cumsum(size_B[keep_B])[:-1])
         values = trees.evaluated(forest).tolist()
         return [(t.tobytes(), v) for t, v in zip(texts, values, strict=True)]
 
+    def notes(self, arrays: Any) -> list[str]:
+        """No notes: the splits of the pool have no example in common."""
+        return []
+
     def batch(
         self, key: jax.Array, split: Split | jax.Array, size: int, arrays: Any = ()
     ) -> Batch:
+        check_arrays(arrays)
         row_B = pool.rows(Draws(key, split, size, 1), split, arrays["edges"])
         start_B1 = arrays["starts"][row_B][:, None]
         end_B1 = arrays["starts"][row_B + 1][:, None]

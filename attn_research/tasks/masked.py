@@ -1,40 +1,39 @@
-"""Masked language modelling: tokens that are hidden, from what stands around them."""
+"""Masked language modelling: hidden tokens, predicted from their context."""
 
-from dataclasses import dataclass
+from dataclasses import fields
 from typing import Any
 
 import jax
 import jax.numpy as jnp
 
-from attn_research.options import option
-from attn_research.tasks import sets
+from attn_research.options import declared, option
+from attn_research.tasks import text
 from attn_research.tasks.contract import Batch, Draws, Spec, Split
 from attn_research.tasks.data import subwords
-from attn_research.tasks.text import Text
+from attn_research.tasks.parts import sets, texts
 
 
-@dataclass(frozen=True)
+@declared
 class MaskedText:
-    """Bytes of texts, or subwords of them, a share of them hidden, for an encoder.
+    """Bytes or subwords of texts, a fraction of them hidden, for an encoder.
 
-    Of the positions asked for, four fifths hold the mask, which is the last token, a
-    tenth a random one, a tenth what they held (Devlin et al., 2018, arXiv:1810.04805).
-    Data and splits are those of `text`; so is `gap`.
+    Four fifths of the predicted positions show the mask (the last token), a tenth a
+    random token, a tenth their own (Devlin et al., 2018, arXiv:1810.04805). Data,
+    splits and `gap` are those of `text`.
     """
 
-    path: str = option(
-        "stdlib", "File or directory; stdlib is this Python's own library source."
-    )
-    length: int = option(256, "Bytes, or subwords, in a sequence.", low=2)
-    suffix: str = option("", "Only files ending so are read; stdlib reads .py.")
-    hidden: float = option(0.15, "Share of the tokens asked for.", above=0, high=1)
+    path: str = text.path_option()
+    length: int = text.length_option(low=2)
+    suffix: str = text.suffix_option()
+    hidden: float = option(0.15, "Share of the tokens to predict.", above=0, high=1)
     subwords: int = sets.subwords_option()
-    data: str = option("", "Data set that is read in place of `path`.")
-    feature: str = option("text", "The feature of it that is read.")
+    data: str = text.texts_option()
+    feature: str = text.feature_option()
     data_dir: str = sets.data_option()
 
     def __post_init__(self) -> None:
         subwords.check(self.subwords, "masked_text.subwords")
+        texts.check(self.path, "masked_text.path")
         self._text()
 
     @property
@@ -54,26 +53,18 @@ class MaskedText:
             labels=self._count(),
             metrics=("accuracy", "bits_per_byte", "loss"),
             subwords=self.subwords > 0,
-            noted=True,
         )
 
     def notes(self, arrays: Any) -> list[str]:
-        """Those of `text`."""
+        """The notes of `text`."""
         return self._text().notes(arrays)
 
     def _count(self) -> int:
         return max(1, round(self.hidden * self.length))
 
-    def _text(self) -> Text:
-        return Text(
-            path=self.path,
-            length=self.length,
-            suffix=self.suffix,
-            subwords=self.subwords,
-            data=self.data,
-            feature=self.feature,
-            data_dir=self.data_dir,
-        )
+    def _text(self) -> text.Text:
+        """The task whose batches are masked: its options are those of the same name."""
+        return text.Text(**{f.name: getattr(self, f.name) for f in fields(text.Text)})
 
     def arrays(self) -> Any:
         return self._text().arrays()
@@ -83,7 +74,7 @@ class MaskedText:
     ) -> Batch:
         whole = self._text().batch(key, split, size, arrays)
         count = self._count()
-        # Another stream than the one that chose the windows.
+        # Independent of the stream that chose the windows.
         draws = Draws(jax.random.fold_in(key, 1), split, size, self.length + 2 * count)
         place_BN = draws.order(self.length)[:, :count]
         kind_BN = draws.integers(count, 10)

@@ -1,51 +1,54 @@
-"""Recall along chains: the answer is some links away from what is asked."""
+"""Recall along chains: the answer is several links away from the question."""
 
-from dataclasses import dataclass
 from typing import Literal
 
 import jax
 import jax.numpy as jnp
 
-from attn_research.options import BadInput, option
-from attn_research.tasks.contract import Batch, Draws, Spec, Split
-from attn_research.tasks.placement import asked, scattered, write
+from attn_research.options import BadInput, declared, option
+from attn_research.tasks.contract import LARGEST, Batch, Draws, Spec, Split, no_arrays
+from attn_research.tasks.parts import overlap
+from attn_research.tasks.parts.placement import asked, scattered, write
 
 BLANK, ASK, SIGNS = 0, 1, 2
 
 
-@dataclass(frozen=True)
+@declared
 class MultiHopRecall:
     """Links `a b`, `b c` of chains, then `? a`, which asks for the end of its chain.
 
-    Tokens: 0 blank, 1 the sign ?, then the symbols. No symbol is in two chains, and
-    any can be the start, the middle or the end of one. Each chain is asked for once,
-    after all of its links; links and questions of different chains stand in any order,
-    with blanks between. `gap` is the distance from a question to the farthest link
-    that is needed, to its second token. With one hop it is `recall`, with all keys
-    and values from one set.
+    Tokens: 0 blank, 1 the sign ?, then the symbols. A symbol belongs to one chain, and
+    may start, continue or end it. Each chain is queried once, after all of its links;
+    links and questions of different chains are interleaved, with blanks between. `gap`
+    is the distance from a question back to the second token of the farthest link. With
+    one hop it is `recall` whose keys and values share one set.
     """
 
-    length: int = option(64, "Tokens in a sequence.", low=4)
-    chains: int = option(4, "Chains written and asked for in a sequence.", low=1)
-    hops: int = option(2, "Links from what is asked to its answer.", low=1)
+    length: int = option(64, "Tokens in a sequence.", low=4, high=LARGEST)
+    chains: int = option(
+        4, "Chains per sequence, each queried once.", low=1, high=LARGEST
+    )
+    hops: int = option(2, "Links from a question to its answer.", low=1, high=LARGEST)
     order: Literal["any", "forward", "backward"] = option(
         "any",
-        "Order of the links of a chain: any, forward (a link after the one that leads "
-        "to it, so that each step can be taken as it is read) or backward.",
+        "Order of the links of a chain: any, forward (each link after its predecessor, "
+        "so that it can be followed while reading) or backward.",
     )
-    vocabulary: int = option(64, "Number of tokens: blank, ?, symbols.", low=4)
+    vocabulary: int = option(
+        64, "Number of tokens: blank, ?, symbols.", low=4, high=LARGEST
+    )
 
     def __post_init__(self) -> None:
         symbols, events = self.vocabulary - SIGNS, self.chains * (self.hops + 1)
         if events > symbols:
             raise BadInput(
-                f"multi_hop_recall has {symbols} symbols; {self.chains} chains of "
-                f"{self.hops} hops need {events}"
+                f"multi_hop_recall has {symbols} symbols; for {self.chains} chains of "
+                f"{self.hops} hops it must be at least {events}"
             )
         if 2 * events > self.length:
             raise BadInput(
-                f"multi_hop_recall with {self.chains} chains of {self.hops} hops needs "
-                f"{2 * events} tokens; the length is {self.length}"
+                f"multi_hop_recall.length is {self.length}; for {self.chains} chains "
+                f"of {self.hops} hops it must be at least {2 * events}"
             )
 
     @property
@@ -62,8 +65,7 @@ class MultiHopRecall:
             chance=1 / (self.vocabulary - SIGNS),
         )
 
-    def arrays(self) -> tuple[()]:
-        return ()
+    arrays, notes = no_arrays, overlap.notes
 
     def batch(
         self, key: jax.Array, split: Split | jax.Array, size: int, arrays: object = ()

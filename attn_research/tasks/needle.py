@@ -1,16 +1,24 @@
-"""A needle in a haystack: one sentence hidden in long text, asked for at its end."""
+"""A needle in a haystack: one sentence hidden in long text, queried at the end."""
 
-from dataclasses import dataclass
 from typing import Any
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 
-from attn_research.options import BadInput, option
-from attn_research.tasks import sets
-from attn_research.tasks.contract import Batch, Draws, Spec, Split, split_index
-from attn_research.tasks.text import ENDS, Text
+from attn_research.options import BadInput, declared, option
+from attn_research.tasks.contract import (
+    LARGEST,
+    Batch,
+    Draws,
+    Spec,
+    Split,
+    check_arrays,
+    split_index,
+)
+from attn_research.tasks.parts import overlap, sets
+from attn_research.tasks.parts.texts import ENDS
+from attn_research.tasks.text import Text
 
 ASKS, SAYS, STOPS = b"The magic number of ", b" is ", b". "
 LETTERS = 5  # of a key
@@ -20,45 +28,47 @@ NOISE = (
 )
 
 
-@dataclass(frozen=True)
+@declared
 class Needle:
-    """Bytes of text with facts between its words; the end asks for one of them.
+    """Bytes of text with facts between its words; the end queries one of them.
 
     A fact is "The magic number of qzfka is 4821736. " with a random key and number; the
-    end asks "The magic number of qzfka is ", and the digits are answered one by one,
-    each seeing those before it. `gap` is the distance to the same digit in the fact.
-    Kamradt's test as Hsieh et al., 2024, arXiv:2404.06654, have it, over bytes. The
-    text is read as the task `text` reads it: no split sees a byte of another.
+    end asks "The magic number of qzfka is ", and the model answers digit by digit, each
+    digit seeing those before it. `gap` is the distance to the same digit in the fact.
+    Kamradt's test in the form of Hsieh et al., 2024, arXiv:2404.06654, over bytes.
+    Text and splits are those of the task `text`.
     """
 
-    length: int = option(1024, "Bytes in a sequence.", low=1)
+    length: int = option(1024, "Bytes in a sequence.", low=1, high=LARGEST)
     filler: str = option(
         "stdlib",
-        "Text around the facts: a file, a directory, stdlib, or noise (five sentences "
-        "over and over).",
+        "Text around the facts: a file, a directory, stdlib, or noise (five repeated "
+        "sentences).",
     )
     depth: float | None = option(
         None,
-        "Where in the text the fact stands, from 0 (its start) to 1; none: anywhere.",
+        "Position of the fact in the text, from 0 (start) to 1 (end); none: anywhere.",
         low=0,
         high=1,
     )
-    distractors: int = option(0, "Facts with other keys, anywhere.", low=0)
-    digits: int = option(7, "Digits of a number.", low=1)
+    distractors: int = option(
+        0, "Facts with other keys, anywhere.", low=0, high=LARGEST
+    )
+    digits: int = option(7, "Digits per number.", low=1, high=LARGEST)
 
     def __post_init__(self) -> None:
         if self._words() < 1:
             raise BadInput(
-                f"needle of length {self.length} has no room for "
-                f"{1 + self.distractors} facts and the question; "
-                f"{self.length - self._words() + 1} or more is allowed"
+                f"needle.length is {self.length}; with {1 + self.distractors} facts "
+                f"and the question it must be at least "
+                f"{self.length - self._words() + 1}"
             )
 
     def _question(self) -> int:
         return len(ASKS) + LETTERS + len(SAYS)
 
     def _words(self) -> int:
-        """Bytes that are left for text."""
+        """The number of bytes left for text."""
         fact = self._question() + self.digits + len(STOPS)
         end = 1 + self._question() + self.digits - 1
         return self.length - end - (1 + self.distractors) * fact
@@ -77,8 +87,10 @@ class Needle:
             chance=1 / 10,
         )
 
+    notes = overlap.notes
+
     def arrays(self) -> dict[str, Any]:
-        """The text of the splits, as `Text.arrays` gives it."""
+        """The text of the splits, in the form of `Text.arrays`."""
         if self.filler != "noise":
             return Text(path=self.filler, length=self.length).arrays()
         noise = np.frombuffer(NOISE * (2 + self.length // len(NOISE)), np.uint8)
@@ -87,6 +99,7 @@ class Needle:
     def batch(
         self, key: jax.Array, split: Split | jax.Array, size: int, arrays: Any = ()
     ) -> Batch:
+        check_arrays(arrays)
         facts, words = 1 + self.distractors, self._words()
         draws = Draws(key, split, size, 1 + facts * (3 + self.digits))
         key_BF = draws.distinct(facts, 26**LETTERS)
@@ -119,7 +132,7 @@ class Needle:
 def answered_digits(
     inputs_BT: jax.Array, digit_BN: jax.Array, from_B1: jax.Array
 ) -> Batch:
-    """The batch whose last N positions answer with the digits that stand at `from`."""
+    """The batch whose last N positions answer with the digits shown at `from`."""
     (size, length), count = inputs_BT.shape, digit_BN.shape[1]
     before = ((0, 0), (length - count, 0))
     gap_BN = jnp.broadcast_to(length - count - from_B1, digit_BN.shape)
@@ -146,14 +159,14 @@ def _sentence(key_BF: jax.Array, before: bytes, after: bytes) -> jax.Array:
 
 
 def _starts(text_BW: jax.Array, at_BF: jax.Array, extent: int) -> jax.Array:
-    """Where facts begin that are put into the text, each before the word at `at`.
+    """start_BF of facts inserted into the text, each before the word at `at`.
 
-    Facts before one, in the order of `at`, shift it by their extent.
+    A fact is shifted by the extents of those before it, in the order of `at`.
     """
     blank_BW = (text_BW == ord(" ")) | (text_BW == ord("\n"))
     after_1W = jnp.arange(1, text_BW.shape[1] + 1)[None]
     word_BW = jax.lax.cummax(jnp.where(blank_BW, after_1W, 0), axis=1)
-    word_BW = jnp.pad(word_BW, ((0, 0), (1, 0)))  # the start is one too
+    word_BW = jnp.pad(word_BW, ((0, 0), (1, 0)))  # the start is a word's start too
     place_BF = jnp.take_along_axis(word_BW, at_BF, axis=1)
     order_1F = jnp.arange(at_BF.shape[1])[None]
     earlier_BFF = at_BF[:, None] < at_BF[:, :, None]

@@ -1,18 +1,26 @@
-"""Random languages: the next token depends on the last few, by a table of chances."""
+"""Random languages: a table gives the next token's probabilities after the last few."""
 
 import math
-from dataclasses import dataclass
 from typing import Any
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 
-from attn_research.options import BadInput, option
-from attn_research.tasks.contract import Batch, Draws, Spec, Split
+from attn_research.options import BadInput, declared, option
+from attn_research.tasks.contract import (
+    LARGEST,
+    Batch,
+    Draws,
+    Spec,
+    Split,
+    check_arrays,
+    no_arrays,
+)
+from attn_research.tasks.parts import overlap
 from attn_research.tasks.text import repeat_distance
 
-# Entries of a table: one for all sequences, and one for each.
+# Entries of a table, at most: shared by all sequences, or one table for each.
 MOST, MOST_EACH = 2**22, 2**16
 
 
@@ -20,7 +28,7 @@ def _check(task: str, vocabulary: int, order: int, most: int) -> None:
     if vocabulary**order > most:
         raise BadInput(
             f"{task} with {vocabulary} tokens and order {order} has a table of "
-            f"{vocabulary**order} chances; at most {most} are allowed"
+            f"{vocabulary**order} probabilities; it must be at most {most}"
         )
 
 
@@ -39,7 +47,7 @@ def _spec(vocabulary: int, order: int, length: int) -> Spec:
 
 
 def _batch(tokens_BT: jax.Array, gap_BT: jax.Array, order: int) -> Batch:
-    """Asks for every next token but those whose context begins before the sequence."""
+    """The batch that asks for every next token whose context is in the sequence."""
     inputs_BT = tokens_BT[:, :-1]
     whole_BT = jnp.broadcast_to(
         jnp.arange(inputs_BT.shape[1])[None] >= order - 2, inputs_BT.shape
@@ -54,7 +62,7 @@ def _batch(tokens_BT: jax.Array, gap_BT: jax.Array, order: int) -> Batch:
 
 
 def _start(draws: Draws, vocabulary: int, order: int) -> tuple[jax.Array, jax.Array]:
-    """The first order - 1 tokens, uniform, and the number of their context."""
+    """The first order - 1 tokens, uniform, and the index of their context."""
     token_BI = draws.integers(order - 1, vocabulary)
     context_B = jnp.zeros(draws.rows, jnp.int32)
     for i in range(order - 1):
@@ -62,22 +70,25 @@ def _start(draws: Draws, vocabulary: int, order: int) -> tuple[jax.Array, jax.Ar
     return token_BI, context_B
 
 
-@dataclass(frozen=True)
+@declared
 class Ngram:
     """Text of one random language, the same in every sequence and split.
 
-    The chances of a token after each context of `order` - 1 tokens are drawn once, from
-    a Dirichlet distribution; a model learns them by heart. A sequence begins with
-    tokens drawn uniformly. The best loss is the mean entropy of the chances; `chance`
-    is that of uniform guessing. `gap` is the distance back to the earliest token of the
-    context, `order` - 2.
+    The probabilities of a token after each context of `order` - 1 tokens are sampled
+    once, from a Dirichlet distribution; a model memorises them. A sequence begins with
+    uniform tokens. The best loss is the mean entropy of the probabilities; `chance` is
+    the loss of uniform guessing. `gap` is the distance back to the earliest token of
+    the context, `order` - 2.
     """
 
-    length: int = option(64, "Tokens that a model sees.", low=4)
+    length: int = option(64, "Tokens that a model sees.", low=4, high=LARGEST)
     vocabulary: int = option(16, "Number of tokens.", low=2, high=256)
     order: int = option(2, "Tokens of a gram: the context and the next.", low=2, high=5)
     concentration: float = option(
-        0.5, "Of the Dirichlet distribution: small is predictable.", low=0.05, high=1000
+        0.5,
+        "Concentration of the Dirichlet distribution: small is predictable.",
+        low=0.05,
+        high=1000,
     )
     language: int = option(0, "Seed of the language.", low=0)
 
@@ -88,10 +99,12 @@ class Ngram:
     def spec(self) -> Spec:
         return _spec(self.vocabulary, self.order, self.length)
 
-    def arrays(self) -> dict[str, np.ndarray]:
-        """Bounds among 32 random bits, after each context: token v lies below its own.
+    notes = overlap.notes
 
-        The last token has none.
+    def arrays(self) -> dict[str, np.ndarray]:
+        """The bound of each token on 32 random bits, after each context.
+
+        Token v is the first whose bound exceeds the bits; the last token has no bound.
         """
         # A stream that numpy promises never to change.
         random = np.random.RandomState(self.language)
@@ -103,6 +116,7 @@ class Ngram:
     def batch(
         self, key: jax.Array, split: Split | jax.Array, size: int, arrays: Any = ()
     ) -> Batch:
+        check_arrays(arrays)
         below_CV, steps = arrays["below_CV"], self.length + 2 - self.order
         draws = Draws(key, split, size, self.length + 1)
         first_BI, context_B = _start(draws, self.vocabulary, self.order)
@@ -119,23 +133,26 @@ class Ngram:
         return _batch(tokens_BT, gap_BT, self.order)
 
 
-@dataclass(frozen=True)
+@declared
 class InContextNgram:
-    """Text of a random language, another one in each sequence.
+    """Text of a random language, a different one in each sequence.
 
-    Each sequence has a table of its own, drawn from a Dirichlet distribution, flat by
-    default; what follows a context can only be told from what followed it before
-    (Edelman et al., 2024, arXiv:2402.11004). The best guess after n contexts alike, k
-    of them followed by a token, is (k + a) / (n + a V), with a the concentration. A
-    sequence begins with tokens drawn uniformly. `gap` is the distance back to what
-    followed where the context stood last, -1 where it is new and nothing is known.
+    Each sequence has its own table, sampled from a Dirichlet distribution, flat by
+    default; only earlier occurrences of a context show what follows it (Edelman et al.,
+    2024, arXiv:2402.11004). After n equal contexts, k of them followed by a token, its
+    probability is (k + a) / (n + a V), with a the concentration. A sequence begins with
+    uniform tokens. `gap` is the distance back to the successor of the context's last
+    occurrence, -1 if the context is new.
     """
 
-    length: int = option(128, "Tokens that a model sees.", low=4)
+    length: int = option(128, "Tokens that a model sees.", low=4, high=LARGEST)
     vocabulary: int = option(4, "Number of tokens, V.", low=2, high=256)
     order: int = option(2, "Tokens of a gram: the context and the next.", low=2, high=5)
     concentration: float = option(
-        1.0, "Of the Dirichlet distribution: small is predictable.", above=0, high=1000
+        1.0,
+        "Concentration of the Dirichlet distribution: small is predictable.",
+        above=0,
+        high=1000,
     )
 
     def __post_init__(self) -> None:
@@ -145,8 +162,7 @@ class InContextNgram:
     def spec(self) -> Spec:
         return _spec(self.vocabulary, self.order, self.length)
 
-    def arrays(self) -> tuple[()]:
-        return ()
+    arrays, notes = no_arrays, overlap.notes
 
     def batch(
         self, key: jax.Array, split: Split | jax.Array, size: int, arrays: object = ()
@@ -157,8 +173,8 @@ class InContextNgram:
         first_BI, context_B = _start(draws, vocabulary, self.order)
         rows_B = jnp.arange(size)
 
-        # Pólya's urn: with the table integrated out, each token is drawn by the best
-        # guess itself (Blackwell & MacQueen, 1973), and no table is ever drawn.
+        # Pólya's urn: with the table integrated out, each token is sampled from this
+        # probability (Blackwell & MacQueen, 1973), without sampling a table.
         def follow(carry: tuple[jax.Array, jax.Array], uniform_B: jax.Array):
             context_B, count_BCV = carry
             share_BV = count_BCV[rows_B, context_B] + self.concentration

@@ -1,35 +1,42 @@
-"""Whom a pronoun means, as the stretch of the text that names them."""
+"""The referent of a pronoun, as the span of the text that names it."""
 
-from dataclasses import dataclass
 from typing import Any
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 
-from attn_research.options import option
-from attn_research.tasks import sets
+from attn_research.options import declared, option
 from attn_research.tasks.classification import MARKS
-from attn_research.tasks.contract import SPLITS, Batch, Spec, Split
+from attn_research.tasks.contract import (
+    LARGEST,
+    SPLITS,
+    Batch,
+    Spec,
+    Split,
+    random_batch,
+)
+from attn_research.tasks.data import forms
+from attn_research.tasks.parts import set_notes, sets
 
-NOBODY = ord("-")  # the first byte of a row, the answer where no name is meant
+NOBODY = ord("-")  # the first byte of a row, the answer if neither name is meant
 
 
-@dataclass(frozen=True)
-class Pronouns(sets.OfASet):
-    """The first and the last byte of the name that a marked pronoun means.
+@declared
+class Pronouns:
+    """The first and the last byte of the name that a marked pronoun refers to.
 
-    An encoder reads a byte that stands for nobody, and a text whose pronoun is between
-    two control characters; unlike in `classification` no name is marked: it has to be
-    found (Webster et al., 2018, arXiv:1810.05201; Zhao et al., 2018, arXiv:1804.06876).
-    Where neither of two names is meant, the answer is nobody (Devlin et al., 2018,
-    arXiv:1810.04805, answer questions without an answer so). `gap` is the distance from
-    the pronoun back to the name, -1 where that follows. The test tells kinds of
-    pronouns apart.
+    An encoder reads a byte for nobody, then a text whose pronoun is between two control
+    characters; unlike in `classification` the names are not marked (Webster et al.,
+    2018, arXiv:1810.05201; Zhao et al., 2018, arXiv:1804.06876). If the pronoun refers
+    to neither name, the answer is nobody (as Devlin et al., 2018, arXiv:1810.04805, do
+    for unanswerable questions). Texts whose pronoun or name is beyond `length` are left
+    out. `gap` is the distance from the pronoun back to the name, -1 if the name
+    follows. The test reports each kind of pronoun.
     """
 
     data: str = option("gap", "Data set with a pronoun and two names in a text.")
-    length: int = option(1024, "Bytes read of a text.", low=4)
+    length: int = option(1024, "Bytes of a text to read.", low=4, high=LARGEST)
     data_dir: str = sets.data_option()
 
     @property
@@ -49,6 +56,8 @@ class Pronouns(sets.OfASet):
 
     def arrays(self) -> dict[str, Any]:
         columns = sets.loaded(self.data, self.data_dir, "text", "label", *MARKS)
+        for split in SPLITS:
+            forms.check_places(columns[split], self.data, split, MARKS)
         label_N = sets.labels(columns)
         texts = [text for split in SPLITS for text in columns[split]["text"]]
         pronoun_N2, *names = (
@@ -71,22 +80,31 @@ class Pronouns(sets.OfASet):
         )
         span_N2 = np.where((label_N < len(names))[:, None], span_N2, 0)
         group, kinds = sets.groups(self.data, self.data_dir)
+        # The row shows the whole pronoun, between its marks, and the whole name.
+        seen_N = (span_N2[:, 1] < self.length) & (high_N + 2 < self.length)
+        edges = sets.edges({split: columns[split]["text"] for split in SPLITS})
+        kept, edges = sets.kept(
+            seen_N, edges, f"pronouns.length is {self.length}", self.data
+        )
         return {
-            "text": sets.stretches(marked),
-            "span": span_N2.astype(np.int32),
-            "pronoun": (low_N + 1).astype(np.int32),
-            "edges": sets.edges({split: columns[split]["text"] for split in SPLITS}),
-            **({"group": sets.labels(columns, group)} if kinds else {}),
+            "text": sets.stretches(marked[n] for n in kept),
+            "span": span_N2[kept].astype(np.int32),
+            "pronoun": (low_N + 1)[kept].astype(np.int32),
+            "edges": edges,
+            **({"group": sets.labels(columns, group)[kept]} if kinds else {}),
+            "asked": np.int32(len(marked)),
         }
 
     def notes(self, arrays: Any) -> list[str]:
-        """What is not read, and what is padding."""
+        """Notes on truncated and padded texts and on missing splits."""
         sizes = np.diff(arrays["text"].offsets_N)
-        notes = sets.told(sizes, self.length, "texts", "bytes")
-        lost = int((arrays["span"][:, 1] >= self.length).sum())
-        if lost:
-            notes.append(f"{lost:,} names lie in what is cut and cannot be found.")
-        return [*notes, *sets.divisions(self.data, self.data_dir)]
+        notes = set_notes.length_notes(sizes, self.length, "texts", "bytes")
+        notes += set_notes.left_out(
+            arrays, "span", "texts", "the name or the pronoun is"
+        )
+        return [*notes, *set_notes.split_notes(self.data, self.data_dir)]
+
+    batch, count = random_batch, sets.count
 
     def examples(
         self, index_B: jax.Array, split: Split | jax.Array, arrays: Any
@@ -94,12 +112,11 @@ class Pronouns(sets.OfASet):
         row_B = sets.rows(arrays["edges"], split, index_B)
         byte_BT, segments_BT = sets.window(arrays["text"], row_B, self.length)
         span_B2, pronoun_B = arrays["span"][row_B], arrays["pronoun"][row_B]
-        back_B = jnp.minimum(pronoun_B, self.length - 1) - span_B2[:, 0]
+        back_B = pronoun_B - span_B2[:, 0]
         named_B = (span_B2[:, 0] > 0) & (back_B > 0)
         return Batch(
             inputs=byte_BT.astype(jnp.int32),
-            # A name that is cut off stands at the last position.
-            targets=jnp.minimum(span_B2, self.length - 1),
+            targets=span_B2,
             weights=jnp.ones(index_B.shape),
             segments=segments_BT,
             gap=jnp.where(named_B, back_B, -1),

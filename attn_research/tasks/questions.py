@@ -1,32 +1,44 @@
-"""Extractive question answering: the stretch of a paragraph that answers."""
+"""Extractive question answering: the span of a paragraph that answers a question."""
 
-from dataclasses import dataclass
 from typing import Any
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 
-from attn_research.options import BadInput, option, unknown
-from attn_research.tasks import sets
-from attn_research.tasks.contract import SPLITS, Batch, Spec, Split
+from attn_research.options import BadInput, declared, option, unknown
+from attn_research.tasks.contract import (
+    LARGEST,
+    SPLITS,
+    Batch,
+    Spec,
+    Split,
+    random_batch,
+)
+from attn_research.tasks.data import forms
 from attn_research.tasks.data.raw import decoded, encoded
+from attn_research.tasks.parts import set_notes, sets
+
+# The features that hold answers: ours, or those of TFDS.
+ANSWERS = ("answer", "start", "answers.text", "answers.answer_start")
 
 
-@dataclass(frozen=True)
-class QuestionAnswering(sets.OfASet):
+@declared
+class QuestionAnswering:
     """The first and the last byte of the answer, in a question and its paragraph.
 
     An encoder reads the bytes of the question, a zero byte, and the paragraph
     (Rajpurkar et al., 2016, arXiv:1606.05250). The scores compare positions: `f1` is
-    the overlap of both stretches in bytes. Of several answers the first counts; a
-    question without one, or whose answer lies in what is not read, is left out.
+    the overlap of both spans in bytes. If a question has several answers, the first
+    counts; questions without an answer, or with one beyond `length`, are left out.
     """
 
     data: str = option("xquad", "Data set of questions, contexts and answers.")
-    language: str = option("en", "Language of the questions; all takes every one.")
-    length: int = option(1024, "Bytes of question and paragraph.", low=4)
-    longest: int = option(64, "Bytes that are answered, at most; 0: no bound.", low=0)
+    language: str = option("en", "Language of the questions; all: every language.")
+    length: int = option(1024, "Bytes of question and paragraph.", low=4, high=LARGEST)
+    longest: int = option(
+        64, "Bytes of a predicted answer, at most; 0: any.", low=0, high=LARGEST
+    )
     data_dir: str = sets.data_option()
 
     @property
@@ -42,38 +54,50 @@ class QuestionAnswering(sets.OfASet):
             longest=self.longest,
             metrics=("f1", "exact_match", "loss"),
             finite=True,
+            language="" if self.language == "all" else self.language,
         )
 
     def arrays(self) -> dict[str, Any]:
         columns = sets.loaded(self.data, self.data_dir, "question", "context")
-        found = {s: self._found(columns[s]) for s in SPLITS}
+        answers = [name for name in ANSWERS if name in columns["train"]]
+        forms.check(columns, self.data, answers)
+        spans = {s: self._spans(columns[s], s) for s in SPLITS}
         chosen = {
-            s: [i for i, span in found[s].items() if span[1] < self.length]
+            s: [i for i, span in spans[s].items() if span[1] < self.length]
             for s in SPLITS
         }
 
         for split in SPLITS:
             if not chosen[split]:
                 raise BadInput(
-                    f"No answer of the {split} split of {self.data} lies within a "
-                    f"length of {self.length}; read more of it"
+                    f"question_answering.length is {self.length}; it must be larger "
+                    f"for the {split} split of {self.data} to have an answer"
                 )
 
         def texts(name: str) -> list[np.ndarray]:
             return [columns[s][name][i] for s in SPLITS for i in chosen[s]]
 
-        span_N2 = np.array([found[s][i] for s in SPLITS for i in chosen[s]])
+        span_N2 = np.array([spans[s][i] for s in SPLITS for i in chosen[s]])
         return {
             "question": sets.stretches(texts("question")),
             "context": sets.stretches(texts("context")),
             "span": span_N2.astype(np.int32),
             "edges": sets.edges(chosen),
-            "asked": np.int32(sum(map(len, found.values()))),
+            "asked": np.int32(sum(map(len, spans.values()))),
         }
 
-    def _found(self, columns: Any) -> dict[int, tuple[int, int]]:
+    def _spans(self, columns: Any, split: str) -> dict[int, tuple[int, int]]:
         """The first and last byte of each answer in question and paragraph."""
         spans = _answers(columns, self.data)
+        for number, (span, context) in enumerate(
+            zip(spans, columns["context"], strict=True)
+        ):
+            if span is not None and not 0 <= span[0] <= span[1] < len(context):
+                raise BadInput(
+                    f"Question {number} of {self.data} ({split}) has the bytes "
+                    f"{span[0]} to {span[1]} as its answer; they must lie in its "
+                    f"paragraph of {len(context):,}"
+                )
         before = {i: len(columns["question"][i]) + 1 for i in self._chosen(columns)}
         return {
             i: (span[0] + skipped, span[1] + skipped)
@@ -92,17 +116,15 @@ class QuestionAnswering(sets.OfASet):
         return np.flatnonzero(column.values == languages.index(self.language))
 
     def notes(self, arrays: Any) -> list[str]:
-        """What is not read, and what is padding."""
+        """Notes on truncated, padded and omitted questions and on missing splits."""
         sizes = np.diff(arrays["question"].offsets_N) + 1
         sizes = sizes + np.diff(arrays["context"].offsets_N)
         what = "questions with their paragraphs"
-        notes = sets.told(sizes, self.length, what, "bytes")
-        lost = int(arrays["asked"]) - len(arrays["span"])
-        if lost:
-            notes.append(
-                f"{lost:,} questions are left out: their answers lie in what is cut."
-            )
-        return [*notes, *sets.divisions(self.data, self.data_dir)]
+        notes = set_notes.length_notes(sizes, self.length, what, "bytes")
+        notes += set_notes.left_out(arrays, "span", "questions", "their answers are")
+        return [*notes, *set_notes.split_notes(self.data, self.data_dir)]
+
+    batch, count = random_batch, sets.count
 
     def examples(
         self, index_B: jax.Array, split: Split | jax.Array, arrays: Any
@@ -131,10 +153,14 @@ def _answers(columns: Any, data: str) -> list[tuple[int, int] | None]:
     if {"answer", "start"} <= columns.keys():
         starts = columns["start"].values.tolist()
         sizes = map(len, columns["answer"])
-        return [(at, at + size - 1) for at, size in zip(starts, sizes, strict=True)]
+        return [
+            (at, at + size - 1) if size else None
+            for at, size in zip(starts, sizes, strict=True)
+        ]
     if not {"answers.text", "answers.answer_start"} <= columns.keys():
-        told = ", ".join(columns)
-        raise BadInput(f"The data set {data} has no answer; it has {told}")
+        raise BadInput(
+            f"The data set {data} has {', '.join(columns)}; it must have answers"
+        )
     found: list[tuple[int, int] | None] = []
     for context, texts, letters in zip(
         columns["context"],
@@ -142,9 +168,14 @@ def _answers(columns: Any, data: str) -> list[tuple[int, int] | None]:
         columns["answers.answer_start"],
         strict=True,
     ):
-        if not texts:
+        if not len(texts) or not len(texts[0]) or not len(letters):
             found.append(None)
             continue
+        if letters[0] < 0:
+            raise BadInput(
+                f"Question {len(found)} of {data} has an answer at letter {letters[0]}"
+                "; it must be 0 or more"
+            )
         start = len(encoded(decoded(context.tobytes())[: int(letters[0])]))
         found.append((start, start + len(texts[0]) - 1))
     return found

@@ -1,20 +1,25 @@
 """Multi-query associative recall: key-value pairs, then queries for the values.
 
-A sequence binds keys to values, `key value`; later a key alone asks for the value it
-is bound to (Arora et al., 2023, arXiv:2312.04927). Everything else is blank (token 0).
-Keys of one sequence are distinct and a query is asked once, so no query is ambiguous.
-`gap` is the distance from a query back to the value that answers it.
+A sequence binds keys to values, `key value`; later a single key asks for the value it
+is bound to (Arora et al., 2023, arXiv:2312.04927). All other tokens are blank (0). Keys
+of one sequence are distinct and queried once, so that queries are unambiguous. `gap` is
+the distance from a query back to its value.
 """
-
-from dataclasses import dataclass
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 
-from attn_research.options import BadInput, option
-from attn_research.tasks.contract import Batch, Draws, Spec, Split
-from attn_research.tasks.placement import asked, bounds, check_room, grouped, write
+from attn_research.options import BadInput, declared, option
+from attn_research.tasks.contract import LARGEST, Batch, Draws, Spec, Split, no_arrays
+from attn_research.tasks.parts import overlap
+from attn_research.tasks.parts.placement import (
+    asked,
+    bounds,
+    check_room,
+    grouped,
+    write,
+)
 
 
 def _sizes(vocabulary: int, needed_keys: int, needed_values: int) -> tuple[int, int]:
@@ -22,8 +27,8 @@ def _sizes(vocabulary: int, needed_keys: int, needed_values: int) -> tuple[int, 
     values = vocabulary - 1 - keys
     if needed_keys > keys or needed_values > values:
         raise BadInput(
-            f"recall has {vocabulary} tokens, so {keys} keys and {values} values; "
-            f"{needed_keys} distinct keys and {needed_values} values are asked for"
+            f"recall.vocabulary is {vocabulary}, which gives {keys} keys and {values} "
+            f"values; they must be at least {needed_keys} and {needed_values}"
         )
     return keys, values
 
@@ -42,67 +47,73 @@ def _spec(length: int, vocabulary: int, labels: int) -> Spec:
     )
 
 
-@dataclass(frozen=True)
+@declared
 class Recall:
-    """Recall with independent axes; pairs and queries stand anywhere by default."""
+    """Recall with independent options; by default pairs and queries are anywhere."""
 
-    length: int = option(64, "Tokens in a sequence.", low=4)
-    pairs: int = option(8, "Pairs bound and queried in a sequence.", low=1)
+    length: int = option(64, "Tokens in a sequence.", low=4, high=LARGEST)
+    pairs: int = option(
+        8, "Pairs per sequence, each queried once.", low=1, high=LARGEST
+    )
     gap: str = option(
         "any",
         "Distance from query to value: any (pairs and queries anywhere), N (exact), or "
         "LOW..HIGH (one distance per sequence, uniform).",
     )
-    vocabulary: int = option(128, "Number of tokens: blank, keys, values.", low=4)
+    vocabulary: int = option(
+        128, "Number of tokens: blank, keys, values.", low=4, high=LARGEST
+    )
     overwrites: int = option(
-        0, "Pairs bound to another value first; the last binding counts.", low=0
+        0,
+        "Pairs first bound to another value; the last binding counts.",
+        low=0,
+        high=LARGEST,
     )
 
     def __post_init__(self) -> None:
         if self.overwrites > self.pairs:
             raise BadInput(
-                f"recall has {self.pairs} pairs, {self.overwrites} overwrites; at most "
-                "every pair can be overwritten"
+                f"recall.overwrites is {self.overwrites}; it must be at most the "
+                f"number of pairs, {self.pairs}"
             )
         _sizes(self.vocabulary, self.pairs, 1)
         if self.gap == "any":
             events = 2 * self.pairs + self.overwrites
             if events > self.length // 2:
                 raise BadInput(
-                    f"recall of length {self.length} has room for {self.length // 2} "
-                    f"pairs and queries; {events} are asked for"
+                    f"recall has {events} pairs and queries; at length {self.length} "
+                    f"they must be at most {self.length // 2}"
                 )
             return
         check_room(*self._range(), self.pairs, self.length, lead=2 * self.overwrites)
 
     def _range(self) -> tuple[int, int]:
         """The lowest and highest exact gap."""
-        return bounds(self.gap, "recall.gap", "any, N and LOW..HIGH")
+        return bounds(self.gap, "recall.gap", "any, N or LOW..HIGH")
 
     @property
     def spec(self) -> Spec:
         return _spec(self.length, self.vocabulary, self.pairs)
 
-    def arrays(self) -> tuple[()]:
-        return ()
+    arrays, notes = no_arrays, overlap.notes
 
     def batch(
         self, key: jax.Array, split: Split | jax.Array, size: int, arrays: object = ()
     ) -> Batch:
-        return self.drawn(Draws(key, split, size, self.columns))
+        return self.sampled(Draws(key, split, size, self.columns))
 
     @property
     def columns(self) -> int:
-        """Columns of random numbers that `drawn` has at its disposal."""
+        """The columns of random numbers that `sampled` takes, at most."""
         return 5 * self.pairs + self.length // 2 + 2
 
-    def drawn(self, draws: Draws) -> Batch:
-        """The batch of the next columns of `draws`."""
+    def sampled(self, draws: Draws) -> Batch:
+        """The batch made from the next columns of `draws`."""
         n, size = self.pairs, draws.rows
         keys, values = _sizes(self.vocabulary, n, 1)
         key_BN = 1 + draws.distinct(n, keys)
         value_BN = draws.integers(n, values)
-        # The old value differs from the new one, or it would be no overwrite.
+        # The old value differs from the new one.
         step_BN = 1 + draws.integers(n, max(values - 1, 1))
         old_BN = 1 + keys + (value_BN + step_BN) % values
         value_BN = 1 + keys + value_BN
@@ -122,7 +133,8 @@ class Recall:
         return asked(inputs_BT, query_BN, value_BN, query_BN - pair_BN - 1)
 
     def _anywhere(self, draws: Draws):
-        """Random slots of two tokens, matched at random; the order makes the role."""
+        """Random slots of two tokens, matched at random; their "
+        "order sets their role."""
         n, extra = self.pairs, self.overwrites
         slot_BE = draws.order(self.length // 2)[:, : 2 * n + extra]
         size = slot_BE.shape[0]
@@ -143,38 +155,42 @@ class Recall:
         return first_BO, pair_BN, query_BN
 
 
-@dataclass(frozen=True)
+@declared
 class Mqar:
     """Recall as published: all pairs first, then queries by a power law of slots.
 
-    Arora et al., 2023, arXiv:2312.04927, appendix: half the vocabulary are keys, half
-    values, both without repetition; query slots of two tokens are drawn without
-    replacement with probability proportional to slot^(power - 1); no random filler.
+    Arora et al., 2023, arXiv:2312.04927, appendix: keys are half of the vocabulary,
+    values the other, both without repetition; query slots of two tokens are sampled
+    without replacement with probability proportional to slot^(power - 1); the filler is
+    blank.
     """
 
-    length: int = option(64, "Tokens in a sequence.", low=4)
-    pairs: int = option(4, "Pairs bound and queried in a sequence.", low=1)
-    power: float = option(0.01, "Exponent of the law of query slots.", above=0)
-    vocabulary: int = option(8192, "Number of tokens: blank, keys, values.", low=4)
+    length: int = option(64, "Tokens in a sequence.", low=4, high=LARGEST)
+    pairs: int = option(
+        4, "Pairs per sequence, each queried once.", low=1, high=LARGEST
+    )
+    power: float = option(0.01, "Exponent of the power law of query slots.", above=0)
+    vocabulary: int = option(
+        8192, "Number of tokens: blank, keys, values.", low=4, high=LARGEST
+    )
 
     def __post_init__(self) -> None:
         if 4 * self.pairs > self.length:
             raise BadInput(
-                f"mqar of length {self.length} has room for {self.length // 4} pairs; "
-                f"{self.pairs} are asked for"
+                f"mqar.pairs is {self.pairs}; at length {self.length} it must be at "
+                f"most {self.length // 4}"
             )
         if self.pairs > self.vocabulary // 2 - 1:
             raise BadInput(
-                f"mqar with {self.vocabulary} tokens has {self.vocabulary // 2 - 1} "
-                f"keys; {self.pairs} pairs are asked for"
+                f"mqar.pairs is {self.pairs}; with {self.vocabulary} tokens it must be "
+                f"at most {self.vocabulary // 2 - 1}"
             )
 
     @property
     def spec(self) -> Spec:
         return _spec(self.length, self.vocabulary, self.pairs)
 
-    def arrays(self) -> tuple[()]:
-        return ()
+    arrays, notes = no_arrays, overlap.notes
 
     def batch(
         self, key: jax.Array, split: Split | jax.Array, size: int, arrays: object = ()
@@ -185,7 +201,7 @@ class Mqar:
         value_BN = half + draws.distinct(n, self.vocabulary - half)
         slots = np.arange(1, (self.length - 2 * n) // 2 + 1)
         law_S = np.log(self.power * slots ** (self.power - 1.0)).astype(np.float32)
-        # Gumbel top-k: draws without replacement by weight (Kool et al., 2019).
+        # Gumbel top-k: weighted sampling without replacement (Kool et al., 2019).
         even_BS = draws.uniform(slots.size) + jnp.float32(2.0**-25)
         score_BS = law_S[None] - jnp.log(-jnp.log(even_BS))
         query_BN = 2 * n + 2 * jax.lax.top_k(score_BS, n)[1]

@@ -1,21 +1,21 @@
-"""State tracking: a state that every token changes, asked for along the sequence.
+"""State tracking: a state that every token changes, queried along the sequence.
 
 Train short, test long (see `lengths`). A row is symbols; `answers=every` asks for the
-state at each of them, `answers=last` at the last alone, as the publications do. Every
+state at each of them, `answers=last` only at the last, as in publications. Every
 earlier symbol matters, so `gap` is the distance to the first one: accuracy by gap is
 the accuracy by length. Token 0 is padding.
 """
 
-from dataclasses import dataclass
+from functools import cache
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 
-from attn_research.options import option
-from attn_research.tasks import groups, lengths
-from attn_research.tasks.contract import Batch, Draws, Spec, Split
-from attn_research.tasks.lengths import Answers
+from attn_research.options import declared, option
+from attn_research.tasks.contract import LARGEST, Batch, Draws, Spec, Split, no_arrays
+from attn_research.tasks.parts import groups, lengths, overlap
+from attn_research.tasks.parts.lengths import Answers
 
 
 def running_spec(
@@ -46,19 +46,38 @@ def running(
 
 
 def majority(law_LN: np.ndarray, share_L: np.ndarray) -> float:
-    """The accuracy of the best constant answer, of laws weighted by their shares."""
+    """The accuracy of the best constant answer to weighted distributions."""
     return float(np.max(share_L @ law_LN) / np.sum(share_L))
 
 
-@dataclass(frozen=True)
+LAW = 2**16  # steps of which a constant answer's accuracy is computed
+
+
+@cache
+def _cycle(length: int, places: int, answers: Answers) -> float:
+    """The accuracy of the best constant place, over rows of each length."""
+    place_N = np.eye(places)[0]
+    law_TN = np.zeros((length, places))
+    after_N, before_N = (np.roll(np.arange(places), step) for step in (-1, 1))
+    for row_N in law_TN:
+        place_N = (place_N[after_N] + place_N + place_N[before_N]) / 3
+        row_N[:] = place_N
+    return majority(law_TN, lengths.shares(length, answers))
+
+
+@declared
 class Parity:
     """Whether the number of ones so far is odd.
 
     Deletang et al., 2022, arXiv:2207.02098, which asks at the end.
     """
 
-    length: int = option(40, "Bits in a training sequence, at most.", low=1)
-    test_length: int = option(320, "Bits in a test sequence, at most.", low=1)
+    length: int = option(
+        40, "Bits in a training sequence, at most.", low=1, high=LARGEST
+    )
+    test_length: int = option(
+        320, "Bits in a test sequence, at most.", low=1, high=LARGEST
+    )
     answers: Answers = option("every", "Positions that answer.")
 
     def __post_init__(self) -> None:
@@ -74,28 +93,29 @@ class Parity:
             chance=1 / 2,
         )
 
-    def arrays(self) -> tuple[()]:
-        return ()
+    arrays, notes = no_arrays, overlap.notes
 
     def batch(
         self, key: jax.Array, split: Split | jax.Array, size: int, arrays: object = ()
     ) -> Batch:
         length = lengths.room(split, self.length, self.test_length)
         draws = Draws(key, split, size, length + 1)
-        size_B1 = lengths.drawn(draws, split, self.length, self.test_length)
+        size_B1 = lengths.sampled(draws, split, self.length, self.test_length)
         bit_BT = draws.integers(length, 2)
         return running(bit_BT, jnp.cumsum(bit_BT, axis=1) % 2, size_B1, self.answers)
 
 
-@dataclass(frozen=True)
+@declared
 class CycleNavigation:
     """The place on a cycle after steps back, none and forward; the start is place 0.
 
     Deletang et al., 2022, arXiv:2207.02098, which asks at the end, on a cycle of 5.
     """
 
-    length: int = option(40, "Steps in a training sequence, at most.", low=1)
-    test_length: int = option(320, "Steps in a test sequence, at most.", low=1)
+    length: int = option(40, "Steps in a training sequence, at most.", low=1, high=LAW)
+    test_length: int = option(
+        320, "Steps in a test sequence, at most.", low=1, high=LAW
+    )
     places: int = option(5, "Places on the cycle.", low=2, high=1000)
     answers: Answers = option("every", "Positions that answer.")
 
@@ -104,45 +124,43 @@ class CycleNavigation:
 
     @property
     def spec(self) -> Spec:
-        place_N = np.eye(self.places)[0]
-        law_TN = np.zeros((self.test_length, self.places))
-        for row_N in law_TN:
-            place_N = sum(np.roll(place_N, step) for step in (-1, 0, 1)) / 3
-            row_N[:] = place_N
         return running_spec(
             length=self.test_length,
             answers=self.answers,
             symbols=3,
             states=self.places,
-            chance=majority(law_TN, lengths.shares(self.test_length, self.answers)),
+            chance=_cycle(self.test_length, self.places, self.answers),
         )
 
-    def arrays(self) -> tuple[()]:
-        return ()
+    arrays, notes = no_arrays, overlap.notes
 
     def batch(
         self, key: jax.Array, split: Split | jax.Array, size: int, arrays: object = ()
     ) -> Batch:
         length = lengths.room(split, self.length, self.test_length)
         draws = Draws(key, split, size, length + 1)
-        size_B1 = lengths.drawn(draws, split, self.length, self.test_length)
+        size_B1 = lengths.sampled(draws, split, self.length, self.test_length)
         step_BT = draws.integers(length, 3)
         place_BT = jnp.cumsum(step_BT - 1, axis=1) % self.places
         return running(step_BT, place_BT, size_B1, self.answers)
 
 
-@dataclass(frozen=True)
+@declared
 class GroupWord:
     """The product of all group elements so far: the word problem of a finite group.
 
-    Over S5 or A5, which are not solvable, a model of constant depth whose state moves
-    by a diagonal matrix cannot answer at every length; over Z60, with as many elements
-    as A5, it can (Merrill et al., 2024, arXiv:2404.08819). The later factor stands
-    right of the earlier ones; `groups.table` numbers the elements.
+    Over S5 or A5, which are not solvable, a model of constant depth whose state is
+    updated by a diagonal matrix cannot answer at every length; over Z60, which has the
+    order of A5, it can (Merrill et al., 2024, arXiv:2404.08819). Later factors multiply
+    from the right; `groups.table` numbers the elements.
     """
 
-    length: int = option(40, "Elements in a training sequence, at most.", low=1)
-    test_length: int = option(320, "Elements in a test sequence, at most.", low=1)
+    length: int = option(
+        40, "Elements in a training sequence, at most.", low=1, high=LARGEST
+    )
+    test_length: int = option(
+        320, "Elements in a test sequence, at most.", low=1, high=LARGEST
+    )
     group: str = option("S5", "Zn, Sn, An or a product of them such as A4xZ5.")
     answers: Answers = option("every", "Positions that answer.")
 
@@ -161,15 +179,14 @@ class GroupWord:
             chance=1 / order,
         )
 
-    def arrays(self) -> tuple[()]:
-        return ()
+    arrays, notes = no_arrays, overlap.notes
 
     def batch(
         self, key: jax.Array, split: Split | jax.Array, size: int, arrays: object = ()
     ) -> Batch:
         length = lengths.room(split, self.length, self.test_length)
         draws = Draws(key, split, size, length + 1)
-        size_B1 = lengths.drawn(draws, split, self.length, self.test_length)
+        size_B1 = lengths.sampled(draws, split, self.length, self.test_length)
         product_NN = jnp.asarray(groups.table(self.group))
         element_BT = draws.integers(length, len(product_NN))
         state_BT = jax.lax.associative_scan(

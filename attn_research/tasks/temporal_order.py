@@ -1,38 +1,42 @@
-"""The temporal order problem: in which order did a few symbols come, long ago."""
-
-from dataclasses import dataclass
+"""The temporal order problem: the order of a few symbols far back."""
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 
-from attn_research.options import option
-from attn_research.tasks.contract import Batch, Draws, Spec, Split
-from attn_research.tasks.placement import asked
+from attn_research.options import declared, option
+from attn_research.tasks.contract import LARGEST, Batch, Draws, Spec, Split, no_arrays
+from attn_research.tasks.parts import overlap
+from attn_research.tasks.parts.placement import asked
 
 PADDING, START, TRIGGER, X, DISTRACTORS = 0, 1, 2, 3, 5
-# First places of the symbols, in percent of the length; each has a tenth to vary in.
+# First places of the symbols, in percent of the length; each varies by a tenth.
 FIRST = {2: (10, 50), 3: (10, 33, 66)}
 
 
-@dataclass(frozen=True)
+@declared
 class TemporalOrder:
     """A start sign, distractors with X or Y at two or three places, a trigger.
 
     Each of the four or eight orders of X and Y is a class. The defaults are task 6a of
     Hochreiter & Schmidhuber, 1997; `symbols=3` is task 6b: lengths from 100 to 110, the
     symbols at 10..20, 50..60 or at 10..20, 33..43, 66..76; other lengths scale these.
-    As a causal task the trigger answers; otherwise an encoder reads the whole sequence.
-    What follows the trigger is padding. `gap` is the distance from the trigger back to
+    If causal, the trigger answers; otherwise an encoder reads the whole sequence. The
+    rest after the trigger is padding. `gap` is the distance from the trigger back to
     the earliest symbol, since all of them decide.
     """
 
     length: int = option(
-        100, "Tokens of the shortest sequences; the longest have a tenth more.", low=10
+        100,
+        "Tokens of the shortest sequence; the longest has a tenth more.",
+        low=10,
+        high=LARGEST,
     )
     symbols: int = option(2, "Places of X or Y: 2 (6a) or 3 (6b).", low=2, high=3)
-    distractors: int = option(4, "Number of different distractors.", low=1)
-    causal: bool = option(True, "The trigger answers; else a pooled encoder.")
+    distractors: int = option(
+        4, "Number of different distractors.", low=1, high=LARGEST
+    )
+    causal: bool = option(True, "The trigger answers; false: a pooled encoder.")
 
     @property
     def spec(self) -> Spec:
@@ -49,8 +53,7 @@ class TemporalOrder:
             chance=1 / 2**self.symbols,
         )
 
-    def arrays(self) -> tuple[()]:
-        return ()
+    arrays, notes = no_arrays, overlap.notes
 
     def batch(
         self, key: jax.Array, split: Split | jax.Array, size: int, arrays: object = ()

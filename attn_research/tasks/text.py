@@ -1,64 +1,84 @@
 """Language modelling on files, bytes or subwords: text and code of natural length."""
 
-import hashlib
-import os
 import re
-import sysconfig
-from collections.abc import Callable, Iterable
-from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 
-from attn_research.options import BadInput, option
-from attn_research.tasks import sets
+from attn_research.options import BadInput, declared, option
 from attn_research.tasks.contract import (
+    LARGEST,
     SPLITS,
     Batch,
     Draws,
     Spec,
     Split,
+    check_arrays,
     split_index,
 )
 from attn_research.tasks.data import subwords
 from attn_research.tasks.data.raw import decoded
+from attn_research.tasks.parts import set_notes, sets
+from attn_research.tasks.parts.texts import ENDS, check, joined, read
 
-# Of twenty parts of the data: eighteen to train on, one each to choose and to test.
-PARTS = {"train": range(18), "validation": range(18, 19), "test": range(19, 20)}
-ENDS = 0  # The byte between files; text holds none of its own.
-STRANGE = re.compile("[\udc80-\udcff]")  # how `decoded` keeps what is no UTF-8
+STRANGE = re.compile("[\udc80-\udcff]")  # how `decoded` writes bytes that are not UTF-8
 
 
-@dataclass(frozen=True)
-class Text:
-    """Bytes of texts, or subwords of them, predicted one by one.
-
-    The texts are those of a prepared data set, each once, or of a file or directory. A
-    directory is split by file (by the hash of its relative path), one file by
-    contiguous blocks. Texts are joined by a zero byte, which ends a segment: no
-    document sees another. `gap` is the distance back to where the last four bytes, or
-    the last two subwords, stood before in the same window, -1 if nowhere.
-    """
-
-    path: str = option(
+def path_option() -> str:
+    """The option that names the files."""
+    return option(
         "stdlib", "File or directory; stdlib is this Python's own library source."
     )
-    length: int = option(256, "Bytes, or subwords, in a sequence.", low=1)
-    suffix: str = option("", "Only files ending so are read; stdlib reads .py.")
+
+
+def length_option(low: int) -> int:
+    """The option for the length of a sequence."""
+    return option(256, "Bytes, or subwords, in a sequence.", low=low, high=LARGEST)
+
+
+def suffix_option() -> str:
+    """The option that selects files of a directory."""
+    return option("", "Read only files with this ending; stdlib reads .py.")
+
+
+def texts_option() -> str:
+    """The option that names a data set of texts."""
+    return option("", "Data set to read instead of `path`.")
+
+
+def feature_option() -> str:
+    """The option that names the texts of a data set."""
+    return option("text", "Feature of the data set to read.")
+
+
+@declared
+class Text:
+    """Bytes or subwords of texts, predicted one by one.
+
+    The texts are those of a prepared data set, each once, or of a file or directory. A
+    directory is split by file (by the hash of its content), a single file into
+    contiguous blocks. Texts are joined by a zero byte, which ends a segment: no
+    document sees another. `gap` is the distance back to the last earlier occurrence of
+    the last four bytes, or two subwords, in the window; -1 if they are new.
+    """
+
+    path: str = path_option()
+    length: int = length_option(low=1)
+    suffix: str = suffix_option()
     subwords: int = sets.subwords_option()
-    data: str = option("", "Data set that is read in place of `path`.")
-    feature: str = option("text", "The feature of it that is read.")
+    data: str = texts_option()
+    feature: str = feature_option()
     data_dir: str = sets.data_option()
 
     def __post_init__(self) -> None:
         subwords.check(self.subwords, "text.subwords")
+        check(self.path, "text.path")
         if self.data and self.path != "stdlib":
             raise BadInput(
-                f"There are a path, {self.path}, and a data set, {self.data}; give one "
-                "of both"
+                f"The path is {self.path} and the data set {self.data}; one of them "
+                "must be left out"
             )
 
     @property
@@ -74,25 +94,24 @@ class Text:
             metrics=("bits_per_byte", "loss", "accuracy"),
             chance=None if self.subwords else 8.0,
             subwords=self.subwords > 0,
-            noted=True,
         )
 
     def notes(self, arrays: Any) -> list[str]:
-        """What is no UTF-8, of bytes, and what stands for a split that there is not."""
-        told = sets.divisions(self.data, self.data_dir) if self.data else []
+        """Notes on bytes that are not UTF-8 and on missing splits."""
+        notes = set_notes.split_notes(self.data, self.data_dir) if self.data else []
         stream = np.asarray(arrays["text"].values_L)
         if stream.dtype == np.uint8:
             strange = len(STRANGE.findall(decoded(stream.tobytes())))
-            told += [
-                f"{strange:,} bytes of {self.data or self.path} are no UTF-8 and read "
-                "as they are."
+            notes += [
+                f"{strange:,} bytes of {self.data or self.path} are not UTF-8; they "
+                "are read as they are."
             ] * (strange > 0)
-        return told
+        return notes
 
     def arrays(self) -> dict[str, Any]:
-        """The tokens of the splits one after another.
+        """The tokens of the splits, concatenated.
 
-        Raises `BadInput` where a split has too few.
+        Raises `BadInput` if a split has too few.
         """
         if self.data:
             parts = documents(self.data, self.data_dir, self.feature)
@@ -104,20 +123,21 @@ class Text:
         )
 
     def checked(self, arrays: dict[str, Any]) -> dict[str, Any]:
-        """The arrays; raises `BadInput` where a split has too few tokens."""
+        """The arrays; raises `BadInput` if a split has too few tokens."""
         kind = "subwords" if self.subwords else "bytes"
         for name, size in zip(SPLITS, np.diff(arrays["text"].offsets_N), strict=True):
             if size <= self.length + 1:
                 raise BadInput(
-                    f"{self.data or self.path} gives the {name} split {size} {kind}; "
-                    "more than "
-                    f"{self.length + 1} are needed for a length of {self.length}"
+                    f"The {name} split of {self.data or self.path} has {size} {kind}; "
+                    f"for a length of {self.length} it must be at least "
+                    f"{self.length + 2}"
                 )
         return arrays
 
     def batch(
         self, key: jax.Array, split: Split | jax.Array, size: int, arrays: Any = ()
     ) -> Batch:
+        check_arrays(arrays)
         data_L, edges_4 = arrays["text"]
         low, high = edges_4[split_index(split)], edges_4[split_index(split) + 1]
         starts = high - low - self.length
@@ -140,7 +160,7 @@ class Text:
 def repeat_distance(tokens_BT: jax.Array, order: int = 4) -> jax.Array:
     """Distance back to the last earlier position with the same `order` last tokens.
 
-    A token has 32 / `order` bits. -1 where there is none; found by a stable sort,
+    -1 if there is none. Tokens have at most 32 / `order` bits. A stable sort,
     O(T log T).
     """
     code_BT = jnp.zeros(tokens_BT.shape, jnp.uint32)
@@ -159,83 +179,15 @@ def repeat_distance(tokens_BT: jax.Array, order: int = 4) -> jax.Array:
 
 
 def documents(data: str, data_dir: str, feature: str) -> dict[str, np.ndarray]:
-    """The texts of each split of a data set, each once, as uint8 arrays.
+    """The distinct texts of each split of a data set, as uint8 arrays.
 
-    Raises `BadInput` where the feature is no text.
+    Raises `BadInput` if the feature is not text.
     """
     columns = sets.loaded(data, data_dir, feature)
     if columns["train"][feature].feature.kind != "text":
-        raise BadInput(f"The feature {feature} of {data} is no text; choose another")
-    # A paragraph may stand with each of its questions.
+        raise BadInput(f"The feature {feature} of {data} must be text")
+    # A paragraph may occur once per question.
     return {
-        split: _joined(dict.fromkeys(map(bytes, columns[split][feature])))
+        split: joined(dict.fromkeys(map(bytes, columns[split][feature])))
         for split in SPLITS
-    }
-
-
-def read(
-    path: str, suffix: str = "", part: Callable[[Path], str] = Path.as_posix
-) -> dict[str, np.ndarray]:
-    """The bytes of each split of a file or directory, as uint8 arrays.
-
-    Of a directory, files whose `part` is the same are in one split, those where it is
-    empty in none.
-    """
-    if path == "stdlib":
-        root, suffix = Path(sysconfig.get_paths()["stdlib"]), suffix or ".py"
-    else:
-        root = Path(path).expanduser()
-    if not root.exists():
-        raise BadInput(f"{path} does not exist; give a file or a directory of text")
-    files = [root] if root.is_file() else _files(root, suffix)
-    if not files:
-        raise BadInput(f"{path} holds no file{f' ending in {suffix}' * bool(suffix)}")
-    try:
-        texts = [file.read_bytes() for file in files]
-    except OSError as error:
-        raise BadInput(f"{error.filename} cannot be read: {error.strerror}") from None
-    if not any(texts):
-        raise BadInput(f"{path} is empty; give a file or a directory of text")
-    if root.is_file():
-        return _blocks(np.frombuffer(texts[0], np.uint8))
-    parts: dict[str, list[bytes]] = {split: [] for split in SPLITS}
-    for file, content in zip(files, texts, strict=True):
-        if name := part(file.relative_to(root)):
-            parts[_part(name)].append(content)
-    for split, contents in parts.items():
-        if not contents:
-            raise BadInput(
-                f"{path} has {len(files)} files, too few to split by file (the {split} "
-                "split is empty); give one file, or a larger directory"
-            )
-    return {split: _joined(contents) for split, contents in parts.items()}
-
-
-def _joined(contents: Iterable[bytes]) -> np.ndarray:
-    return np.frombuffer(bytes([ENDS]).join(contents), np.uint8)
-
-
-def _files(root: Path, suffix: str) -> list[Path]:
-    """Files below a directory in a fixed order; installed packages are no source."""
-    found = []
-    for folder, folders, names in os.walk(root):
-        folders[:] = sorted(
-            f for f in folders if f not in ("site-packages", "__pycache__")
-            and not f.startswith(".")
-        )  # fmt: skip
-        found += [Path(folder, n) for n in sorted(names) if n.endswith(suffix)]
-    return [file for file in found if file.is_file()]
-
-
-def _part(name: str) -> str:
-    digest = hashlib.blake2b(name.encode(errors="surrogateescape"), digest_size=8)
-    slot = int.from_bytes(digest.digest(), "big") % 20
-    return next(split for split, slots in PARTS.items() if slot in slots)
-
-
-def _blocks(data: np.ndarray) -> dict[str, np.ndarray]:
-    edge = [data.size * slots.stop // 20 for slots in PARTS.values()]
-    cuts = zip([0, *edge], edge, strict=False)
-    return {
-        split: data[low:high] for split, (low, high) in zip(PARTS, cuts, strict=True)
     }

@@ -1,19 +1,17 @@
-"""Sequence to sequence on one tape: a string, then another one computed from it.
+"""Sequence to sequence in one row: a string, then another one computed from it.
 
-Train short, test long (see `lengths`): `length` counts the symbols of the string. Where
-the answers stand a row shows only the sign that asks for them. Deletang et al., 2022,
+Train short, test long (see `lengths`): `length` counts the symbols of the string. The
+positions of the answers show only the query sign. Deletang et al., 2022,
 arXiv:2207.02098. Tokens: 0 padding, 1 the sign, then the symbols.
 """
-
-from dataclasses import dataclass
 
 import jax
 import jax.numpy as jnp
 
-from attn_research.options import option
-from attn_research.tasks import lengths
-from attn_research.tasks.contract import Batch, Draws, Spec, Split
+from attn_research.options import declared, option
+from attn_research.tasks.contract import LARGEST, Batch, Draws, Spec, Split, no_arrays
 from attn_research.tasks.copying import GO, SIGNS
+from attn_research.tasks.parts import lengths, overlap
 
 POP, END = 2, 2  # an action; the answer at the end of a stack
 
@@ -35,7 +33,7 @@ def _spec(
 
 
 def _strings(length: int, symbols: int) -> Spec:
-    """The spec of a string of up to `length` symbols and another one as long."""
+    """The spec of a string of up to `length` symbols and another of the same length."""
     return _spec(
         length=2 * length,
         labels=length,
@@ -60,13 +58,17 @@ def _transduced(
     return lengths.rows(inputs_BT, answer_BT, answers_BT, gap_BT, size_B1)
 
 
-@dataclass(frozen=True)
+@declared
 class Reverse:
-    """The string backwards. `gap` is the distance to the symbol that is repeated."""
+    """The string backwards. `gap` is the distance to the repeated symbol."""
 
-    length: int = option(40, "Symbols of a training string, at most.", low=1)
-    test_length: int = option(320, "Symbols of a test string, at most.", low=1)
-    symbols: int = option(2, "Number of different symbols.", low=2)
+    length: int = option(
+        40, "Symbols of a training string, at most.", low=1, high=LARGEST
+    )
+    test_length: int = option(
+        320, "Symbols of a test string, at most.", low=1, high=LARGEST
+    )
+    symbols: int = option(2, "Number of different symbols.", low=2, high=LARGEST)
 
     def __post_init__(self) -> None:
         lengths.check("reverse", self.length, self.test_length)
@@ -75,15 +77,14 @@ class Reverse:
     def spec(self) -> Spec:
         return _strings(self.test_length, self.symbols)
 
-    def arrays(self) -> tuple[()]:
-        return ()
+    arrays, notes = no_arrays, overlap.notes
 
     def batch(
         self, key: jax.Array, split: Split | jax.Array, size: int, arrays: object = ()
     ) -> Batch:
         length = lengths.room(split, self.length, self.test_length)
         draws = Draws(key, split, size, 1 + length)
-        count_B1 = lengths.drawn(draws, split, self.length, self.test_length)
+        count_B1 = lengths.sampled(draws, split, self.length, self.test_length)
         symbol_BN = draws.integers(length, self.symbols)
         at_1T = jnp.arange(2 * length)[None]
         from_BT = jnp.clip(2 * count_B1 - 1 - at_1T, 0, length - 1)
@@ -96,16 +97,20 @@ class Reverse:
         )
 
 
-@dataclass(frozen=True)
+@declared
 class BucketSort:
-    """The symbols of the string in their order.
+    """The symbols of the string, sorted.
 
     Each answer depends on all of them: `gap` is the distance to the first.
     """
 
-    length: int = option(40, "Symbols of a training string, at most.", low=1)
-    test_length: int = option(320, "Symbols of a test string, at most.", low=1)
-    symbols: int = option(5, "Number of different symbols.", low=2)
+    length: int = option(
+        40, "Symbols of a training string, at most.", low=1, high=LARGEST
+    )
+    test_length: int = option(
+        320, "Symbols of a test string, at most.", low=1, high=LARGEST
+    )
+    symbols: int = option(5, "Number of different symbols.", low=2, high=LARGEST)
 
     def __post_init__(self) -> None:
         lengths.check("bucket_sort", self.length, self.test_length)
@@ -114,15 +119,14 @@ class BucketSort:
     def spec(self) -> Spec:
         return _strings(self.test_length, self.symbols)
 
-    def arrays(self) -> tuple[()]:
-        return ()
+    arrays, notes = no_arrays, overlap.notes
 
     def batch(
         self, key: jax.Array, split: Split | jax.Array, size: int, arrays: object = ()
     ) -> Batch:
         length = lengths.room(split, self.length, self.test_length)
         draws = Draws(key, split, size, 1 + length)
-        count_B1 = lengths.drawn(draws, split, self.length, self.test_length)
+        count_B1 = lengths.sampled(draws, split, self.length, self.test_length)
         symbol_BN = draws.integers(length, self.symbols)
         real_BN = jnp.arange(length)[None] < count_B1
         sorted_BN = jnp.sort(jnp.where(real_BN, symbol_BN, self.symbols), axis=1)
@@ -137,18 +141,22 @@ class BucketSort:
         )
 
 
-@dataclass(frozen=True)
+@declared
 class StackManipulation:
     """A stack, bottom first, and actions on it; its content afterwards, top first.
 
-    Symbols: the bits 0 and 1 of the stack, then the actions pop, push 0 and push 1; an
-    empty stack stays as it is when popped. Answers: bits, and 2 where it ends.
-    `gap` is the distance to where the bit came onto the stack; the end depends on all
-    and has the distance to the first token.
+    Symbols: the bits 0 and 1 of the stack, then the actions pop, push 0 and push 1; a
+    pop leaves an empty stack unchanged. Answers: bits, then 2 for the end. `gap` is the
+    distance to where the bit was put on the stack; the end depends on all tokens and
+    has the distance to the first.
     """
 
-    length: int = option(40, "Bits and actions in training, at most.", low=1)
-    test_length: int = option(320, "Bits and actions in the test, at most.", low=1)
+    length: int = option(
+        40, "Bits and actions in training, at most.", low=1, high=LARGEST
+    )
+    test_length: int = option(
+        320, "Bits and actions in the test, at most.", low=1, high=LARGEST
+    )
 
     def __post_init__(self) -> None:
         lengths.check("stack_manipulation", self.length, self.test_length)
@@ -164,15 +172,14 @@ class StackManipulation:
             chance=1 / 2,
         )
 
-    def arrays(self) -> tuple[()]:
-        return ()
+    arrays, notes = no_arrays, overlap.notes
 
     def batch(
         self, key: jax.Array, split: Split | jax.Array, size: int, arrays: object = ()
     ) -> Batch:
         length = lengths.room(split, self.length, self.test_length)
         draws = Draws(key, split, size, 2 + 2 * length)
-        count_B1 = lengths.drawn(draws, split, self.length, self.test_length)
+        count_B1 = lengths.sampled(draws, split, self.length, self.test_length)
         filled_B1 = 1 + draws.integers(1, jnp.maximum(count_B1 - 1, 1))
         at_1N = jnp.arange(length)[None]
         symbol_BN = jnp.where(
@@ -182,13 +189,13 @@ class StackManipulation:
         )
         pops_BN = symbol_BN == POP
         walk_BN = jnp.cumsum(jnp.where(pops_BN, -1, 1), axis=1)
-        # A pop that found nothing lifts the floor of the walk.
+        # A pop of an empty stack lifts the floor of the walk.
         depth_BN = walk_BN - jnp.minimum(jax.lax.cummin(walk_BN, axis=1), 0)
         real_BN = at_1N < count_B1
         lowest_BN = jax.lax.cummin(
             jnp.where(real_BN, depth_BN, length), axis=1, reverse=True
         )
-        # A bit stays if the stack is never again lower than with this bit on top.
+        # A bit stays if the stack is never lower again than with this bit on top.
         stays_BN = real_BN & ~pops_BN & (lowest_BN == depth_BN)
         above_BN = jax.lax.cumsum(stays_BN.astype(jnp.int32), axis=1, reverse=True)
         total_B1, tape = above_BN[:, :1], 2 * length + 1

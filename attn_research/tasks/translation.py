@@ -1,19 +1,29 @@
-"""Texts written from texts: translation, and summaries of what a question asks."""
+"""Text from text: translation."""
 
-from dataclasses import dataclass
+from dataclasses import replace
 from typing import Any, Literal
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 
-from attn_research.options import BadInput, option
-from attn_research.tasks import packed_rows, sets
-from attn_research.tasks.contract import SPLITS, Batch, Draws, Spec, Split, drawn
-from attn_research.tasks.data import subwords
+from attn_research.options import BadInput, declared, option
+from attn_research.tasks.contract import (
+    LARGEST,
+    SPLITS,
+    Batch,
+    Draws,
+    Spec,
+    Split,
+    check_arrays,
+    random_batch,
+)
+from attn_research.tasks.data import forms, subwords
+from attn_research.tasks.parts import packed_rows, set_notes, sets
 
 
-def _spec(source_length: int, length: int, count: int, unrepeated: int) -> Spec:
+def text_spec(source_length: int, length: int, count: int, unrepeated: int) -> Spec:
+    """The spec of a decoder of bytes, or of `count` subwords, that reads a text."""
     return Spec(
         inputs="tokens",
         features=count or subwords.BYTES,
@@ -33,17 +43,18 @@ def _spec(source_length: int, length: int, count: int, unrepeated: int) -> Spec:
 
 
 def unrepeated_option() -> int:
-    """The option that keeps what is decoded from going round in circles."""
-    return option(0, "No stretch of so many tokens is written twice; 0: any is.", low=0)
+    """The option that keeps decoding from repeating itself."""
+    return option(
+        0, "Decoding never repeats an n-gram of this size; 0: may.", low=0, high=LARGEST
+    )
 
 
 def written(
     byte_BT: jax.Array, real_BT: jax.Array
 ) -> tuple[jax.Array, jax.Array, jax.Array]:
-    """Inputs, targets and weights: each token is asked for by the one before it.
+    """Inputs, targets and weights: each token is predicted from those before it.
 
-    The zero byte stands before the first and after the last; a text that is cut has
-    none after it.
+    The zero byte precedes the first and follows the last, unless the text is cut.
     """
     byte_BT = byte_BT.astype(jnp.int32)
     before_BT = jnp.pad(byte_BT, ((0, 0), (1, 0)), constant_values=sets.END)[:, :-1]
@@ -51,24 +62,28 @@ def written(
     return before_BT, byte_BT, counted_BT
 
 
-@dataclass(frozen=True)
-class Translation(sets.OfASet):
+@declared
+class Translation:
     """The bytes of a translation, by a decoder that reads the bytes of the original.
 
-    Or subwords, of both languages together. `unit` joins the sentences of a document,
-    by line breaks, or takes them one by one. A training row has as many `pairs` as fit
-    whole, each a segment: a translation reads its own original (where an original does
-    not begin at a multiple of the strides of a model, it misses the few bytes before).
-    `gap` is unknown: which token decides which is for the model to find.
+    Subwords, if used, are shared by both languages. `unit` takes sentences one by one,
+    or joins those of a document with line breaks. A training row has up to `pairs`
+    examples, those that fit whole, each in its own segment: a translation reads its own
+    original (an original that does not begin at a multiple of the model's strides
+    misses a few bytes at its start). `gap` is unknown.
     """
 
     data: str = option("tico19", "Data set with a text in two or more languages.")
-    origin: str = option("en", "Language that is read.")
-    into: str = option("fr", "Language that is written.")
-    unit: Literal["sentence", "document"] = option("sentence", "What is an example.")
-    pairs: int = option(1, "Examples in a row of training, at most.", low=1)
-    source_length: int = option(256, "Tokens read of an original.", low=1)
-    length: int = option(256, "Tokens written, the end included.", low=2)
+    origin: str = option("en", "Language to read.")
+    into: str = option("fr", "Language to write.")
+    unit: Literal["sentence", "document"] = option("sentence", "Unit of an example.")
+    pairs: int = option(1, "Examples in a training row, at most.", low=1, high=LARGEST)
+    source_length: int = option(
+        256, "Tokens of an original to read.", low=1, high=LARGEST
+    )
+    length: int = option(
+        256, "Tokens to write, including the end.", low=2, high=LARGEST
+    )
     subwords: int = sets.subwords_option()
     unrepeated: int = unrepeated_option()
     data_dir: str = sets.data_option()
@@ -78,17 +93,24 @@ class Translation(sets.OfASet):
 
     @property
     def spec(self) -> Spec:
-        return _spec(self.source_length, self.length, self.subwords, self.unrepeated)
+        spec = text_spec(
+            self.source_length, self.length, self.subwords, self.unrepeated
+        )
+        return replace(spec, language=self.into)
 
     def arrays(self) -> dict[str, Any]:
         columns = sets.loaded(self.data, self.data_dir)
-        known = [name for name, one in columns["train"].items() if len(name) == 2]
+        known = [name for name in columns["train"] if len(name) == 2]
         for language in (self.origin, self.into):
             if language not in known:
                 raise BadInput(
-                    f"{self.data} has no language {language!r}; it has "
+                    f"The language is {language!r}; for {self.data} it must be one of "
                     f"{', '.join(known)}"
                 )
+            if wrong := forms.fault(columns["train"][language], forms.TEXT):
+                raise BadInput(f"The {language} of the data set {self.data} {wrong}")
+        if self.unit == "document":
+            forms.check(columns, self.data, ("document",))
         pairs = {s: self._pairs(columns[s]) for s in SPLITS}
         source, target = ([p[n] for s in SPLITS for p in pairs[s]] for n in (0, 1))
         training = [text for pair in pairs["train"] for text in pair]
@@ -109,15 +131,16 @@ class Translation(sets.OfASet):
         ]
 
     def notes(self, arrays: Any) -> list[str]:
-        """What is not read, and not written."""
-        told = _notes(arrays, self.source_length, self.length, "originals")
-        return [*told, *sets.divisions(self.data, self.data_dir)]
+        """Notes on truncated texts and on missing splits."""
+        notes = _notes(arrays, self.source_length, self.length, "originals")
+        return [*notes, *set_notes.split_notes(self.data, self.data_dir)]
 
     def batch(
         self, key: jax.Array, split: Split | jax.Array, size: int, arrays: Any = ()
     ) -> Batch:
+        check_arrays(arrays)
         if self.pairs == 1 or not isinstance(split, str) or split != "train":
-            return drawn(self, key, split, size, arrays)
+            return random_batch(self, key, split, size, arrays)
         count = self.count(split, arrays)
         index_BM = Draws(key, split, size, self.pairs).integers(self.pairs, count)
         row_BM = sets.rows(arrays["edges"], split, index_BM)
@@ -130,7 +153,7 @@ class Translation(sets.OfASet):
         target_BT, segments_BT = packed_rows.packed(
             target, row_BM, fits_BM, self.length, 1
         )
-        # Each end is what the next translation begins with.
+        # The end of each translation is the first input of the next.
         inputs_BT, targets_BT, _ = written(target_BT, segments_BT)
         return Batch(
             inputs=inputs_BT,
@@ -143,92 +166,24 @@ class Translation(sets.OfASet):
             bytes=sets.sizes(arrays, targets_BT),
         )
 
+    count = sets.count
+
     def examples(
         self, index_B: jax.Array, split: Split | jax.Array, arrays: Any
     ) -> Batch:
         row_B = sets.rows(arrays["edges"], split, index_B)
         source_BS, told_BS = sets.window(arrays["source"], row_B, self.source_length)
-        return _batch(source_BS, told_BS, arrays, row_B, self.length)
+        return text_batch(source_BS, told_BS, arrays, row_B, self.length)
 
 
-@dataclass(frozen=True)
-class Summarisation(sets.OfASet):
-    """The answer to a question about a meeting, from its whole transcript.
-
-    The decoder writes bytes or subwords; the encoder reads the question, a zero byte,
-    and the transcript from its start (Zhong et al., 2021, arXiv:2104.05938).
-    `passages` gives it only the turns that the annotators marked as relevant.
-    """
-
-    data: str = option("qmsum", "Data set of transcripts, queries and summaries.")
-    passages: bool = option(False, "Read the relevant turns alone.")
-    source_length: int = option(16384, "Tokens read of a question and meeting.", low=2)
-    length: int = option(512, "Tokens written, the end included.", low=2)
-    subwords: int = sets.subwords_option()
-    unrepeated: int = unrepeated_option()
-    data_dir: str = sets.data_option()
-
-    def __post_init__(self) -> None:
-        subwords.check(self.subwords, "summarisation.subwords")
-
-    @property
-    def spec(self) -> Spec:
-        return _spec(self.source_length, self.length, self.subwords, self.unrepeated)
-
-    def arrays(self) -> dict[str, Any]:
-        columns = sets.loaded(self.data, self.data_dir, "transcript", "queries")
-        asked: dict[str, list] = {s: [] for s in SPLITS}
-        meetings: list[np.ndarray] = []
-        for split in SPLITS:
-            told = columns[split]
-            for number in range(len(told["transcript"])):
-                transcript = told["transcript"][number]
-                if not self.passages:
-                    meetings.append(transcript)
-                turns = told["turns"][number]
-                spans = told["spans"][number]
-                for place, query in enumerate(told["queries"][number]):
-                    if self.passages:
-                        own = spans[spans[:, 0] == place, 1:]
-                        meetings.append(_turns(transcript, turns, own))
-                    summary = told["summaries"][number][place]
-                    asked[split].append((query, summary, len(meetings) - 1))
-        query, target, meeting = zip(
-            *(one for split in SPLITS for one in asked[split]), strict=True
-        )
-        known, last = len(asked["train"]), asked["train"][-1][2]
-        training = [*query[:known], *target[:known], *meetings[: last + 1]]
-        texts = {"query": query, "target": target, "transcript": meetings}
-        arrays = sets.coded(texts, training, self.subwords, self.data_dir)
-        return {
-            **arrays,
-            "meeting": np.array(meeting, np.int32),
-            "edges": sets.edges(asked),
-        }
-
-    def notes(self, arrays: Any) -> list[str]:
-        """What is not read, and not written."""
-        sizes = np.diff(arrays["query"].offsets_N) + 1
-        sizes = sizes + np.diff(arrays["transcript"].offsets_N)[arrays["meeting"]]
-        told = sets.cut(sizes, self.source_length, "meetings with their questions")
-        written = sets.cut(
-            np.diff(arrays["target"].offsets_N) + 1, self.length, "summaries"
-        )
-        return [note for note in (told, written) if note]
-
-    def examples(
-        self, index_B: jax.Array, split: Split | jax.Array, arrays: Any
-    ) -> Batch:
-        row_B = sets.rows(arrays["edges"], split, index_B)
-        source_BS, told_BS = sets.joined(
-            (arrays["query"], arrays["transcript"]),
-            (row_B, arrays["meeting"][row_B]),
-            self.source_length,
-        )
-        return _batch(source_BS, told_BS, arrays, row_B, self.length)
-
-
-def _batch(source_BS, told_BS, arrays, row_B, length) -> Batch:
+def text_batch(
+    source_BS: jax.Array,
+    told_BS: jax.Array,
+    arrays: Any,
+    row_B: jax.Array,
+    length: int,
+) -> Batch:
+    """The batch that writes the targets of these rows, up to `length` tokens."""
     inputs_BT, targets_BT, counted_BT = written(
         *sets.window(arrays["target"], row_B, length)
     )
@@ -248,8 +203,8 @@ def _notes(arrays: Any, source_length: int, length: int, what: str) -> list[str]
     sizes = np.diff(arrays["source"].offsets_N)
     written = np.diff(arrays["target"].offsets_N) + 1
     notes = [
-        sets.cut(sizes, source_length, what),
-        sets.cut(written, length, "targets"),
+        set_notes.cut(sizes, source_length, what),
+        set_notes.cut(written, length, "targets"),
     ]
     return [note for note in notes if note]
 
@@ -258,10 +213,3 @@ def _lines(texts: list[np.ndarray]) -> np.ndarray:
     line = np.frombuffer(b"\n", np.uint8)
     joined = [part for text in texts for part in (text, line)]
     return np.concatenate(joined[:-1])
-
-
-def _turns(transcript: np.ndarray, turns: np.ndarray, spans: np.ndarray) -> np.ndarray:
-    """The marked turns of a transcript; `turns` are the places where they begin."""
-    edges = [*turns.tolist(), len(transcript)]
-    chosen = [transcript[edges[a] : edges[b + 1]] for a, b in spans.tolist()]
-    return np.concatenate(chosen) if chosen else transcript

@@ -1,50 +1,53 @@
-"""Variable tracking: through which assignments a number came to a variable."""
-
-from dataclasses import dataclass
+"""Variable tracking: follow a number through a chain of assignments."""
 
 import jax
 import jax.numpy as jnp
 
-from attn_research.options import BadInput, option
-from attn_research.tasks.contract import Batch, Draws, Spec, Split
+from attn_research.options import BadInput, declared, option
+from attn_research.tasks.contract import LARGEST, Batch, Draws, Spec, Split, no_arrays
 from attn_research.tasks.needle import answered_digits
+from attn_research.tasks.parts import overlap
 
 
-@dataclass(frozen=True)
+@declared
 class VariableTracking:
     """Assignments such as x107=4821; and x033=x107; and at the end ?x033= to answer.
 
     Chains of assignments copy a number from variable to variable, in order but anywhere
     among the assignments of other numbers to other variables; each variable is assigned
-    once. The end asks for the last variable of one chain, and the digits are answered
-    one by one, each seeing those before it. `gap` is the distance to the same digit
-    where the number was assigned. Hsieh et al., 2024, arXiv:2404.06654, over bytes. The
-    sequence begins with newlines where its length leaves some.
+    once. The end asks for the last variable of one chain, and the model answers digit
+    by digit, each digit seeing those before it. `gap` is the distance to the same digit
+    where the number was assigned. Hsieh et al., 2024, arXiv:2404.06654, over bytes.
+    Newlines at the start fill up the length.
     """
 
-    length: int = option(512, "Bytes in a sequence.", low=1)
-    chains: int = option(4, "Chains of assignments, of which one is asked for.", low=1)
-    hops: int = option(2, "Copies from the first to the last of a chain.", low=0)
+    length: int = option(512, "Bytes in a sequence.", low=1, high=LARGEST)
+    chains: int = option(
+        4, "Chains of assignments, one of them queried.", low=1, high=LARGEST
+    )
+    hops: int = option(
+        2, "Copies from the first to the last of a chain.", low=0, high=LARGEST
+    )
     digits: int = option(
-        4, "Digits of a number; a variable has one less.", low=2, high=5
+        4, "Digits per number; a variable has one less.", low=2, high=5
     )
 
     def __post_init__(self) -> None:
         links, names = self.chains * (self.hops + 1), 10 ** (self.digits - 1)
         if links > self._assignments():
             raise BadInput(
-                f"variable_tracking of length {self.length} has room for "
-                f"{max(self._assignments(), 0)} assignments; {self.chains} chains of "
-                f"{self.hops} hops are {links}"
+                f"{self.chains} chains of {self.hops} hops are {links} assignments; in "
+                f"variable_tracking of length {self.length} they must be at most "
+                f"{max(self._assignments(), 0)}"
             )
         if self._assignments() > names:
             raise BadInput(
-                f"variable_tracking with {self.digits} digits has {names} variables; "
-                f"length {self.length} makes {self._assignments()} assignments"
+                f"variable_tracking of length {self.length} has {self._assignments()} "
+                f"assignments; with {self.digits} digits they must be at most {names}"
             )
 
     def _assignments(self) -> int:
-        """How many there are, of 2 * digits + 2 bytes, before the question."""
+        """The number of assignments, of 2 * digits + 2 bytes, before the question."""
         return (self.length - 2 * self.digits - 1) // (2 * self.digits + 2)
 
     @property
@@ -61,15 +64,14 @@ class VariableTracking:
             chance=1 / 10,
         )
 
-    def arrays(self) -> tuple[()]:
-        return ()
+    arrays, notes = no_arrays, overlap.notes
 
     def batch(
         self, key: jax.Array, split: Split | jax.Array, size: int, arrays: object = ()
     ) -> Batch:
         count, names = self._assignments(), 10 ** (self.digits - 1)
         draws = Draws(key, split, size, 4 * count)
-        # One variable of each of as many ranges, so that all are different.
+        # One variable from each of `count` ranges, so that all differ.
         width = names // count
         name_BA = draws.order(count) * width + draws.integers(count, width)
         number_BA = draws.integers(count, 10**self.digits)

@@ -1,1 +1,1 @@
-"""What is claimed of sequence mixers, put to the test: one claim per module."""
+"""Published claims about sequence mixers, put to the test: one per module."""

@@ -1,35 +1,36 @@
-"""Does attention point from a pronoun, or a name used again, to its antecedent?
+"""Does attention point from a pronoun or a repeated name to its antecedent?
 
 Two language models. One reads made-up sentences in which "she" or "he" at the end can
-mean one of two persons, and answers whom; one predicts the bytes of Wikipedia's
-passages, in which annotators have marked a pronoun and two names. On validation
-sequences the head is chosen that points best; on test sequences it is measured how much
-of its weight the antecedent has, less what weights have there that are equal on all
-that can be seen.
+mean one of two persons, and answers which; the other predicts the bytes of Wikipedia
+passages in which annotators have marked a pronoun and two names. Validation sequences
+choose the head that points best; test sequences measure the share of its weight on the
+antecedent beyond chance, which is the share that equal weights on all visible tokens
+have there.
 
     python scripts/prepare_data.py gap --raw_dir=DIR
     python scripts/sweep.py --experiment=claims/attention_to_antecedent \\
         --out=runs/attention_to_antecedent --workers=2
     python scripts/report.py runs/attention_to_antecedent
 
-Quick size, 14 minutes of one core, beside what the first report measures: mixed. In
-made-up sentences the one meant has 0.340 of the weight beyond chance (0.296 to 0.425),
-and 0.345 more than the other person (0.301 to 0.433). In the bytes of Wikipedia, at
-2.47 bits per byte, the one meant has 0.040 less than chance (0.032 to 0.044) and 0.006
-less than the other (0.004 to 0.007), and a name used again 0.024 less than chance
-(0.019 to 0.026): such heads look near, and give the byte before up to 0.59 of their
-weight.
+Quick size, 14 minutes of one core, besides the measurements of the first report: mixed.
+The share of the weight on the one meant:
+
+                               beyond chance              beyond the other person
+    made-up, a pronoun         0.340 (0.296 to 0.425)     0.345 (0.301 to 0.433)
+    Wikipedia, a pronoun      -0.040 (-0.044 to -0.032)  -0.006 (-0.007 to -0.004)
+    Wikipedia, a name again   -0.024 (-0.026 to -0.019)
+
+The heads of the model of Wikipedia, at 2.47 bits per byte, look near: they give the
+previous byte up to 0.59 of their weight.
 """
 
 from collections.abc import Sequence
-from dataclasses import replace
 from typing import Literal, NamedTuple
 
-from attn_research.analysis.remembered import of_members
+from attn_research.analysis.cache import cached_by_member
 from attn_research.analysis.statistics import Interval, level
 from attn_research.config import Config, Model, Population, Train
-from attn_research.config import replace as change
-from attn_research.study import Expectation, Row, Study
+from attn_research.studies.study import Expectation, Row, Study, variant
 
 DENSE = "dense(positions=rope)"
 WORDS, BYTES = "coreference(length=60,cue=gender)", "text(data=gap,length=192)"
@@ -38,32 +39,32 @@ SEQUENCES = 32
 Reader = Literal["pronoun", "name"]
 
 
-class Found(NamedTuple):
-    """Means over test sequences, of the head that was best in validation."""
+class Excess(NamedTuple):
+    """Means over test sequences for the head that is best in validation."""
 
     chance: float
     other: float
 
 
-@of_members
-def measured(directory: str, member: int, reader: Reader) -> Found:
-    """How much more weight the antecedent has than by chance, and than the other."""
+@cached_by_member
+def measured(directory: str, member: int, reader: Reader) -> Excess:
+    """The weight of the antecedent beyond chance and beyond the other person."""
     from attn_research import load
     from attn_research.analysis import antecedents
-    from attn_research.options import parse
+    from attn_research.options.specs import parse
 
     restored = load(directory, member)
     task, options = parse(restored.config.task)
-    found = []
+    weights = []
     for split in ("validation", "test"):
         if task == "coreference":
             asked = antecedents.persons(restored, split, SEQUENCES)
         else:
             length = int(options["length"])
             asked = antecedents.passages(split, SEQUENCES, length, reader)
-        found.append(antecedents.beyond(restored, asked))
-    held_2N, tested_2N = found
-    return Found(*map(float, tested_2N[:, held_2N[0].argmax()]))
+        weights.append(antecedents.beyond(restored, asked))
+    held_2N, tested_2N = weights
+    return Excess(*map(float, tested_2N[:, held_2N[0].argmax()]))
 
 
 def beyond(
@@ -71,22 +72,22 @@ def beyond(
 ) -> Interval:
     """The weight of the antecedent beyond `chance` or the `other` person, over seeds.
 
-    Chance is taken from both.
+    Chance is subtracted from the weights of both persons.
     """
 
     def measure(row: Row) -> float:
-        found = measured(row["directory"], row["member"], reader)
-        return found[Found._fields.index(what)]
+        excess = measured(row["directory"], row["member"], reader)
+        return excess[Excess._fields.index(what)]
 
     return level([row for row in rows if row["task"] == task], DENSE, measure)
 
 
 QUICK = Study(
     name="attention_to_antecedent",
-    question="Does attention point from a pronoun, or a name used again, to its "
+    question="Does attention point from a pronoun or a repeated name to its "
     "antecedent?",
     claim="Attention weights of a trained language model point from a pronoun or a "
-    "reused name to its antecedent more than chance.",
+    "repeated name to its antecedent more than by chance.",
     source="Vaswani et al., 2017, arXiv:1706.03762; Clark et al., 2019, "
     "arXiv:1906.04341",
     base=Config(
@@ -105,32 +106,35 @@ QUICK = Study(
     population=Population(seed=(0, 1, 2), lr=(3e-3,)),
     expectations=(
         Expectation(
-            "In made-up sentences the one meant has more weight than by chance",
+            "In made-up sentences, the person meant gets more weight than by chance",
             lambda rows: beyond(rows, "coreference", "chance"),
             low=0.05,
             unit="of the weight",
         ),
         Expectation(
-            "and more than the other person",
+            "In made-up sentences, the person meant gets more weight than the other "
+            "person",
             lambda rows: beyond(rows, "coreference", "other"),
             low=0.05,
             unit="of the weight",
         ),
         Expectation(
-            "In passages of Wikipedia the one whom a pronoun means has more weight "
-            "than by chance",
+            "In Wikipedia, the person whom a pronoun means gets more weight than by "
+            "chance",
             lambda rows: beyond(rows, "text", "chance"),
             low=0.0,
             unit="of the weight",
         ),
         Expectation(
-            "and, chance left out, more than the other person",
+            "In Wikipedia, the person whom a pronoun means gets more weight beyond "
+            "chance than the other person",
             lambda rows: beyond(rows, "text", "other"),
             low=0.0,
             unit="of the weight",
         ),
         Expectation(
-            "A name used again gives more weight to its earlier use than by chance",
+            "In Wikipedia, the earlier use of a repeated name gets more weight than by "
+            "chance",
             lambda rows: beyond(rows, "text", "chance", "name"),
             low=0.0,
             unit="of the weight",
@@ -138,22 +142,19 @@ QUICK = Study(
     ),
     confounds=(
         "The head is chosen on validation sequences and measured on test sequences.",
-        "Chance has as many tokens as the antecedent has, wherever it stands.",
-        "The other person stands in the same sequence.",
+        "Chance is the weight of the antecedent if all visible tokens weigh the same.",
+        "Both persons stand in the same sequence.",
     ),
 )
-FULL = replace(
+FULL = variant(
     QUICK,
-    base=change(
-        QUICK.base,
-        {
-            "model.width": 256,
-            "model.layers": 6,
-            "train.steps": 20_000,
-            "train.batch": 64,
-            "train.eval_every": 1000,
-        },
-    ),
+    base={
+        "model.width": 256,
+        "model.layers": 6,
+        "train.steps": 20_000,
+        "train.batch": 64,
+        "train.eval_every": 1000,
+    },
     population=Population(seed=(0, 1, 2, 3, 4), lr=(3e-4, 1e-3)),
 )
 STUDIES = {"quick": QUICK, "full": FULL}

@@ -1,4 +1,4 @@
-"""Does attention train faster than recurrence, because it does not wait for itself?
+"""Does attention train faster than recurrence because it does not wait for itself?
 
 Attention computes all tokens of a sequence at once; a recurrence waits for the state
 before each of them, so that a device with room for more is idle. Both train for a few
@@ -10,47 +10,49 @@ token is what one left idle. The verdict is that of the device it ran on.
     python scripts/report.py runs/sequential_training
 
 Quick size, 6 minutes of one core: mixed, on a core of an x86-64 processor that did
-nothing else. An LSTM takes less time than attention from 623 tokens on (528 to 746),
-where 2,048 or more were expected. Its step grows with the power 0.98 of the length
-(0.90 to 1.06; a busier machine leaves it open whether 0.9 or more), that of attention
-with 1.47 (1.41 to 1.53). Sixteen sequences at a time make a token of the LSTM cheaper
-by a factor that is 0.26 larger (0.12 to 0.40).
+nothing else.
+
+    tokens from which an LSTM is faster (expected: 2,048)     623 (528 to 746)
+    exponent of the time of a step, LSTM                      0.98 (0.90 to 1.06)
+    exponent of the time of a step, attention                 1.47 (1.41 to 1.53)
+    factor gained by sixteen sequences, over attention's      0.26 (0.12 to 0.40)
+
+On a busier machine it is open whether the exponent of the LSTM is 0.9 or more.
 """
 
 from collections.abc import Sequence
-from dataclasses import replace
 
 from attn_research.analysis.statistics import Interval, growth, overtaken, paired
 from attn_research.config import Config, Model, Population, Train
-from attn_research.study import Expectation, Row, Study
+from attn_research.studies.study import Expectation, Row, Study, variant
 
 DENSE, LSTM = "dense(heads=1)", "lstm"
 MANY, LONGEST = 16, 2048
 
 
 def at(rows: Sequence[Row], batch: int) -> list[Row]:
-    """The rows of steps on so many sequences."""
+    """The rows of steps on this number of sequences."""
     return [row for row in rows if row["train.batch"] == batch]
 
 
 def gains(rows: Sequence[Row], mixer: str) -> dict[int, float]:
-    """Length -> how many times less a token takes where there are many sequences."""
-    own = [row for row in rows if row["mixer"] == mixer]
+    """Length -> the time of a token in one sequence over that in many."""
+    rows = [row for row in rows if row["mixer"] == mixer]
     one, many = (
-        {row["task.length"]: row["step_seconds"] / n for row in at(own, n)}
+        {row["task.length"]: row["step_seconds"] / n for row in at(rows, n)}
         for n in (1, MANY)
     )
     return {length: one[length] / many[length] for length in one.keys() & many.keys()}
 
 
 def idle(rows: Sequence[Row]) -> Interval:
-    """How much more a recurrence gains by many sequences, over the lengths."""
+    """How much more a recurrence gains by many sequences than attention does."""
     return paired(gains(rows, LSTM), gains(rows, DENSE))
 
 
 QUICK = Study(
     name="sequential_training",
-    question="Does attention train faster than recurrence, because it does not wait "
+    question="Does attention train faster than recurrence because it does not wait "
     "for itself?",
     claim="Recurrence is sequential and attention parallel, so that attention takes "
     "less time to train on a token.",
@@ -68,38 +70,38 @@ QUICK = Study(
     population=Population(),
     expectations=(
         Expectation(
-            "The length from which an LSTM takes less time than attention is beyond "
-            f"{LONGEST}",
+            f"An LSTM takes less time than attention only beyond {LONGEST} tokens",
             lambda rows: overtaken(at(rows, 1), DENSE, LSTM, "step_seconds"),
             low=float(LONGEST),
             unit="tokens",
         ),
         Expectation(
-            "The time of a step of the LSTM grows with the length, as what waits must",
+            "The time of a step of an LSTM grows with the length, as what waits must",
             lambda rows: growth(at(rows, 1), LSTM, "step_seconds"),
             low=0.9,
         ),
         Expectation(
-            "That of attention grows more slowly, as long as the device has room",
+            "The time of a step of attention grows more slowly than the length while "
+            "the device has room",
             lambda rows: growth(at(rows, 1), DENSE, "step_seconds"),
             high=0.9,
         ),
         Expectation(
-            f"{MANY} sequences at a time make a token of the LSTM cheaper by a larger "
-            "factor than one of attention",
+            f"A batch of {MANY} makes a token of an LSTM cheaper by a larger factor "
+            "than a token of attention",
             idle,
             low=0.0,
             unit="times",
         ),
     ),
     confounds=(
-        "Width, layers and task are those of every mixer; both sizes of a batch are "
-        "measured for each.",
-        "Every cell runs on the same device, one after another.",
+        "All mixers share width, layers and task; both sizes of a batch are measured "
+        "for each.",
+        "All cells run on the same device, one after another.",
     ),
     figure="length_step_seconds",
 )
-FULL = replace(
+FULL = variant(
     QUICK,
     axes={
         **QUICK.axes,

@@ -1,8 +1,8 @@
-"""What numbers of results say, each with its uncertainty. Needs no JAX.
+"""Statistics of results, each with its uncertainty. Needs no JAX.
 
-`samples` are values over seeds, `rows` those of a study, `rates` curves over learning
-rates, `powers` power laws and where they cross, `scaling` the law of loss over sizes,
-`lengths` curves over length, `solving` steps to a solution.
+`samples` are values over seeds, `rows` are results of a study, `rates` are curves over
+learning rates, `powers` power laws and their crossings, `scaling` the law of loss over
+sizes, `lengths` curves over length, `solving` steps to a solution.
 """
 
 from attn_research.analysis.statistics.lengths import break_point
@@ -10,6 +10,7 @@ from attn_research.analysis.statistics.powers import crossing, exponent, slope
 from attn_research.analysis.statistics.rates import area, rate_curve, robustness
 from attn_research.analysis.statistics.rows import (
     at_best_rate,
+    best_row,
     by_distance,
     by_seed,
     growth,
@@ -19,12 +20,14 @@ from attn_research.analysis.statistics.rows import (
     level,
     middle,
     overtaken,
+    ranked,
     reached,
     trained,
     worst,
 )
 from attn_research.analysis.statistics.samples import (
-    bootstrap,
+    UNKNOWN,
+    mean_interval,
     order_holds,
     paired,
     pareto,
@@ -35,16 +38,18 @@ from attn_research.analysis.statistics.solving import (
     steps_to_solution,
     survival_median,
 )
-from attn_research.study import Interval, Row
+from attn_research.studies.study import Interval, Row
 
 __all__ = [
+    "UNKNOWN",
     "Interval",
     "Row",
     "Scaling",
     "Solved",
     "area",
     "at_best_rate",
-    "bootstrap",
+    "best_row",
+    "mean_interval",
     "break_point",
     "by_distance",
     "by_seed",
@@ -61,6 +66,7 @@ __all__ = [
     "paired",
     "pareto",
     "rate_curve",
+    "ranked",
     "reached",
     "robustness",
     "scaling_law",

@@ -1,4 +1,4 @@
-"""Straight lines and power laws: slopes, exponents, and where two of them cross."""
+"""Straight lines and power laws: slopes, exponents, and the crossing of two."""
 
 import math
 from collections.abc import Sequence
@@ -7,12 +7,12 @@ from typing import NamedTuple
 import numpy as np
 
 from attn_research.analysis.statistics.samples import UNKNOWN
-from attn_research.study import Interval
+from attn_research.studies.study import Interval
 
 Values = Sequence[float] | np.ndarray
 
 
-class Line(NamedTuple):
+class Fit(NamedTuple):
     """A line fitted by least squares: height at the middle of x, slope, and errors."""
 
     middle: float
@@ -23,20 +23,20 @@ class Line(NamedTuple):
     error: float  # of y: the sum of squares about the line
 
 
-def fitted(x: Values, y: Values) -> Line:
-    """The line through points; the slope is NaN for fewer than two values of x."""
+def fit(x: Values, y: Values) -> Fit:
+    """The line through points; its slope is NaN for fewer than two distinct x."""
     x, y = np.asarray(x, float), np.asarray(y, float)
     if x.size < 2 or np.ptp(x) == 0:
-        return Line(math.nan, math.nan, math.nan, x.size, math.nan, math.nan)
+        return Fit(math.nan, math.nan, math.nan, x.size, math.nan, math.nan)
     x_, y_ = x - x.mean(), y - y.mean()
     spread = float(x_ @ x_)
     slope = float(x_ @ y_) / spread
     error = float(np.sum((y_ - slope * x_) ** 2))
-    return Line(float(x.mean()), float(y.mean()), slope, x.size, spread, error)
+    return Fit(float(x.mean()), float(y.mean()), slope, x.size, spread, error)
 
 
 def _quantile(freedom: int) -> float:
-    """How many standard errors Student's 95 % interval reaches."""
+    """The half-width of Student's 95 % interval in standard errors."""
     from scipy.special import stdtrit  # not scipy.stats, which takes a second to import
 
     return float(stdtrit(freedom, 0.975))
@@ -47,7 +47,7 @@ def slope(x: Values, y: Values) -> Interval:
 
     NaN for fewer than two points, no interval for fewer than three.
     """
-    line = fitted(x, y)
+    line = fit(x, y)
     if line.points < 3 or math.isnan(line.slope):
         return UNKNOWN._replace(mean=line.slope)
     freedom = line.points - 2
@@ -66,15 +66,15 @@ def exponent(x: Values, y: Values) -> Interval:
 def crossing(
     x_first: Values, y_first: Values, x_second: Values, y_second: Values
 ) -> Interval:
-    """The x at which two power laws, fitted to points of each, are equal.
+    """The x at which two power laws, each fitted to its points, are equal.
 
-    Its interval holds every x at which the two laws do not differ by more than their
-    errors allow (Fieller, 1954), the same for both; it is 0 to infinity where the
-    exponents do not differ, and NaN for three points in all or fewer. The x may lie
-    outside of the points.
+    Its interval holds every x at which the two laws differ by no more than their errors
+    allow (Fieller, 1954), assuming errors of the same size. It is 0 to infinity if the
+    exponents cannot be told apart; without a fifth point the interval is NaN. The x may
+    lie outside the points.
     """
     first, second = (
-        fitted(np.log(np.asarray(x, float)), np.log(np.asarray(y, float)))
+        fit(np.log(np.asarray(x, float)), np.log(np.asarray(y, float)))
         for x, y in ((x_first, y_first), (x_second, y_second))
     )
     steeper = first.slope - second.slope
@@ -88,7 +88,7 @@ def crossing(
         return UNKNOWN._replace(mean=_exp(at))
     # The difference d(x) = steeper x + level has the variance
     # error (1 / n + (x - middle)^2 / spread), summed over both lines: d(x)^2 is equal
-    # to its allowance where a quadratic in x - at is 0.
+    # to its allowance at the roots of a quadratic in x - at.
     allowed = _quantile(freedom) ** 2 * (first.error + second.error) / freedom
     lines = (first, second)
     square = steeper**2 - allowed * sum(1 / line.spread for line in lines)

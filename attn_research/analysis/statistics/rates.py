@@ -1,4 +1,4 @@
-"""How a metric depends on the learning rate: curves, areas, robustness."""
+"""The dependence of a metric on the learning rate: curves, areas, robustness."""
 
 import math
 from collections.abc import Mapping, Sequence
@@ -6,23 +6,23 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 
 from attn_research.analysis.statistics.rows import at_best_rate, headline, trained
-from attn_research.analysis.statistics.samples import bootstrap
-from attn_research.study import Interval, Row
+from attn_research.analysis.statistics.samples import mean_interval
+from attn_research.studies.study import Interval, Row
 
 
 def rate_curve(rows: Sequence[Row]) -> dict[float, Interval]:
-    """Learning rate -> the test headline over seeds, at the best weight decay."""
+    """Learning rate -> the test headline, mean over seeds, at the best weight decay."""
     curve = {}
     for rate in sorted({row["lr"] for row in rows}):
         best = at_best_rate([row for row in rows if row["lr"] == rate])
-        curve[rate] = bootstrap([headline(row) for row in trained(best)])
+        curve[rate] = mean_interval([headline(row) for row in trained(best)])
     return curve
 
 
 def area(curve: Mapping[float, Interval]) -> float:
     """The mean height of a curve over the logarithm of the learning rate.
 
-    The trapezoid area over its width, so that it has the metric's unit; NaN for fewer
+    The trapezoid area divided by its width, in the unit of the metric; NaN for fewer
     than two rates.
     """
     points = [(math.log(x), y.mean) for x, y in curve.items() if math.isfinite(y.mean)]
@@ -35,7 +35,7 @@ def area(curve: Mapping[float, Interval]) -> float:
 def robustness(rows: Sequence[Row]) -> Interval:
     """The area under the test headline over the rates, mean over seeds.
 
-    A member that diverged counts as chance where that is known, else not at all.
+    A diverged member counts as chance if that is known, else not at all.
     """
     curves: dict[int, dict[float, Interval]] = {}
     for rate in sorted({row["lr"] for row in rows}):
@@ -44,4 +44,4 @@ def robustness(rows: Sequence[Row]) -> Interval:
             level = row.get("chance") if lost else headline(row)
             height = math.nan if level is None else float(level)
             curves.setdefault(row["seed"], {})[rate] = Interval(height, height, height)
-    return bootstrap([area(curve) for curve in curves.values()])
+    return mean_interval([area(curve) for curve in curves.values()])

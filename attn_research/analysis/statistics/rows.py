@@ -1,4 +1,4 @@
-"""What rows of results say: the choice of a learning rate, the headline, distances."""
+"""Statistics of rows of results: the best learning rate, the headline, distances."""
 
 import math
 from collections.abc import Callable, Sequence
@@ -7,8 +7,8 @@ from functools import partial
 import numpy as np
 
 from attn_research.analysis.statistics.powers import crossing, exponent
-from attn_research.analysis.statistics.samples import bootstrap, paired
-from attn_research.study import Interval, Row
+from attn_research.analysis.statistics.samples import mean_interval, paired
+from attn_research.studies.study import Interval, Row
 
 
 def trained(rows: Sequence[Row]) -> list[Row]:
@@ -17,16 +17,16 @@ def trained(rows: Sequence[Row]) -> list[Row]:
 
 
 def headline(row: Row, split: str = "test") -> float:
-    """A row's headline metric in a split, NaN where it has none."""
+    """A row's headline metric in a split, NaN if it has none."""
     value = row.get(f"{split}.{row['metric']}")
     return math.nan if value is None else float(value)
 
 
 def at_best_rate(rows: Sequence[Row]) -> list[Row]:
-    """The rows at the learning rate and weight decay best in validation.
+    """The rows at the learning rate and weight decay that are best in validation.
 
-    The mean over seeds decides, a diverged seed counting as the worst; the test split
-    is not looked at.
+    The mean over seeds decides; a diverged seed counts as worst. The test split is not
+    used.
     """
     groups: dict[tuple[float, float], list[Row]] = {}
     for row in rows:
@@ -50,39 +50,36 @@ def by_distance(
     rows: Sequence[Row], table: str, metric: str
 ) -> list[tuple[float, Interval]]:
     """(geometric middle of a bin, metric over seeds) from `by_gap` or `by_position`."""
-    seen: dict[tuple[int, int], list[float]] = {}
+    bins: dict[tuple[int, int], list[float]] = {}
     for row in rows:
-        found = row.get(table) or {}
+        columns = row.get(table) or {}
         for low, high, value in zip(
-            found.get("low", ()),
-            found.get("high", ()),
-            found.get(metric, ()),
-            strict=True,
+            *(columns.get(name, ()) for name in ("low", "high", metric)), strict=True
         ):
-            seen.setdefault((low, high), []).append(value)
+            bins.setdefault((low, high), []).append(value)
     return [
-        (middle(low, high), bootstrap(values))
-        for (low, high), values in sorted(seen.items())
+        (middle(low, high), mean_interval(values))
+        for (low, high), values in sorted(bins.items())
     ]
 
 
 def middle(low: float, high: float) -> float:
-    """Where a bin of distances is drawn: its geometric middle, that of 0 at a half."""
+    """The abscissa of a bin of distances: its geometric middle, with 0 at a half."""
     return math.sqrt(max(low, 0.5) * max(high, 0.5))
 
 
 def inside(row: Row, table: str, metric: str, low: float, high: float) -> float:
-    """A row's metric over the distances from low to high; NaN where it has none.
+    """A row's metric over the distances from low to high; NaN if it has none.
 
-    Bins of `by_gap` or `by_position` count that lie in this interval as a whole.
+    Bins of `by_gap` or `by_position` count if they lie entirely in this interval.
     """
-    found, names = row.get(table) or {}, ("low", "high", "count", metric)
-    bins = zip(*(found.get(name, ()) for name in names), strict=True)
-    kept = [
+    columns, names = row.get(table) or {}, ("low", "high", "count", metric)
+    bins = zip(*(columns.get(name, ()) for name in names), strict=True)
+    within = [
         (n, value) for first, last, n, value in bins if low <= first <= last <= high
     ]
-    total = sum(n for n, _ in kept)
-    return sum(n * value for n, value in kept) / total if total else math.nan
+    total = sum(n for n, _ in within)
+    return sum(n * value for n, value in within) / total if total else math.nan
 
 
 def by_seed(
@@ -98,32 +95,46 @@ def by_seed(
 def level(
     rows: Sequence[Row], mixer: str, measure: Callable[[Row], float] = headline
 ) -> Interval:
-    """A measure of a mixer at its best rate, mean over seeds with its interval."""
-    own = [row for row in rows if row["mixer"] == mixer]
-    return bootstrap(list(by_seed(at_best_rate(own), measure).values()))
+    """A measure of a mixer at its best rate: the mean over seeds with its interval."""
+    rows = [row for row in rows if row["mixer"] == mixer]
+    return mean_interval(list(by_seed(at_best_rate(rows), measure).values()))
 
 
 def reached(rows: Sequence[Row], mixer: str | None = None) -> Interval:
-    """The test headline of a mixer, or of the one that is best in validation.
+    """The test headline of a mixer (None: the one that is best in validation).
 
-    At the rate best in validation, mean over seeds with its interval.
+    At the rate that is best in validation, the mean over seeds with its interval.
     """
-    return level(rows, mixer or _ranked(rows, "validation")[0])
+    return level(rows, mixer or ranked(rows)[0])
 
 
 def worst(rows: Sequence[Row]) -> Interval:
-    """The test headline of the mixer that is worst in it, as of `reached`.
+    """The test headline of the mixer that is worst in validation, as in `reached`.
 
-    Unknown where all seeds of a mixer diverged.
+    Unknown if all seeds of a mixer diverged.
     """
-    return level(rows, _ranked(rows, "test")[-1])
+    return level(rows, ranked(rows)[-1])
 
 
-def _ranked(rows: Sequence[Row], split: str) -> list[str]:
-    """The mixers by their headline in a split, the best first, the unknown last."""
+def best_row(rows: Sequence[Row]) -> Row:
+    """The row of the member that is best in validation, {} if there is none.
+
+    A cell's `decoded` columns are what its member best in validation wrote.
+    """
+    known = [
+        row for row in trained(rows) if not math.isnan(headline(row, "validation"))
+    ]
+    if not known:
+        return {}
+    best = max if known[0]["goal"] == "max" else min
+    return best(known, key=lambda row: headline(row, "validation"))
+
+
+def ranked(rows: Sequence[Row]) -> list[str]:
+    """The mixers by their headline in validation, best first, unknown last."""
 
     def rank(mixer: str) -> float:
-        mean = level(rows, mixer, partial(headline, split=split)).mean
+        mean = level(rows, mixer, partial(headline, split="validation")).mean
         sign = -1.0 if rows[0]["goal"] == "max" else 1.0
         return math.inf if math.isnan(mean) else sign * mean
 
@@ -136,7 +147,7 @@ def lead(
     second: str,
     measure: Callable[[Row], float] = headline,
 ) -> Interval:
-    """How much more of a measure one mixer has than another, each at its best rate.
+    """The measure of the first mixer minus that of the second, each at its best rate.
 
     At equal seeds, with the interval over them.
     """
@@ -150,9 +161,9 @@ def lead(
 def cost_curve(
     rows: Sequence[Row], mixer: str, cost: str
 ) -> tuple[list[float], list[float]]:
-    """The lengths and the costs of a mixer, where there is one."""
-    own = [row for row in rows if row["mixer"] == mixer and row[cost]]
-    return [float(row["task.length"]) for row in own], [float(r[cost]) for r in own]
+    """The lengths and the costs of a mixer, from the rows that have the cost."""
+    rows = [row for row in rows if row["mixer"] == mixer and row[cost]]
+    return [float(r["task.length"]) for r in rows], [float(r[cost]) for r in rows]
 
 
 def growth(rows: Sequence[Row], mixer: str, cost: str) -> Interval:
@@ -161,5 +172,5 @@ def growth(rows: Sequence[Row], mixer: str, cost: str) -> Interval:
 
 
 def overtaken(rows: Sequence[Row], slow: str, fast: str, cost: str) -> Interval:
-    """The length from which one mixer costs less than another, by the fitted powers."""
+    """The length at which the fitted costs of two mixers are equal."""
     return crossing(*cost_curve(rows, slow, cost), *cost_curve(rows, fast, cost))

@@ -1,8 +1,7 @@
 """Softmax attention by the splash kernel of JAX, on a TPU.
 
 The kernel visits only the blocks that a band admits, in memory linear in the length.
-What it cannot do is refused: masks other than bands, keys of another sequence, biases
-and sinks, float64.
+It refuses masks other than bands, keys of another sequence, biases and sinks, float64.
 """
 
 import functools
@@ -24,7 +23,7 @@ def runs() -> bool:
 
 
 def lacks(mask: Mask, logits: Logits, dtype: Any) -> str | None:
-    """What the kernel lacks for these, in words, or None."""
+    """What the kernel cannot do of these, or None."""
     if not isinstance(mask, Band):
         return "masks other than causal, full and windows"
     if logits.bias_HD is not None or logits.sink_H is not None:
@@ -32,12 +31,13 @@ def lacks(mask: Mask, logits: Logits, dtype: Any) -> str | None:
     return "float64" if dtype == jnp.float64 else None
 
 
-def attend(
+def splash_attention(
     q_BTHK: jax.Array,
     k_BTGK: jax.Array,
     v_BTGE: jax.Array,
+    *,
     mask: Mask,
-    segments_BT: jax.Array | None,
+    segments_BT: jax.Array | None = None,
     cap: float | None = None,
     interpret: bool = False,
 ) -> jax.Array:
@@ -49,7 +49,7 @@ def attend(
     if segments_BT is None:
         segments_BT = jnp.ones((B, T), jnp.int32)
     if not isinstance(mask, Band):
-        raise ValueError(f"splash takes a band; {mask} was given")
+        raise ValueError(f"The mask of splash is {mask}; it must be a band")
     more = -T % LANES
     kernel = _kernel(T + more, H, mask, cap, interpret)
 

@@ -20,18 +20,21 @@ def chunked(
     *,
     chunk: int,
     strict: bool,
+    change_BTH: jax.Array | None = None,
 ) -> tuple[Values, Values]:
     """(sums, final state) by a scan over chunks, recomputed in the backward.
 
     `log_decay` is (H,), (B, T, H) or (B, T, H, M); with the last a chunk is as long as
-    the next power of two.
+    the next power of two. With the first, `change_BTH` is a log decay of whole numbers
+    that is added to the fixed one.
     """
     B, T, H, _ = values[0].shape
     M = q_BTHM.shape[-1]
     C = min(chunk, T)
     match log_decay.ndim:
         case 1:
-            moving, weigh = None, functools.partial(weigh_fixed, log_decay_H=log_decay)
+            moving = change_BTH
+            weigh = functools.partial(weigh_fixed, log_decay)
         case 3:
             moving, weigh = log_decay, weigh_scalar
         case _:
@@ -43,8 +46,8 @@ def chunked(
         *within, segments_BC = inputs
         within = jax.tree.map(lambda x: jnp.swapaxes(x, 1, 2), within)
         q_BHCM, k_BHCM, values, *decay = (x for x in within if x is not None)
-        # One head for all is spread here: as a factor of every head's weights its
-        # gradient would be a slow sum over products on CPU.
+        # A shared head is broadcast here: as a factor of every head's weights its
+        # gradient would be a slow sum of products on CPU.
         q_BHCM, k_BHCM = (jnp.broadcast_to(x, (B, H, C, M)) for x in (q_BHCM, k_BHCM))
         score_BHCC, q_BHCM, k_BHCM, kept = weigh(q_BHCM, k_BHCM, *decay, strict=strict)
         if segments_BC is not None:

@@ -1,9 +1,10 @@
 """How a chunk of linear attention weighs its tokens: fixed, scalar, channel decay.
 
-Each function gives four things for one chunk: the scores of its tokens with each other
-(C x C), its queries as they read the state carried in, its keys as they are written
-into the state carried out, and what is kept of the former in the latter. Every
-exponent is a sum of logarithms that are at most 0, so nothing overflows.
+Each function returns four things for one chunk: the scores of its tokens with each
+other (C x C), its queries for reading the state carried in, its keys for writing the
+state carried out, and the fraction of the former kept in the latter. Every exponent is
+a sum of logarithms that are at most 0 (or 1, with a change of units), so nothing
+overflows.
 """
 
 from typing import NamedTuple
@@ -24,27 +25,36 @@ class Weighed(NamedTuple):
 
 
 def weigh_fixed(
-    q_BHCM: jax.Array, k_BHCM: jax.Array, log_decay_H: jax.Array, *, strict: bool
+    log_decay_H: jax.Array,
+    q_BHCM: jax.Array,
+    k_BHCM: jax.Array,
+    change_BHC: jax.Array | None = None,
+    *,
+    strict: bool,
 ) -> Weighed:
-    """One rate per head: every exponent is the rate times a count of tokens."""
-    B, _, C, _ = q_BHCM.shape
-    H = log_decay_H.size
+    """One rate per head: every exponent is the rate times a count of tokens.
+
+    To it a change of units is added, in whole numbers, whose sums are exact.
+    """
+    B, H, C, _ = q_BHCM.shape
     count_C = jnp.arange(C, dtype=log_decay_H.dtype)
     back_CC = jnp.maximum(count_C[:, None] - count_C[None, :], 0)
-    rate_H1 = log_decay_H[:, None]
-    weight_HCC = jnp.where(
-        triangle(C, strict=strict)[None],
-        jnp.exp(rate_H1[..., None] * back_CC[None]),
-        0,
-    )
-    since_HC = jnp.exp(rate_H1 * (count_C + 1)[None])
-    until_HC = jnp.exp(rate_H1 * (C - 1 - count_C)[None])
-    kept_H = jnp.exp(log_decay_H * C)
+    rate_1H1 = log_decay_H[None, :, None]
+    between = rate_1H1[..., None] * back_CC[None, None]
+    since = rate_1H1 * (count_C + 1)[None, None]
+    until = rate_1H1 * (C - 1 - count_C)[None, None]
+    if change_BHC is not None:
+        total_BHC = jnp.cumsum(change_BHC, axis=2)
+        between = between + (total_BHC[..., :, None] - total_BHC[..., None, :])
+        since, until = since + total_BHC, until + (total_BHC[..., -1:] - total_BHC)
+    seen_11CC = triangle(C, strict=strict)[None, None]
+    # Chosen twice: a sum over what is not seen may be large.
+    weight = jnp.where(seen_11CC, jnp.exp(jnp.where(seen_11CC, between, 0)), 0)
     return Weighed(
-        (q_BHCM @ jnp.swapaxes(k_BHCM, 2, 3)) * weight_HCC[None],
-        q_BHCM * since_HC[None, ..., None],
-        k_BHCM * until_HC[None, ..., None],
-        jnp.broadcast_to(kept_H[None], (B, H))[..., None, None],
+        (q_BHCM @ jnp.swapaxes(k_BHCM, 2, 3)) * weight,
+        q_BHCM * jnp.exp(since)[..., None],
+        k_BHCM * jnp.exp(until)[..., None],
+        jnp.broadcast_to(jnp.exp(since[..., -1]), (B, H))[..., None, None],
     )
 
 
@@ -72,12 +82,12 @@ def weigh_channel(
     """One decay per token, head and feature; C must be a power of two.
 
     The weight of a pair depends on the feature, so that no matrix of weights exists
-    and queries and keys must each carry their share of the decay. Shares counted from
-    the start of the chunk would grow as exp(+sum). Here the chunk is halved again and
-    again: a pair is weighed where it falls apart into two halves, the query's share
-    counts back to the middle and the key's on to it, and both are at most 1. That is
-    log2(C) products of C x M by M x C. After Yang et al., 2023, arXiv:2312.06635,
-    where there are two levels.
+    and queries and keys must each carry a factor of the decay. Factors from the start
+    of the chunk would grow as exp(+sum). Here the chunk is halved again and again: the
+    weight of a pair is computed at the level that splits it, the query's factor back to
+    the middle and the key's up to it, so that both are at most 1. That is log2(C)
+    products of C x M by M x C. After Yang et al., 2023, arXiv:2312.06635, which has two
+    levels.
     """
     B, H, C, M = log_decay_BHCM.shape
     token_C = jnp.arange(C)

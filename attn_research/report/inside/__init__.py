@@ -1,60 +1,79 @@
-"""What is inside of a trained model, as figures: one entry of `ANALYSES` for each.
+"""The inside of a trained model, as figures: one entry of `ANALYSES` for each analysis.
 
-Every analysis takes a `Subject`, and says what is to be drawn, with a small table under
-each figure; so it can be kept (`kept`) and compared with others (`compared`). One
-that does not exist for a model raises `BadInput`, in a sentence.
+Every analysis takes a `Subject`, and returns the figures to draw with a small table
+under each; so it can be cached (`encoding`) and compared with others (`comparison`). An
+analysis that does not apply to a model raises `BadInput` with a sentence.
 """
 
-from attn_research.report.inside.answers import answers, lengths
-from attn_research.report.inside.contract import Analysis, Shown, drawn
-from attn_research.report.inside.inner import (
-    capacity,
-    dynamics,
-    memory,
-    representations,
+from typing import Any
+
+from attn_research import plugins
+from attn_research.report.inside.answers import show_answers, show_lengths
+from attn_research.report.inside.contract import Analysis, Display, draw
+from attn_research.report.inside.dynamics import show_dynamics
+from attn_research.report.inside.mixing import show_mixing
+from attn_research.report.inside.parts import show_ablation, show_context, show_heads
+from attn_research.report.inside.reach import show_gradients, show_receptive_field
+from attn_research.report.inside.sentences import show_sentence
+from attn_research.report.inside.states import (
+    show_capacity,
+    show_memory,
+    show_representations,
 )
-from attn_research.report.inside.mixing import mixing
-from attn_research.report.inside.parts import ablation, context, heads
-from attn_research.report.inside.reach import gradients, receptive_field
-from attn_research.report.inside.sentences import sentence
 
-__all__ = ["ANALYSES", "Analysis", "Shown", "drawn"]
+__all__ = ["ANALYSES", "Analysis", "Display", "draw"]
 
-ANALYSES: dict[str, Analysis] = {
+
+def _check(name: str, entry: Any) -> str | None:
+    """What is wrong with an analysis of a plugin."""
+    if not isinstance(entry, Analysis) or not callable(entry.show):
+        return f"the analysis {name!r} is {entry!r}; it must be an inside.Analysis"
+    return None
+
+
+_OURS: dict[str, Analysis] = {
     "mixing": Analysis(
-        "The matrix by which each mixer mixes the tokens of a sequence.", mixing
+        "The matrix by which each mixer mixes the tokens of a sequence.", show_mixing
     ),
-    "sentence": Analysis("What each word of a text looks at, by head.", sentence),
-    "heads": Analysis("What the heads of each mixer look at.", heads),
+    "sentence": Analysis(
+        "The words that each word of a text looks at, by head.", show_sentence
+    ),
+    "heads": Analysis("What the heads of each mixer look at.", show_heads),
     "receptive_field": Analysis(
-        "How far what an output depends on can be, and how far it is.", receptive_field
+        "How far back an output can depend on the input, and how far it does.",
+        show_receptive_field,
     ),
     "gradients": Analysis(
-        "How the gradient falls with the distance, and how fast.", gradients
+        "How the gradient falls with the distance, and at what rate.", show_gradients
     ),
-    "ablation": Analysis(
-        "What the loss is without a layer, a mixer or a head.", ablation
-    ),
+    "ablation": Analysis("The loss without a layer, a mixer or a head.", show_ablation),
     "answers": Analysis(
-        "How well answers are known, by distance, by position and by how rare they "
-        "are.",
-        answers,
+        "The loss and the score of answers by distance, position and rarity.",
+        show_answers,
     ),
     "lengths": Analysis(
-        "How well answers are known in shorter and longer sequences than in training.",
-        lengths,
+        "The loss and the score in shorter and longer sequences than in training.",
+        show_lengths,
     ),
     "context": Analysis(
-        "What the loss is where only so many tokens back can be seen.", context
+        "The loss if the model sees only a limited number of tokens back.",
+        show_context,
     ),
-    "memory": Analysis("How long a planted fact is kept, in bits.", memory),
-    "capacity": Analysis("How many pairs are recalled with what state.", capacity),
+    "memory": Analysis(
+        "How long the model remembers a planted fact, in bits.", show_memory
+    ),
+    "capacity": Analysis(
+        "The number of pairs that the model recalls, and the size of its state.",
+        show_capacity,
+    ),
     "representations": Analysis(
-        "How large, how rich and how alike the representations of the layers are.",
-        representations,
+        "The norm, the effective rank and the similarity of the layers' outputs.",
+        show_representations,
     ),
     "dynamics": Analysis(
-        "How long the states of recurrent mixers last, and how their gates stand.",
-        dynamics,
+        "How long the states of recurrent mixers last, and how open their gates are.",
+        show_dynamics,
     ),
 }
+
+ANALYSES = plugins.table("ANALYSES", _OURS, _check)

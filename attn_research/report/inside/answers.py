@@ -1,4 +1,4 @@
-"""How well answers are known: loss and score by distance, position, rarity, length."""
+"""The loss and the score of answers by distance, position, rarity and length."""
 
 import math
 from collections.abc import Iterator, Sequence
@@ -6,26 +6,27 @@ from typing import NamedTuple
 
 import numpy as np
 
-from attn_research.analysis import answers as of
+from attn_research.analysis import answers
 from attn_research.analysis import statistics as stats
 from attn_research.analysis.answers import Answers
 from attn_research.analysis.lengths import at_lengths
 from attn_research.analysis.subject import Subject
-from attn_research.evaluate import edges
 from attn_research.losses import SCORES
 from attn_research.modules import pattern
 from attn_research.options import BadInput
-from attn_research.report.figures import Plan, Series
-from attn_research.report.inside.contract import Line, Shown, few
-from attn_research.report.words import between
+from attn_research.report.axes import Series
+from attn_research.report.figures import Plan, TableRow
+from attn_research.report.formatting import between
+from attn_research.report.inside.contract import Display, few
 from attn_research.tasks.contract import Batch
+from attn_research.training.metrics import edges
 
-LONGEST = 4096  # tokens of a sequence that is longer than in training
-KNOWN = ("token", "class")  # targets whose frequency can be told
+LONGEST = 4096  # tokens at most of a sequence that is longer than in training
+COUNTABLE = ("token", "class")  # targets that have frequencies
 
 
 class Along(NamedTuple):
-    """What answers are put in order by, in a word and in words, and its bins."""
+    """A quantity to order answers by: its name, its words, its values and its bins."""
 
     x: str
     words: str
@@ -33,83 +34,82 @@ class Along(NamedTuple):
     edges: Sequence[tuple[float, float]]
 
 
-def answers(subject: Subject) -> list[Shown]:
-    """The loss and the score of every answer, along each of what there is of it."""
+def show_answers(subject: Subject) -> list[Display]:
+    """The loss and the score of answers by position, distance and rarity, if known."""
     spec, _ = subject.answered
 
     def batches() -> Iterator[Batch]:
         for part in subject.parts():
             yield part.answered[1]
 
-    found = of.each_answer(subject.restored, spec, batches())
+    every = answers.each_answer(subject.restored, spec, batches())
     doublings, last = edges(spec.length), "last " * spec.per_sequence
     along = [
         Along(
             f"{last}position",
             f"the {last}position of its sequence" if last else "its position",
-            found.position_N,
+            every.position_N,
             doublings,
         )
     ]
-    if (found.gap_N >= 0).any():
+    if (every.gap_N >= 0).any():
         words = "the distance back to the information that decides it"
-        along.insert(0, Along("gap", words, found.gap_N, doublings))
-    training = list(subject.training()) if spec.target in KNOWN else []
+        along.insert(0, Along("gap", words, every.gap_N, doublings))
+    training = list(subject.training()) if spec.target in COUNTABLE else []
     if training:
-        rarity_V = of.rarity(spec, training)
+        rarity_V = answers.rarity(spec, training)
         nats = [(n, n + 1 - 1e-9) for n in range(math.ceil(rarity_V.max()) + 1)]
-        words = "what its frequency in training alone leaves to be known"
-        along.append(Along("rarity", words, rarity_V[found.target_N], nats))
+        words = "its surprisal, from its frequency in training"
+        along.append(Along("rarity", words, rarity_V[every.target_N], nats))
     label = pattern.brief(subject.restored.config.model.pattern)
     return [
-        shown
+        display
         for one in along
-        for shown in _shown(found, SCORES[spec.target], one, label)
+        for display in _displays(every, SCORES[spec.target], one, label)
     ]
 
 
-def lengths(subject: Subject) -> list[Shown]:
-    """The loss and the score at lengths that were not trained, and at the one that was.
+def show_lengths(subject: Subject) -> list[Display]:
+    """The loss and the score at the trained length and at others.
 
-    Of test sequences; at a quarter to eight times the length, as far as the task and
-    the model have it.
+    On test sequences of a quarter to eight times the length, if the task and the model
+    allow it.
     """
     restored, spec = subject.restored, subject.spec
     if spec is None:
-        raise BadInput("A text has one length; --split is allowed")
-    asked = [spec.length // 4, *(spec.length * n for n in (1, 2, 4, 8))]
-    asked = [one for one in asked if 2 <= one <= max(LONGEST, spec.length)]
-    found, length_N = at_lengths(restored, asked, few(spec.length))
-    known = sorted(set(length_N.tolist()))
-    edges = [(one, one) for one in known]
+        raise BadInput("A text has one length; the input must be of a --split")
+    lengths = [spec.length // 4, *(spec.length * n for n in (1, 2, 4, 8))]
+    lengths = [one for one in lengths if 2 <= one <= max(LONGEST, spec.length)]
+    every, length_N = at_lengths(restored, lengths, few(spec.length))
+    edges = [(length, length) for length in sorted(set(length_N.tolist()))]
     along = Along("length", "the length of its sequence", length_N, edges)
     label = pattern.brief(restored.config.model.pattern)
-    shown = _shown(found, SCORES[spec.target], along, label)
-    for line in shown[0].summary:
-        line["times the trained"] = line["length from"] / spec.length
-    return shown
+    displays = _displays(every, SCORES[spec.target], along, label)
+    for row in displays[0].summary:
+        row["times the trained length"] = row["length from"] / spec.length
+    return displays
 
 
-def _shown(
-    found: Answers, scores: Sequence[str], along: Along, label: str
-) -> list[Shown]:
-    """The figures of loss and score along something, and a table of both."""
-    lines: dict[tuple[float, float], Line] = {}
+def _displays(
+    every: Answers, scores: Sequence[str], along: Along, label: str
+) -> list[Display]:
+    """The figures of loss and score along a quantity, and a table of both."""
+    rows: dict[tuple[float, float], TableRow] = {}
     plans = []
-    for y, value_N in (("loss", found.loss_N), (scores[0], found.score_N)):
+    for y, value_N in (("loss", every.loss_N), (scores[0], every.score_N)):
         points = []
-        for one in of.binned(found, value_N, along.place_N, along.edges):
+        for one in answers.bin_means(every, value_N, along.place_N, along.edges):
             names = f"{along.x} from", "to", "answers"
             span = one.low, round(one.high), one.answers
-            line = lines.setdefault(span[:2], dict(zip(names, span, strict=True)))
-            line |= {y: one.mean.mean, f"95 % ({y})": between(one.mean)}
+            row = rows.setdefault(span[:2], dict(zip(names, span, strict=True)))
+            row |= {y: one.mean.mean, f"95 % ({y})": between(one.mean)}
             points.append((_middle(along.x, one.low, one.high), one.mean))
         series: Series = {label: points}
-        said = y.replace("_", " ")
+        words = y.replace("_", " ")
         plan = Plan(
             f"{y}_by_{along.x.replace(' ', '_')}",
-            f"{said.capitalize()} by {along.x}",
-            f"The {said} of an answer by {along.words}; mean over sequences.",
+            f"{words.capitalize()} by {along.x}",
+            f"The {words} of an answer by {along.words}; mean over sequences.",
             {"": series},
             along.x,
             y,
@@ -117,7 +117,7 @@ def _shown(
         )
         plans.append(plan)
     first, second = plans
-    return [Shown(first, list(lines.values())), Shown(second, [])]
+    return [Display(first, list(rows.values())), Display(second, [])]
 
 
 def _middle(x: str, low: float, high: float) -> float:

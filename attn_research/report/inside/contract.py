@@ -1,42 +1,39 @@
-"""What an analysis of the inside of a model gives to the page."""
+"""The result of an analysis: figures to draw, each with a table under it."""
 
 from collections.abc import Callable
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from attn_research.analysis.subject import Subject
 from attn_research.report import figures, matrices
-from attn_research.report.figures import Figure, Plan
+from attn_research.report.figures import Figure, Plan, TableRow
 from attn_research.report.matrices import Images
 
-Line = dict[str, Any]
-WORK = 8192  # tokens that are run through for what a sequence is asked
+WORK = 8192  # tokens that one sequence may cost in all of its outputs
 
 
-class Shown(NamedTuple):
-    """What is to be drawn, and the table under it.
+class Display(NamedTuple):
+    """A figure to draw, and the table under it.
 
-    The label of a series, and the title, may end in brackets: they name a mixer, and
-    are left out where runs with others are compared.
+    The label of a series, and the title, may end with a mixer in brackets, which is
+    left out if runs with other mixers are compared.
     """
 
     plan: Plan | Images
-    summary: list[Line]
+    summary: list[TableRow]
 
 
 class Analysis(NamedTuple):
     """One sentence on what an analysis shows, and the analysis."""
 
     sentence: str
-    show: Callable[[Subject], list[Shown]]
+    show: Callable[[Subject], list[Display]]
 
 
 def few(length: int) -> int:
-    """How many outputs of a sequence are asked: fewer of a longer one, 8 to 32."""
+    """The number of outputs to examine in a sequence, 32 to 8, fewer in longer ones."""
     return min(max(WORK // length, 8), 32)
 
 
-def drawn(plan: Plan | Images) -> Figure:
+def draw(plan: Plan | Images) -> Figure:
     """The figure of a plan."""
-    if isinstance(plan, Images):
-        return matrices.draw(**plan._asdict())
-    return figures.draw(**plan._asdict())
+    return matrices.draw(plan) if isinstance(plan, Images) else figures.draw(plan)

@@ -5,53 +5,50 @@ from typing import Any
 import jax
 import numpy as np
 
-from attn_research.analysis import mixing as mix
-from attn_research.analysis.opened import Named, given, opened
+from attn_research.analysis import mixing
+from attn_research.analysis.layers import Named, mixer_inputs, open_model
 from attn_research.analysis.subject import Subject
-from attn_research.report.inside.contract import Shown
+from attn_research.report.inside.contract import Display
 from attn_research.report.matrices import Images, real
 
-PANELS = 4  # matrices of one mixer that are shown
-SIDE = 128  # rows of a matrix; of a longer sequence spans of tokens are shown
+PANELS = 4  # matrices that are shown of one mixer
+SIDE = 128  # rows of a matrix; a longer sequence is shown in spans of tokens
 
 
-def mixing(subject: Subject) -> list[Shown]:
+def show_mixing(subject: Subject) -> list[Display]:
     """The matrices of every mixer of every layer, on the first sequence."""
-    restored, shown = subject.restored, []
+    restored, displays = subject.restored, []
     inputs = subject.first
-    # Characters where the tokens are those of a text.
-    letters = None if subject.batch is not None else [_letter(x) for x in inputs]
-    for layer, (named, given_to) in enumerate(
-        zip(opened(restored).layers, given(restored, inputs), strict=True)
+    letters = _letters(inputs, of_text=subject.batch is None)
+    for layer, (mixers, xs) in enumerate(
+        zip(open_model(restored).layers, mixer_inputs(restored, inputs), strict=True)
     ):
-        for place, (one, x_TD) in enumerate(zip(named, given_to, strict=True)):
+        for place, (named, x_TD) in enumerate(zip(mixers, xs, strict=True)):
             span = -(-len(x_TD) // SIDE)
-            panels, words = _panels(one, x_TD, span)
+            panels, words = _panels(named, x_TD, span)
             at = f"{layer}.{place}" if place else str(layer)
             plan = Images(
                 f"mixing_{layer}_{place}",
-                f"Layer {at} ({one.name})",
-                f"How {one.name} of layer {layer} mixes the first sequence: {words}.",
+                f"Layer {at} ({named.name})",
+                f"How {named.name} of layer {layer} mixes the first sequence: {words}.",
                 panels,
                 letters if span == 1 and len(x_TD) == len(inputs) else None,
                 tokens=len(x_TD),
+                scale="norm" if "Jacobian" in panels else "weight",
             )
-            shown.append(Shown(plan, []))
-    return shown
+            displays.append(Display(plan, []))
+    return displays
 
 
 def _panels(
     named: Named, x_TD: jax.Array, span: int
 ) -> tuple[dict[str, np.ndarray], str]:
-    """The matrices to show of a mixer, and what they are in words."""
-    alone = named.name in mix.JACOBIAN_ONLY
+    """The matrices of a mixer that are shown, and their meaning in words."""
     if span > 1:
-        weight_HTS = mix.coarse(named, x_TD, span)
-    elif alone:
-        weight_HTS = mix.jacobian(named, x_TD)[None]
+        weight_HTS = mixing.coarse(named, x_TD, span)
     else:
-        weight_HTS = mix.closed(named, x_TD)
-    if alone:
+        weight_HTS = mixing.matrices(named, x_TD)
+    if mixing.form_of(named, x_TD) == "jacobian":
         panels = {"Jacobian": weight_HTS[0]}
         words = "the norm of the Jacobian of its output at t by its input at s"
     else:
@@ -60,11 +57,14 @@ def _panels(
         if len(weight_HTS) > PANELS:
             few = list(panels.items())[: PANELS - 1]
             panels = {"mean modulus": np.abs(weight_HTS).mean(axis=0), **dict(few)}
-            words += f", of {len(weight_HTS)} heads the mean modulus and the first few"
+            words += (
+                f", as the mean modulus of {len(weight_HTS)} heads and the first "
+                f"{PANELS - 1} heads"
+            )
         if np.iscomplexobj(weight_HTS):
-            words += ", which are complex: their moduli"
+            words += ", as moduli of complex numbers"
     if span > 1:
-        words += f"; between spans of {span} tokens, the mean over the outputs"
+        words += f"; between spans of {span} tokens, as the mean over the outputs"
     if named.mixer.causal:
         ahead_TS = np.triu(np.ones(weight_HTS.shape[1:], bool), 1)
         panels = {
@@ -72,6 +72,15 @@ def _panels(
             for key, weight_TS in panels.items()
         }
     return {key: real(weight_TS) for key, weight_TS in panels.items()}, words
+
+
+def _letters(inputs: Any, of_text: bool) -> list[str] | None:
+    """Characters if the tokens are those of a text, else their numbers, if any."""
+    if of_text:
+        return [_letter(x) for x in inputs]
+    tokens = np.asarray(inputs)
+    whole = np.issubdtype(tokens.dtype, np.integer) and tokens.ndim == 1
+    return [str(token) for token in tokens.tolist()] if whole else None
 
 
 def _letter(token: Any) -> str:

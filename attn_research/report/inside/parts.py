@@ -1,193 +1,201 @@
-"""What the parts of a model do: what is lost without them, and what heads look at."""
+"""The parts of a model: the loss without each, and what the heads look at."""
 
 from collections.abc import Iterator
 
 import numpy as np
 
-from attn_research.analysis import ablation as without
-from attn_research.analysis import context as near
-from attn_research.analysis import heads as of_heads
+from attn_research.analysis import ablation, context, heads
 from attn_research.analysis import statistics as stats
-from attn_research.analysis.ablation import ALL, Site
+from attn_research.analysis.ablation import WHOLE, Site
 from attn_research.analysis.heads import Head, Scores
-from attn_research.analysis.opened import opened
+from attn_research.analysis.layers import open_model
 from attn_research.analysis.subject import Subject
 from attn_research.options import BadInput
-from attn_research.report.figures import Plan, Series
-from attn_research.report.inside.contract import Line, Shown, few
-from attn_research.report.words import between
+from attn_research.report.axes import Series
+from attn_research.report.figures import Plan, TableRow
+from attn_research.report.formatting import between
+from attn_research.report.inside.contract import Display, few
 from attn_research.tasks.contract import Batch
 
-FILLS: dict[without.Fill, str] = {"zero": "made zero", "mean": "made its mean"}
-PERIOD, REPEATED = 32, 4  # tokens that are repeated, and sequences of them
-LISTED = 32  # heads of one mixer; of more the mean is listed
+FILLS: dict[ablation.Fill, str] = {"zero": "zero ablation", "mean": "mean ablation"}
+PERIOD, REPEATED = 32, 4  # tokens that are repeated, and the number of sequences
+LISTED = 32  # heads of one mixer; for more heads the table has their mean
 LOOKS = {
     "previous": "the token before",
     "duplicate": "the same token",
-    "induction": "what followed it",
+    "induction": "the token after it",
 }
 
 
-def ablation(subject: Subject) -> list[Shown]:
-    """The loss that is added without each layer and mixer, and without each head."""
+def show_ablation(subject: Subject) -> list[Display]:
+    """The loss added without each layer, each mixer, and each head."""
     spec, _ = subject.answered
     whole: dict[str, Series] = {}
-    heads: dict[str, Series] = {}
-    lines: dict[Site, Line] = {}
+    by_head: dict[str, Series] = {}
+    rows: dict[Site, TableRow] = {}
     for fill, words in FILLS.items():
         batches = (part.answered[1] for part in subject.parts())
-        all_there, *parts = without.ablations(subject.restored, spec, batches, fill)
+        intact, *parts = ablation.ablations(subject.restored, spec, batches, fill)
         for site, name, loss_B in parts:
-            added = stats.bootstrap(list(loss_B - all_there.loss_B))
-            line = {"layer": site.layer, "part": _part(site, name)}
-            lines.setdefault(site, line)
-            lines[site] |= {words: added.mean, f"95 % ({words})": between(added)}
-            if site.head == ALL:
-                label = "the layer" if site.place == ALL else f"a mixer ({name})"
+            added = stats.mean_interval(list(loss_B - intact.loss_B))
+            row = {"layer": site.layer, "part": _part(site, name)}
+            rows.setdefault(site, row)
+            rows[site] |= {words: added.mean, f"95 % ({words})": between(added)}
+            if site.head == WHOLE:
+                label = "the layer" if site.place == WHOLE else f"a mixer ({name})"
                 series = whole.setdefault(words, {})
                 series.setdefault(label, []).append((float(site.layer), added))
             else:
                 at = f"{site.layer}.{site.place}" if site.place else str(site.layer)
-                panel = heads.setdefault(f"layer {at} ({name})", {})
-                panel.setdefault(words, []).append((float(site.head), added))
-    how = "The loss that is added, in nats, mean over sequences"
-    shown = [
-        Shown(
+                panel = by_head.setdefault(f"layer {at} ({name})", {})
+                line = panel.setdefault(words, [])
+                line.append((float(site.head), added))
+    displays = [
+        Display(
             Plan(
                 "ablation",
                 "Loss without a layer or a mixer",
-                f"{how}, where what it adds to the residual stream is made zero, or "
-                "its mean over all positions.",
+                "The loss added, in nats, if the output of a layer or a mixer to the "
+                "residual stream is replaced by zero (zero ablation), or by its mean "
+                "over all positions (mean ablation); mean over sequences.",
                 whole,
                 "layer",
                 "loss added (nats)",
                 log_x=False,
+                joined=False,
             ),
-            [line for site, line in lines.items() if site.head == ALL],
+            [row for site, row in rows.items() if site.head == WHOLE],
         )
     ]
-    if heads:
-        shown.append(
-            Shown(
+    if by_head:
+        displays.append(
+            Display(
                 Plan(
                     "ablation_heads",
                     "Loss without a head",
-                    f"{how}, where what one head has mixed is made zero, or its mean.",
-                    heads,
+                    "The loss added, in nats, if what one head has mixed is replaced "
+                    "by zero (zero ablation), or by its mean over all positions (mean "
+                    "ablation); mean over sequences.",
+                    by_head,
                     "head",
                     "loss added (nats)",
                     log_x=False,
+                    joined=False,
                 ),
-                [line for site, line in lines.items() if site.head != ALL],
+                [row for site, row in rows.items() if site.head != WHOLE],
             )
         )
-    return shown
+    return displays
 
 
 def _part(site: Site, name: str) -> str:
-    if site.place == ALL:
+    if site.place == WHOLE:
         return "the layer"
     at = f"{name} ({site.place})" if site.place else name
-    return at if site.head == ALL else f"{at}, head {site.head}"
+    return at if site.head == WHOLE else f"{at}, head {site.head}"
 
 
-def context(subject: Subject) -> list[Shown]:
-    """The loss by how far back can be seen: by the context, and by the mask."""
+def show_context(subject: Subject) -> list[Display]:
+    """The loss by the number of tokens seen, limited by context or by mask."""
     spec, batch = subject.answered
     restored, length = subject.restored, batch.weights.shape[-1]
 
     def batches() -> Iterator[Batch]:
         for part in subject.parts():
-            yield near.thinned(part.answered[1], few(length))
+            yield context.thin(part.answered[1], few(length))
 
     doubled = [2**n for n in range(length.bit_length()) if 2**n < length - 1]
     reaches = [*doubled, max(length - 1, 1)]
-    found = {"context": near.loss_by_context(restored, spec, batches(), reaches)}
-    if any(near.attends(named) for one in opened(restored).layers for named in one):
-        loss_KB = near.loss_by_mask(restored, spec, batches(), reaches)
-        found["mask of attention"] = loss_KB
+    losses = {"context": context.loss_by_context(restored, spec, batches(), reaches)}
+    layers = open_model(restored).layers
+    if any(context.attends(named) for mixers in layers for named in mixers):
+        loss_KB = context.loss_by_mask(restored, spec, batches(), reaches)
+        losses["attention mask"] = loss_KB
     series: Series = {
         label: [
-            (float(reach), stats.bootstrap(list(loss_B)))
+            (float(reach), stats.mean_interval(list(loss_B)))
             for reach, loss_B in zip(reaches, loss_KB, strict=True)
         ]
-        for label, loss_KB in found.items()
+        for label, loss_KB in losses.items()
     }
     plan = Plan(
         "context",
-        "Loss by what can be seen",
-        "The loss at the same answers where a position is given no more than so many "
-        "tokens before it, as a sequence of their own (context), or where attention "
-        "has no weight further back in any layer (mask); mean over sequences.",
+        "Loss by tokens seen",
+        "The loss at the same answers if a position sees at most this number of "
+        "tokens before it, as a separate sequence (context), or if attention has no "
+        "weight further back in any layer (mask); mean over sequences.",
         {"": series},
         "distance",
         "loss",
     )
-    summary: list[Line] = []
-    for label, loss_KB in found.items():
+    summary: list[TableRow] = []
+    for label, loss_KB in losses.items():
         for reach, loss_B in zip(reaches, loss_KB, strict=True):
-            added = stats.bootstrap(list(loss_B - loss_KB[-1]))
-            line: Line = {"cut": label, "tokens back": reach, "loss added": added.mean}
-            summary.append({**line, "95 %": between(added)})
-    return [Shown(plan, summary)]
+            added = stats.mean_interval(list(loss_B - loss_KB[-1]))
+            row = {"limit": label, "tokens back": reach, "loss added": added.mean}
+            summary.append({**row, "95 %": between(added)})
+    return [Display(plan, summary)]
 
 
-def heads(subject: Subject) -> list[Shown]:
-    """Where the heads look in random tokens that are repeated, beside chance."""
+def show_heads(subject: Subject) -> list[Display]:
+    """What the heads look at in repeated random tokens, and the level of chance."""
     restored = subject.restored
-    sizes = opened(restored).trunk.sizes
+    sizes = open_model(restored).trunk.sizes
     if sizes.inputs != "tokens":
         raise BadInput(
-            f"The model of {restored.config.task} reads real values; the scores of "
-            "heads are there for a model of tokens"
+            f"The model of {restored.config.task} reads real values; for scores of "
+            "heads it must be a model of tokens"
         )
     period = min(sizes.features, sizes.length // 2, PERIOD)
-    tokens_BT = of_heads.repeated(sizes.features, REPEATED, period)
-    found = of_heads.head_scores(restored, tokens_BT, period)
+    tokens_BT = heads.repeated_tokens(sizes.features, REPEATED, period)
     mixers: dict[str, list[Head]] = {}
-    for head in found:
+    for head in heads.head_scores(restored, tokens_BT, period):
         at = f"{head.layer}.{head.place}" if head.place else str(head.layer)
         mixers.setdefault(f"layer {at} ({head.name})", []).append(head)
     panels: dict[str, Series] = {
         words: {
             label: [
-                (float(head.head), stats.bootstrap(list(getattr(head.scores, score))))
-                for head in own[:LISTED]
+                (
+                    float(head.head),
+                    stats.mean_interval(list(getattr(head.scores, score))),
+                )
+                for head in some[:LISTED]
             ]
-            for label, own in mixers.items()
+            for label, some in mixers.items()
         }
         for score, words in LOOKS.items()
     }
     levels = {
-        words: {getattr(own[0].chance, score) for own in mixers.values()}
+        words: {getattr(some[0].chance, score) for some in mixers.values()}
         for score, words in LOOKS.items()
     }
     plan = Plan(
         "heads",
         "What heads look at",
-        f"The share of a head's weight, on {REPEATED} sequences of {period} random "
-        "tokens that are repeated once, that the token before has, the same token one "
-        "period ago, and the token that followed that one (induction).",
+        f"The share of a head's weight on the token before, on the same token one "
+        "period ago, and on the token after that one (induction), in "
+        f"{REPEATED} sequences of {period} random tokens that are repeated once.",
         panels,
         "head",
         "share of the weight",
         log_x=False,
+        joined=False,
         levels={words: min(one) for words, one in levels.items() if len(one) == 1},
     )
-    summary: list[Line] = []
-    for label, own in mixers.items():
-        if len(own) > LISTED:
-            every = zip(*(head.scores for head in own), strict=True)
+    summary: list[TableRow] = []
+    for label, some in mixers.items():
+        if len(some) > LISTED:
+            every = zip(*(head.scores for head in some), strict=True)
             mean = Scores(*(np.mean(score, axis=0) for score in every))
-            summary.append(_scored(label, f"mean of {len(own)}", mean))
+            summary.append(_row(label, f"mean of {len(some)}", mean))
         else:
-            summary += [_scored(label, str(h.head), h.scores) for h in own]
-        summary.append(_scored(label, "chance", own[0].chance))
-    return [Shown(plan, summary)]
+            summary += [_row(label, str(head.head), head.scores) for head in some]
+        summary.append(_row(label, "chance", some[0].chance))
+    return [Display(plan, summary)]
 
 
-def _scored(label: str, head: str, scores: Scores) -> Line:
-    told = {"entropy (bits)": scores.entropy, "mean distance": scores.distance}
-    told |= {words: getattr(scores, score) for score, words in LOOKS.items()}
-    means = {name: float(np.mean(score)) for name, score in told.items()}
+def _row(label: str, head: str, scores: Scores) -> TableRow:
+    columns = {"entropy (bits)": scores.entropy, "mean distance": scores.distance}
+    columns |= {words: getattr(scores, score) for score, words in LOOKS.items()}
+    means = {name: float(np.mean(score)) for name, score in columns.items()}
     return {"mixer": label, "head": head, **means}

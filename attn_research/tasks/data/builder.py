@@ -1,7 +1,7 @@
-"""TFDS as archive: a data set written as array_record, and any prepared one read.
+"""TFDS as archive: writes data sets as array_record, and reads any prepared one.
 
-The only file that imports tensorflow_datasets, inside its functions; neither TensorFlow
-nor the network is needed. Nothing here looks a name up in the catalogue of TFDS.
+The only file that imports tensorflow_datasets, inside its functions; it needs neither
+TensorFlow nor the network, and never looks up a name in the catalogue of TFDS.
 """
 
 import contextlib
@@ -11,7 +11,7 @@ import os
 import re
 import shutil
 import tempfile
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -19,8 +19,9 @@ from typing import Any, NamedTuple
 import numpy as np
 from absl import logging
 
-from attn_research import durable
+from attn_research.host import durable
 from attn_research.options import BadInput
+from attn_research.tasks.data import files
 from attn_research.tasks.data.schema import (
     DataSet,
     Example,
@@ -32,6 +33,7 @@ from attn_research.tasks.data.schema import (
 )
 
 FORMAT = "array_record"
+SHARD = 2**34  # bytes of a file of a data set: TFDS writes shards of at most 1 GB
 
 
 class Archive(NamedTuple):
@@ -47,7 +49,7 @@ def write(
 ) -> Path:
     """Writes the examples of each split, in order, and returns the directory.
 
-    Replaces what lies there. The caller holds the lock of the data set.
+    Replaces an existing one. The caller holds the lock of the data set.
     """
     tfds = _tfds()
     built = _builder(tfds, data, splits)
@@ -71,7 +73,7 @@ def write(
 
 @contextlib.contextmanager
 def _disk(path: Path) -> Iterator[None]:
-    """Turns what array_record says of a disk into a `DiskError` that names `path`."""
+    """Turns a disk error of array_record into a `DiskError` that names `path`."""
     try:
         with durable.writing(path):
             yield
@@ -87,7 +89,7 @@ def _disk(path: Path) -> Iterator[None]:
 
 
 def _builder(tfds: Any, data: DataSet, splits: Mapping[str, Iterable[Example]]) -> Any:
-    """A builder class of TFDS for one data set, known to no registry."""
+    """A builder class of TFDS for one data set, outside every registry."""
 
     def info(self: Any) -> Any:
         features = {name: _tfds_feature(tfds, f) for name, f in data.features.items()}
@@ -135,7 +137,7 @@ def _tfds_feature(tfds: Any, feature: Feature) -> Any:
 def directory(name: str, data_dir: Path) -> Path | None:
     """Where TFDS has prepared a data set (`name` or `name/config`), newest version.
 
-    None where it has not; raises `BadInput` where it has several configs of it.
+    None if it has not; raises `BadInput` if it has several configs of it.
     """
     home = data_dir / name
     found = [path for path in home.glob("*/dataset_info.json") if _version(path.parent)]
@@ -144,19 +146,25 @@ def directory(name: str, data_dir: Path) -> Path | None:
     configs = sorted({path.parents[1] for path in home.glob("*/*/dataset_info.json")})
     if len(configs) > 1:
         known = ", ".join(f"{name}/{config.name}" for config in configs)
-        raise BadInput(f"{name} is prepared in several configs; give one of {known}")
+        raise BadInput(f"{name} has several configs; it must be one of {known}")
     return directory(f"{name}/{configs[0].name}", data_dir) if configs else None
 
 
 def _version(path: Path) -> tuple[int, ...]:
-    """The numbers of a directory 1.0.0; () of any other."""
+    """The numbers of a directory 1.0.0, () for any other."""
     parts = path.name.split(".")
-    return tuple(map(int, parts)) if all(p.isdigit() for p in parts) else ()
+    return tuple(map(int, parts)) if all(p.isdecimal() for p in parts) else ()
 
 
-def read(prepared: Path) -> Archive:
-    """A data set that TFDS has prepared; raises `BadInput` where it cannot be read."""
+def read(prepared: Path, *, mixed: bool = False) -> Archive:
+    """A data set that TFDS has prepared; raises `BadInput` if it cannot be read.
+
+    `mixed` gives the examples of a set with classes that TFDS was told not to shuffle
+    in a fixed random order: sorted by class, a tenth of them would be of one class.
+    """
     tfds = _tfds()
+    for path in sorted(prepared.iterdir()):
+        files.check(path, SHARD)
     try:
         with contextlib.redirect_stdout(io.StringIO()):
             built = tfds.builder_from_directory(prepared)
@@ -167,8 +175,10 @@ def read(prepared: Path) -> Archive:
                 f"download_and_prepare(file_format={FORMAT!r})"
             )
         features = dict(_described(tfds, built.info.features, ""))
+        classes = any(feature.kind == "label" for feature in features.values())
+        mixed = mixed and classes and built.info.disable_shuffling
         sources = {
-            name: Records(prepared, built.as_data_source(name))
+            name: Records(prepared, built.as_data_source(name), mixed)
             for name in built.info.splits
         }
     except BadInput as error:
@@ -191,14 +201,21 @@ def _unreadable(prepared: Path, error: Exception) -> BadInput:
 class Records:
     """Examples of TFDS without nesting: `answers/text` becomes `answers.text`."""
 
-    def __init__(self, prepared: Path, source: Any):
-        self.prepared, self.source = prepared, source
+    def __init__(self, prepared: Path, source: Any, mixed: bool = False):
+        self.prepared, self.source, self.mixed = prepared, source, mixed
 
     def __len__(self) -> int:
         return len(self.source)
 
+    @property
+    def order(self) -> Sequence[int]:
+        """The number in the archive of each example, in the order they are given."""
+        if not self.mixed:
+            return range(len(self.source))
+        return np.random.default_rng(0).permutation(len(self.source)).tolist()
+
     def __iter__(self) -> Iterator[Example]:
-        for place in range(len(self.source)):
+        for place in self.order:
             try:
                 example = self.source[place]
             except Exception as error:  # RuntimeError where a file is damaged, others
@@ -215,7 +232,7 @@ def _leaves(example: Any, prefix: str) -> Iterator[tuple[str, Any]]:
 
 
 def _described(tfds: Any, feature: Any, name: str) -> Iterator[tuple[str, Feature]]:
-    """The features of TFDS as ours, by their name without nesting."""
+    """The features of TFDS as `Feature`s, by their flattened names."""
     kinds = tfds.features
     if isinstance(feature, kinds.FeaturesDict):
         for key, inner in feature.items():
@@ -254,7 +271,7 @@ def _several(inner: Feature, about: str, name: str) -> Feature:
 
 
 def _tfds() -> Any:
-    """The package, silent; raises `BadInput` where it or array_record is missing."""
+    """The package, silent; raises `BadInput` if it or array_record is missing."""
     try:
         import array_record  # noqa: F401
         import tensorflow_datasets as tfds

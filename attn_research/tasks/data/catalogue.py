@@ -1,4 +1,4 @@
-"""The data sets that can be prepared from raw files. A new one is one line here."""
+"""The data sets that can be prepared from raw files, one line for each."""
 
 from attn_research.tasks.data.classification import (
     MOVIE_REVIEWS,

@@ -32,7 +32,7 @@ def _sentences(
             for place, member in enumerate(members)
             for line in archive.read(f"{name}/{member}").rstrip().split(b"\n")
         ]
-    # A sentence that stands twice stays in one split.
+    # A sentence that occurs twice stays in one split.
     held = parts(decoded(sentence) for sentence, _ in found)
     for sentence, place in found:
         yield held[decoded(sentence)], {"text": sentence, "label": place}

@@ -1,4 +1,4 @@
-"""Whom a pronoun means: two names of a passage, or two occupations of a sentence."""
+"""Referents of pronouns: two names in a passage, or two occupations in a sentence."""
 
 import re
 from collections.abc import Iterator
@@ -31,7 +31,7 @@ def _place(of: str) -> Feature:
 
 
 def _bytes(passage: str, start: int, end: int) -> tuple[int, int]:
-    """A stretch of a passage counted in bytes."""
+    """A span of a passage, counted in bytes."""
     return len(encoded(passage[:start])), len(encoded(passage[:end]))
 
 
@@ -104,7 +104,7 @@ def _marked(line: str, where: str) -> _Marked:
 
 
 def _sentence(own: _Marked, rival: _Marked, where: str) -> Example:
-    """A sentence whose second candidate the other one of its pair names."""
+    """A sentence whose second candidate is named by the other of its pair."""
     sentence = own.sentence
     name = rival.sentence[slice(*rival.entity)].lower()
     at = sentence.lower().find(name)

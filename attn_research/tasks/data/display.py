@@ -1,4 +1,4 @@
-"""What a person sees of data sets: a bar or a line a stage, and the table of all."""
+"""The display of data sets: a bar or lines for each stage, and the table of all."""
 
 import sys
 import time
@@ -12,7 +12,7 @@ from attn_research.tasks.data.catalogue import DATA_SETS
 from attn_research.tasks.data.schema import DataSet
 
 T = TypeVar("T")
-QUIET = 5.0  # seconds between two lines where there is no terminal
+QUIET = 5.0  # seconds between two lines without a terminal
 
 
 class Bar:
@@ -21,8 +21,8 @@ class Bar:
     def __init__(self, name: str):
         self.name = name
         self._bar: Any = None
-        # Of the start: others' prints are silenced by another standard output.
-        self._out, self._told = sys.stdout, time.monotonic()
+        # The present one: redirected outputs silence what libraries print.
+        self._out, self._printed = sys.stdout, time.monotonic()
 
     def __enter__(self) -> "Bar":
         if sys.stdout.isatty():
@@ -46,8 +46,8 @@ class Bar:
             yield item
             if self._bar is not None:
                 self._bar.update(row, completed=count)
-            elif time.monotonic() > self._told + QUIET:
-                self._told = time.monotonic()
+            elif time.monotonic() > self._printed + QUIET:
+                self._printed = time.monotonic()
                 print(f"{self.name} {stage}: {count:,} of {total:,}", file=self._out)
 
     def __exit__(self, *_: object) -> None:
@@ -56,16 +56,16 @@ class Bar:
 
 
 def result(name: str, where: Path) -> str:
-    """One sentence on a packed data set: counts, size, and what was replaced."""
-    told = packed.manifest(name, where)
+    """One sentence on a packed data set: counts, size, and replaced bytes."""
+    manifest = packed.manifest(name, where)
     counts = ", ".join(
-        f"{part['examples']:,} {split}" for split, part in told["splits"].items()
+        f"{part['examples']:,} {split}" for split, part in manifest["splits"].items()
     )
     replaced = "".join(
-        f"; {count:,} bytes of {feature} were no UTF-8 and became '?'"
-        for feature, count in told["replaced"].items()
+        f"; {count:,} bytes of {feature} were not UTF-8 and became '?'"
+        for feature, count in manifest["replaced"].items()
     )
-    return f"{counts} examples, {_megabytes(_size(told))} packed{replaced}"
+    return f"{counts} examples, {_megabytes(_size(manifest))} packed{replaced}"
 
 
 def table(where: Path) -> None:
@@ -76,23 +76,23 @@ def table(where: Path) -> None:
 
     header = ("name", "task", *SPLITS, "raw", "packed", "licence", "files from")
     right = {*SPLITS, "raw", "packed"}
-    drawn = Table(box=None, header_style="bold", pad_edge=False)
+    grid = Table(box=None, header_style="bold", pad_edge=False)
     for name in header:
-        drawn.add_column(Text(name), justify="right" if name in right else "left")
+        grid.add_column(Text(name), justify="right" if name in right else "left")
     for data in DATA_SETS.values():
         counts = [f"{data.examples[split]:,}" for split in SPLITS]
         raw = _megabytes(sum(file.bytes for file in data.files))
         cells = [data.name, data.task, *counts, raw, _state(data, where)]
-        drawn.add_row(*map(Text, [*cells, data.licence, data.source]))
+        grid.add_row(*map(Text, [*cells, data.licence, data.source]))
     console = Console()
-    if not console.is_terminal:  # a file or a pipe has no width to keep to
+    if not console.is_terminal:  # the width of files and pipes is unlimited
         console = Console(width=400)
-    console.print(drawn)
-    print(f"Prepared data sets are looked for in {where}.")
+    console.print(grid)
+    print(f"Directory of prepared data sets: {where}")
 
 
 def _state(data: DataSet, where: Path) -> str:
-    """The size of a packed data set; `-` where there is none, `damaged`."""
+    """The size of a packed data set, `-` if there is none, or `damaged`."""
     if packed.location(data.name, where) is None:
         return "-"
     try:
@@ -102,8 +102,8 @@ def _state(data: DataSet, where: Path) -> str:
         return "damaged"
 
 
-def _size(told: dict[str, Any]) -> int:
-    parts = told["splits"].values()
+def _size(manifest: dict[str, Any]) -> int:
+    parts = manifest["splits"].values()
     return sum(facts["bytes"] for p in parts for facts in p["arrays"].values())
 
 

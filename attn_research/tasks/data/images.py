@@ -22,14 +22,16 @@ CLOTHES = (
 
 
 def _idx(raw: Path, name: str, axes: int) -> np.ndarray:
-    """The bytes of an IDX file as an array of so many axes (LeCun's format)."""
+    """The bytes of an IDX file (LeCun's format) as an array with `axes` axes."""
     stored = content(raw, name)
     head = np.frombuffer(stored[: 4 + 4 * axes], ">u4")
     if len(head) != 1 + axes or head[0] != 0x800 + axes:
-        raise BadInput(f"{raw / name} is no IDX file of bytes in {axes} axes")
+        raise BadInput(f"{raw / name} must be an IDX file of bytes in {axes} axes")
     values = np.frombuffer(stored, np.uint8, offset=4 + 4 * axes)
     if values.size != np.prod(head[1:], dtype=np.int64):
-        raise BadInput(f"{raw / name} holds {values.size:,} values, not its {head[1:]}")
+        raise BadInput(
+            f"{raw / name} has {values.size:,} values; it must be {head[1:]}"
+        )
     return values.reshape(head[1:])
 
 
@@ -37,7 +39,7 @@ def _mnist(raw: Path) -> Iterator[tuple[Split, Example]]:
     images = _idx(raw, "t10k-images-idx3-ubyte", 3)
     labels = _idx(raw, "t10k-labels-idx1-ubyte", 1)
     for number, (image, digit) in enumerate(zip(images, labels, strict=True)):
-        # The second half comes from other writers and is harder: both are cut alike.
+        # The second half has other writers and is harder: both are split alike.
         tenth = number % HALF * 10 // HALF
         split = SPLITS[(tenth >= 7) + (tenth >= 8)]
         yield split, {"image": image, "label": digit}

@@ -24,7 +24,7 @@ def _wikitext(raw: Path) -> Iterator[tuple[Split, Example]]:
         stream = content(raw, name)
         heads = list(ARTICLE.finditer(stream))
         if not heads:
-            raise BadInput(f"{raw / name} holds no article (a line ' = Title = ')")
+            raise BadInput(f"{raw / name} must have articles (a line ' = Title = ')")
         titles = [decoded(head[1]) for head in heads]
         held = parts(titles, (8, 2, 0))
         ends = [*(head.start() for head in heads[1:]), len(stream)]

@@ -1,14 +1,14 @@
-"""Packed data sets: one memory-mapped array a feature, found by a manifest.
+"""Packed data sets: one memory-mapped array per feature, listed in a manifest.
 
     <data_dir>/packed/<name>/<version>/manifest.json
                                       /<split>/<feature>.npy
                                       /<split>/<feature>.offsets.npy
+                            /refused.txt   why its content could not be packed
 
-Reading needs numpy alone.
+Reading needs only numpy.
 """
 
 import hashlib
-import json
 import os
 import shlex
 from collections.abc import Iterator, Mapping
@@ -18,22 +18,24 @@ from typing import Any
 
 import numpy as np
 
-from attn_research.durable import Damaged, check_name, read_json
+from attn_research.host.durable import Damaged, check_name, read_json
 from attn_research.options import BadInput, nearest
+from attn_research.tasks.data import files, manifests
 from attn_research.tasks.data.catalogue import DATA_SETS
 from attn_research.tasks.data.schema import Feature
 
 VARIABLE = "ATTN_RESEARCH_DATA"
-FOLDER, MANIFEST, LAYOUT = "packed", "manifest.json", 1
+FOLDER, MANIFEST, REFUSED = "packed", "manifest.json", "refused.txt"
+LARGEST = 2**28  # bytes of a manifest
 
 
 @dataclass(frozen=True)
 class Column:
     """A feature of every example of a split.
 
-    `values` holds all examples one after another. Where they vary in length, example
-    i is values[offsets[i] : offsets[i + 1]]; of `texts`, it is the texts from rows[i]
-    to rows[i + 1], and `offsets` divides the texts.
+    `values` has all examples, concatenated. If they vary in length, example i is
+    values[offsets[i] : offsets[i + 1]]; for `texts`, it is the texts from rows[i] to
+    rows[i + 1], and `offsets` divides the texts.
     """
 
     feature: Feature
@@ -48,7 +50,7 @@ class Column:
         return len(self.values)
 
     def __getitem__(self, place: int) -> Any:
-        """The array of one example (text is uint8); of `texts` a list of arrays."""
+        """The array of one example (text is uint8); for `texts` a list of arrays."""
         if not 0 <= place < len(self):
             raise IndexError(place)
         if self.rows is not None:
@@ -76,9 +78,13 @@ Columns = dict[str, dict[str, Column]]
 
 
 def data_dir(given: str | os.PathLike[str] | None = None) -> Path:
-    """Where data sets lie: as given, as ATTN_RESEARCH_DATA says, or in the cache."""
-    named = given or os.environ.get(VARIABLE)
-    return Path(named or "~/.cache/attn_research/data").expanduser()
+    """The directory of data sets: as given, ATTN_RESEARCH_DATA, or the cache."""
+    directory = given or os.environ.get(VARIABLE)
+    return files.place(
+        directory or "~/.cache/attn_research/data",
+        "The directory of data sets",
+        "a directory",
+    )
 
 
 def command(name: str, where: Path) -> str:
@@ -89,48 +95,36 @@ def command(name: str, where: Path) -> str:
 
 
 def location(name: str, where: Path) -> Path | None:
-    """The directory of a packed data set, None where there is none.
+    """The directory of a packed data set, None if there is none.
 
-    That is the version of the catalogue, or for a set that TFDS knows the newest.
+    Its version is that of the catalogue, or the newest for a set of TFDS.
     """
     for part in name.split("/"):
         check_name(part, "The name of a data set")
     home = where / FOLDER / name
     if name in DATA_SETS:
-        found = [home / DATA_SETS[name].version]
+        versions = [home / DATA_SETS[name].version]
     else:
-        found = sorted(path.parent for path in home.glob(f"[0-9]*/{MANIFEST}"))
-    found = [path for path in found if (path / MANIFEST).exists()]
-    return max(found, key=_numbers, default=None)
+        versions = sorted(path.parent for path in home.glob(f"[0-9]*/{MANIFEST}"))
+    versions = [path for path in versions if (path / MANIFEST).exists()]
+    return max(versions, key=_numbers, default=None)
 
 
 def _numbers(path: Path) -> list[int]:
-    return [int(part) for part in path.name.split(".") if part.isdigit()]
-
-
-def sealed(content: Mapping[str, Any]) -> dict[str, Any]:
-    """A manifest with the digest of itself."""
-    return {**content, "blake2b": _digest(content)}
-
-
-def _digest(content: Mapping[str, Any]) -> str:
-    plain = {name: value for name, value in content.items() if name != "blake2b"}
-    line = json.dumps(plain, sort_keys=True).encode()
-    return hashlib.blake2b(line, digest_size=16).hexdigest()
+    return [int(part) for part in path.name.split(".") if part.isdecimal()]
 
 
 def manifest(name: str, where: str | os.PathLike[str] | None = None) -> dict[str, Any]:
-    """What a packed data set says of itself: counts, schema, sources, digests.
+    """The manifest of a packed data set: counts, schema, sources, digests.
 
-    Raises `BadInput` where it is not prepared, `Damaged` where the file is not what was
+    Raises `BadInput` if it is not prepared, `Damaged` if the file is not what was
     written.
     """
     directory = _found(name, data_dir(where))
+    files.check(directory / MANIFEST, LARGEST)
     content = read_json(directory / MANIFEST)
-    if content.get("blake2b") != _digest(content):
-        raise _damaged(directory / MANIFEST, "its digest is another")
-    if content["layout"] != LAYOUT:
-        raise _damaged(directory / MANIFEST, f"layout {content['layout']}")
+    if wrong := manifests.fault(content):
+        raise _damaged(directory / MANIFEST, wrong)
     return content
 
 
@@ -139,40 +133,71 @@ def load(
 ) -> Columns:
     """The columns of each split, memory-mapped.
 
-    Sizes are always compared with the manifest, digests where `verify` is true. Raises
-    `BadInput` where the set is not prepared, `Damaged` where a file is not what was
+    Sizes are always compared with the manifest, digests if `verify` is true. Raises
+    `BadInput` if the set is not prepared, `Damaged` if a file is not what was
     written.
     """
     content = manifest(name, where)
     directory = _found(name, data_dir(where))
     features = {key: _feature(value) for key, value in content["features"].items()}
     loaded: Columns = {}
-    for split, told in content["splits"].items():
+    for split, described in content["splits"].items():
         arrays = {
             file: _array(directory / split / file, facts, verify)
-            for file, facts in told["arrays"].items()
+            for file, facts in described["arrays"].items()
         }
         loaded[split] = {
-            key: Column(
-                feature,
-                arrays[f"{key}.npy"],
-                arrays.get(f"{key}.offsets.npy"),
-                arrays.get(f"{key}.rows.npy"),
+            key: _column(
+                Column(
+                    feature,
+                    arrays[f"{key}.npy"],
+                    arrays.get(f"{key}.offsets.npy"),
+                    arrays.get(f"{key}.rows.npy"),
+                ),
+                described["examples"],
+                directory / split / f"{key}.npy",
             )
             for key, feature in features.items()
         }
     return loaded
 
 
+def _column(column: Column, examples: int, path: Path) -> Column:
+    """The column; raises `Damaged` if its parts do not fit each other."""
+    feature, values = column.feature, column.values
+    if values.dtype != np.dtype(feature.dtype) or values.shape[1:] != feature.rest:
+        raise _damaged(
+            path,
+            f"it holds {values.dtype} {values.shape}; its feature is {feature.dtype} "
+            f"{feature.shape}",
+        )
+    inner: np.ndarray = values
+    for edges in (column.offsets, column.rows):
+        if edges is None:
+            continue
+        whole = edges.ndim == 1 and edges.dtype == np.int64 and len(edges) > 0
+        if not whole or edges[0] != 0 or edges[-1] != len(inner):
+            raise _damaged(path, "its offsets must begin at 0 and end at its length")
+        if np.any(edges[1:] < edges[:-1]):
+            raise _damaged(path, "its offsets must not fall")
+        inner = edges[:-1]
+    if len(column) != examples:
+        raise _damaged(path, f"it has {len(column):,} of {examples:,} examples")
+    return column
+
+
 def _found(name: str, where: Path) -> Path:
     directory = location(name, where)
     if directory is not None:
         return directory
+    refused = where / FOLDER / name / REFUSED
+    if refused.exists():
+        raise BadInput(refused.read_text(errors="replace").strip())
     if name not in DATA_SETS:
         raise BadInput(
-            f"{name} is no data set of the catalogue, and none of that name is packed "
-            f"in {where} (one that TFDS has prepared there is packed with: "
-            f"{command(name, where)}){nearest(name, DATA_SETS)}"
+            f"{name} is neither in the catalogue nor packed in {where} (if TFDS has "
+            f"prepared it there, pack it with: {command(name, where)})"
+            f"{nearest(name, {*DATA_SETS, *_packed(where)})}"
         )
     raise BadInput(
         f"The data set {name} is not prepared in {where}; prepare it with: "
@@ -180,34 +205,50 @@ def _found(name: str, where: Path) -> Path:
     )
 
 
-def _feature(told: Mapping[str, Any]) -> Feature:
-    shape, names = tuple(told["shape"]), tuple(told["names"])
-    return Feature(told["kind"], told["about"], told["dtype"], shape, names)
+def _packed(where: Path) -> list[str]:
+    """The names of the sets that are packed in a directory of data sets."""
+    home = where / FOLDER
+    found = [
+        path.parent.parent.relative_to(home)
+        for depth in ("*", "*/*")  # TFDS has configs
+        for path in home.glob(f"{depth}/[0-9]*/{MANIFEST}")
+    ]
+    return sorted({path.as_posix() for path in found})
+
+
+def _feature(content: Mapping[str, Any]) -> Feature:
+    shape, names = tuple(content["shape"]), tuple(content["names"])
+    return Feature(content["kind"], content["about"], content["dtype"], shape, names)
 
 
 def _array(path: Path, facts: Mapping[str, Any], verify: bool) -> np.ndarray:
-    """A memory map of a file that is what the manifest says."""
+    """A memory map of a file, checked against the manifest."""
+    if files.kind(path) != "file":
+        raise _damaged(path, "it must be a file")
     try:
         size = path.stat().st_size
         if size != facts["bytes"]:
             raise _damaged(path, f"{size:,} bytes, not {facts['bytes']:,}")
         if verify and digest(path) != facts["blake2b"]:
-            raise _damaged(path, "its digest is another")
-        found = np.load(path, mmap_mode="r", allow_pickle=False)
+            raise _damaged(path, "its digest differs")
+        array = np.lib.format.open_memmap(path, mode="r")
+    except Damaged:
+        raise
     except OSError as error:
         raise _damaged(path, error.strerror or "unreadable") from None
-    except ValueError as error:
-        raise _damaged(path, str(error)) from None
-    if found.dtype.str != facts["dtype"] or list(found.shape) != facts["shape"]:
-        raise _damaged(path, f"it holds {found.dtype} {found.shape}")
-    return found
+    except Exception as error:  # many kinds, by what is wrong with the header
+        reason = " ".join(str(error).split())[:200]
+        raise _damaged(path, reason or type(error).__name__) from None
+    if array.dtype.str != facts["dtype"] or list(array.shape) != facts["shape"]:
+        raise _damaged(path, f"it holds {array.dtype} {array.shape}")
+    return array
 
 
 def digest(path: Path) -> str:
     """The BLAKE2b of the bytes of a file."""
     with open(path, "rb") as file:
-        told = hashlib.file_digest(file, lambda: hashlib.blake2b(digest_size=16))
-    return told.hexdigest()
+        hashed = hashlib.file_digest(file, lambda: hashlib.blake2b(digest_size=16))
+    return hashed.hexdigest()
 
 
 def _damaged(path: Path, reason: str) -> Damaged:

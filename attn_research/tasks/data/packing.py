@@ -1,19 +1,22 @@
-"""Writes packed data sets, each as a whole or not at all."""
+"""Writing packed data sets, each completely or not at all."""
 
 import os
 import shutil
 from array import array
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from attn_research import durable
+from attn_research.host import durable
 from attn_research.options import BadInput
-from attn_research.tasks.data.packed import FOLDER, LAYOUT, MANIFEST, digest, sealed
-from attn_research.tasks.data.schema import Example, Feature
+from attn_research.tasks.data.manifests import LAYOUT, sealed
+from attn_research.tasks.data.packed import FOLDER, MANIFEST, digest
+from attn_research.tasks.data.schema import Example, Feature, numbers
+
+UNKNOWN = -1  # the class of an example without one, as TFDS writes it
 
 
 def write(
@@ -23,12 +26,14 @@ def write(
     splits: Mapping[str, Iterable[Example]],
     where: Path,
     facts: Mapping[str, Any],
+    orders: Mapping[str, Sequence[int]] | None = None,
 ) -> Path:
     """Packs the examples of each split, in order, and returns the directory.
 
     `facts` go into the manifest. Replaces what lies there; the caller holds the lock of
-    the data set. Raises `BadInput` where an example does not fit its feature,
-    `DiskError` where the disk refuses.
+    the data set. Raises `Unfit` if an example does not fit its feature: it is called
+    by its number in `orders`, else by its place. Raises `DiskError` if the disk
+    refuses.
     """
     home = where / FOLDER / name / version
     temporary = home.with_name(f".{version}.{os.getpid()}.tmp")
@@ -39,7 +44,13 @@ def write(
             shutil.rmtree(left)
         try:
             written = {
-                split: _split(temporary / split, features, examples)
+                split: _split(
+                    temporary / split,
+                    features,
+                    examples,
+                    f"of {name} ({split})",
+                    (orders or {}).get(split),
+                )
                 for split, examples in splits.items()
             }
             content = {
@@ -60,7 +71,7 @@ def write(
 
 
 def _replace(home: Path, made: Path) -> None:
-    """Puts a directory where another one may be."""
+    """Moves a directory into place, replacing an existing one."""
     old = made.with_name(f".{home.name}.old.tmp")
     if home.exists():
         home.rename(old)
@@ -70,9 +81,13 @@ def _replace(home: Path, made: Path) -> None:
 
 
 def _split(
-    folder: Path, features: Mapping[str, Feature], examples: Iterable[Example]
+    folder: Path,
+    features: Mapping[str, Feature],
+    examples: Iterable[Example],
+    whose: str,
+    order: Sequence[int] | None,
 ) -> dict[str, Any]:
-    """Writes one split; returns how many examples it has, and facts of each file."""
+    """Writes one split; returns its number of examples and the facts of each file."""
     folder.mkdir(parents=True)
     with ExitStack() as stack:
         columns = {
@@ -81,8 +96,12 @@ def _split(
         }
         count = 0
         for example in examples:
-            for name, column in columns.items():
-                column.add(example[name])
+            try:
+                for name, column in columns.items():
+                    column.add(example[name])
+            except BadInput as error:
+                number = count if order is None else order[count]
+                raise Unfit(f"Example {number} {whose} {error}") from None
             count += 1
         arrays = {}
         for column in columns.values():
@@ -90,8 +109,12 @@ def _split(
     return {"examples": count, "arrays": arrays}
 
 
+class Unfit(BadInput):
+    """An example whose content does not fit its feature."""
+
+
 class _Column:
-    """A feature on its way to the disk, an example at a time."""
+    """A feature written to disk, one example at a time."""
 
     def __init__(self, folder: Path, name: str, feature: Feature):
         self.folder, self.name, self.feature = folder, name, feature
@@ -116,29 +139,36 @@ class _Column:
         np.lib.format.write_array_header_1_0(self.file, facts)
 
     def add(self, value: Any) -> None:
-        """Appends one example; raises `BadInput` where it has another form."""
+        """Appends one example; raises `BadInput` if it does not fit the feature."""
         if self.feature.kind == "texts":
             for item in value:
                 self._append(_bytes(item))
             self.rows.append(len(self.offsets) - 1)
         elif self.feature.kind == "text":
             self._append(_bytes(value))
+        elif self.feature.kind == "label":
+            self._append(np.asarray([self._class(value)], self.feature.dtype))
         else:
-            found = np.asarray(value, self.feature.dtype)
+            found = numbers(self.feature, self.name, value)
             self._append(found if self.feature.varies else found[None])
 
-    def _append(self, values: np.ndarray) -> None:
-        if values.shape[1:] != self.feature.rest:
+    def _class(self, value: Any) -> int:
+        """The number of a class, or `UNKNOWN`; sets without names may have any."""
+        number, count = int(value), len(self.feature.names)
+        if count and number != UNKNOWN and not 0 <= number < count:
             raise BadInput(
-                f"An example of {self.name} has the axes {values.shape[1:]}; "
-                f"{self.feature.rest} are expected"
+                f"has the {self.name} {number}; it must be 0 to {count - 1}, or "
+                f"{UNKNOWN} if it is unknown"
             )
+        return number
+
+    def _append(self, values: np.ndarray) -> None:
         self.file.write(values.tobytes())
         self.length += len(values)
         self.offsets.append(self.length)
 
     def finish(self) -> dict[str, dict[str, Any]]:
-        """Ends the files of the column and says what each holds."""
+        """Closes the files of the column; returns the facts of each."""
         self.file.seek(0)
         self._head()
         self.file.close()
@@ -163,6 +193,6 @@ class _Column:
 
 
 def _bytes(value: bytes | str) -> np.ndarray:
-    """A text as numbers; readers give bytes, mocks of them strings."""
+    """A text as numbers, from bytes or a string."""
     content = value.encode() if isinstance(value, str) else value
     return np.frombuffer(content, np.uint8)

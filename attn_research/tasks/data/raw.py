@@ -1,4 +1,4 @@
-"""Raw files: verified by size and digest, read as bytes, packed by gzip or not."""
+"""Raw files, gzipped or not: verified by size and digest, read as bytes."""
 
 import gzip
 import hashlib
@@ -15,30 +15,30 @@ from attn_research.tasks.data.schema import DataSet
 
 
 def verified(data: DataSet, raw_dir: Path) -> Path:
-    """The folder of the raw files, each of the size and digest that it should have."""
+    """The folder of the raw files; raises `BadInput` if a size or digest differs."""
     folder = raw_dir / data.folder
     for file in data.files:
         found = content(folder, file.name, f"; {data.name} is made from {data.source}")
         path = folder / file.name
         if len(found) != file.bytes:
             raise BadInput(
-                f"{path} holds {len(found):,} bytes, {file.bytes:,} are expected; copy "
-                f"it again from {data.source}"
+                f"{path} has {len(found):,} bytes; it must be {file.bytes:,}, as in "
+                f"{data.source}: copy it again"
             )
         digest = hashlib.sha256(found).hexdigest()
         if digest != file.sha256:
             raise BadInput(
-                f"{path} has the SHA-256 {digest[:12]}..., {file.sha256[:12]}... is "
-                f"expected; copy it again from {data.source}"
+                f"{path} has the SHA-256 {digest[:12]}...; it must be "
+                f"{file.sha256[:12]}..., as in {data.source}: copy it again"
             )
     return folder
 
 
 def content(folder: Path, name: str, needed: str = "") -> bytes:
-    """The bytes of a file, or of its gzip-packed form `name`.gz.
+    """The bytes of a file, or of its gzipped form `name`.gz.
 
-    Raises `BadInput` where there is neither (`needed` ends the sentence), or where the
-    packed one is damaged.
+    Raises `BadInput` if both are missing (`needed` ends the sentence), or if the
+    gzipped one is damaged.
     """
     plain, packed = folder / name, folder / f"{name}.gz"
     try:
@@ -54,12 +54,12 @@ def content(folder: Path, name: str, needed: str = "") -> bytes:
 
 
 def lines(folder: Path, name: str) -> list[bytes]:
-    """The lines of a file, without the newlines and what is blank at the end."""
+    """The lines of a file, without newlines and without blanks at its end."""
     return content(folder, name).rstrip().split(b"\n")
 
 
 def zipped(folder: Path, name: str) -> zipfile.ZipFile:
-    """A zip file, opened; raises `BadInput` where it is damaged."""
+    """A zip file, opened; raises `BadInput` if it is damaged."""
     try:
         return zipfile.ZipFile(folder / name)
     except zipfile.BadZipFile as error:
@@ -67,26 +67,26 @@ def zipped(folder: Path, name: str) -> zipfile.ZipFile:
 
 
 def objects(folder: Path, name: str) -> Iterator[dict[str, Any]]:
-    """The JSON objects of a file, one a line."""
+    """The JSON objects of a file, one per line."""
     for number, line in enumerate(lines(folder, name), 1):
         yield parsed(line, f"{folder / name} line {number}")
 
 
 def parsed(line: bytes, where: str) -> Any:
-    """A JSON value; bytes that are no UTF-8 stay what they are for `encoded`."""
+    """A JSON value; `encoded` restores bytes that are not UTF-8."""
     try:
         return json.loads(decoded(line))
-    except ValueError as error:
-        raise BadInput(f"{where} is no JSON ({error})") from None
+    except (ValueError, RecursionError) as error:
+        raise BadInput(f"{where} is not JSON ({error})") from None
 
 
 def decoded(line: bytes) -> str:
-    """Text whose bytes `encoded` gives back, be they UTF-8 or not."""
+    """Text whose bytes `encoded` restores, UTF-8 or not."""
     return line.decode(errors="surrogateescape")
 
 
 def encoded(line: str) -> bytes:
-    """The bytes of a text; half a surrogate pair, which JSON can spell, as three."""
+    """The bytes of a text; half a surrogate pair, which JSON can spell, takes three."""
     try:
         return line.encode(errors="surrogateescape")
     except UnicodeEncodeError:
@@ -96,7 +96,8 @@ def encoded(line: str) -> bytes:
 def parts(
     identifiers: Iterable[str], tenths: tuple[int, int, int] = (8, 1, 1)
 ) -> dict[str, Split]:
-    """The split of each identifier: so many tenths of all, in the order of hashes."""
+    """The split of each identifier: `tenths` of all for each, "
+    "in the order of hashes."""
     ordered = sorted(
         set(identifiers), key=lambda name: hashlib.blake2b(encoded(name)).digest()
     )

@@ -1,4 +1,4 @@
-"""What a data set is: its features, its raw files, its splits and its reader."""
+"""The schema of a data set: its features, raw files, splits and reader."""
 
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -17,10 +17,10 @@ Example = dict[str, Any]
 
 @dataclass(frozen=True)
 class Feature:
-    """One named column of a data set, and what it is about.
+    """One column of a data set; `about` describes it.
 
-    A `text` is bytes of UTF-8, `texts` a list of them, a `label` a place in `names`, an
-    `array` numbers of a dtype and shape, whose first axis varies where it is None.
+    A `text` is bytes of UTF-8, `texts` a list of them, a `label` an index into `names`,
+    an `array` numbers of a dtype and shape, whose first axis varies if it is None.
     """
 
     kind: Kind
@@ -31,12 +31,12 @@ class Feature:
 
     @property
     def varies(self) -> bool:
-        """Whether one example is longer than another."""
+        """Whether examples vary in length."""
         return self.kind in ("text", "texts") or None in self.shape[:1]
 
     @property
     def rest(self) -> tuple[int, ...]:
-        """The axes that every element of a packed column has."""
+        """The axes of every element of a packed column."""
         return tuple(int(n or 0) for n in self.shape[self.varies :])
 
 
@@ -51,7 +51,7 @@ def texts(about: str) -> Feature:
 
 
 def label(names: Iterable[str], about: str) -> Feature:
-    """A feature that is one of some names, kept as its place among them."""
+    """A feature that is one of some names, stored as its index."""
     return Feature("label", about, "int32", names=tuple(names))
 
 
@@ -62,7 +62,7 @@ def array(dtype: str, shape: tuple[int | None, ...], about: str) -> Feature:
 
 @dataclass(frozen=True)
 class File:
-    """A raw file, known by the size and the digest of its content, unpacked of gzip."""
+    """A raw file, identified by the size and digest of its content without gzip."""
 
     name: str
     bytes: int
@@ -73,8 +73,8 @@ class File:
 class DataSet:
     """A data set made from raw files: `generate` yields (split, example) in order.
 
-    `source` says where a user gets the files, which lie in `folder`; `split` how the
-    examples are divided; `examples` how many there are in each split.
+    `source` is where a user gets the files, `folder` where they are expected; `split`
+    says how the examples are divided; `examples` is the count of each split.
     """
 
     name: str
@@ -91,17 +91,16 @@ class DataSet:
 
 
 class Collected(NamedTuple):
-    """The examples of each split in order, and how many bytes were no UTF-8."""
+    """The examples of each split in order, and the number of bytes not UTF-8."""
 
     splits: dict[Split, list[Example]]
     replaced: dict[str, int]
 
 
 def collect(data: DataSet, stream: Iterable[tuple[Split, Example]]) -> Collected:
-    """What a reader yields, each example as its schema says.
+    """The examples that a reader yields, each in the form of its schema.
 
-    Raises `BadInput` naming the example that does not fit, or the split that has not
-    as many as it should.
+    Raises `BadInput` naming an example that does not fit, or a split of another size.
     """
     splits: dict[Split, list[Example]] = {split: [] for split in SPLITS}
     replaced: Counter[str] = Counter()
@@ -111,7 +110,7 @@ def collect(data: DataSet, stream: Iterable[tuple[Split, Example]]) -> Collected
         where = f"{data.name}: example {len(splits[split])} of {split}"
         if example.keys() != data.features.keys():
             raise BadInput(
-                f"{where} has {', '.join(example)}; it should have "
+                f"{where} has the features {', '.join(example)}; they must be "
                 f"{', '.join(data.features)}"
             )
         fitted = {}
@@ -124,14 +123,14 @@ def collect(data: DataSet, stream: Iterable[tuple[Split, Example]]) -> Collected
     for split, wanted in data.examples.items():
         if len(splits[split]) != wanted:
             raise BadInput(
-                f"{data.name} has {len(splits[split]):,} {split} examples; {wanted:,} "
-                "are expected"
+                f"{data.name} has {len(splits[split]):,} {split} examples; it must be "
+                f"{wanted:,}"
             )
     return Collected(splits, dict(replaced))
 
 
 def fit(feature: Feature, name: str, value: Any, replaced: Counter[str]) -> Any:
-    """`value` in the dtype of its feature; raises `BadInput` where it cannot be one."""
+    """`value` in the dtype of its feature; raises `BadInput` if it does not fit."""
     if feature.kind == "texts":
         return [fit(text(feature.about), name, item, replaced) for item in value]
     if feature.kind == "text":
@@ -144,23 +143,37 @@ def fit(feature: Feature, name: str, value: Any, replaced: Counter[str]) -> Any:
     if feature.kind == "label":
         if not 0 <= int(value) < len(feature.names):
             raise BadInput(
-                f"has the {name} {value}; 0 to {len(feature.names) - 1} is allowed"
+                f"has the {name} {value}; it must be 0 to {len(feature.names) - 1}"
             )
         return int(value)
+    return numbers(feature, name, value)
+
+
+def numbers(feature: Feature, name: str, value: Any) -> np.ndarray:
+    """`value` in the dtype of its feature.
+
+    Raises `BadInput` if its shape is another, a number does not fit or is not finite.
+    """
     found = np.asarray(value)
     shape = (*found.shape[: feature.varies], *feature.rest)
     if found.ndim != len(feature.shape) or found.shape != shape:
-        raise BadInput(f"has {name} of shape {found.shape}, not {feature.shape}")
-    converted = found.astype(feature.dtype)
-    if found.dtype.kind in "iub" and not np.array_equal(converted, found):
-        raise BadInput(f"has {name} beyond {feature.dtype}")
-    if converted.dtype.kind == "f" and not np.all(np.isfinite(converted)):
-        raise BadInput(f"has {name} that is not finite")
+        raise BadInput(f"has {name} of shape {found.shape}; it must be {feature.shape}")
+    with np.errstate(over="ignore", invalid="ignore"):
+        converted = found.astype(feature.dtype, copy=False)
+    whole = found.dtype.kind in "iub" or converted.dtype.kind in "iub"
+    if whole and not np.array_equal(converted, found):
+        raise BadInput(f"has {name} that {feature.dtype} cannot hold")
+    if converted.dtype.kind in "fc" and not np.all(np.isfinite(converted)):
+        place = np.argwhere(~np.isfinite(converted))[0]
+        wrong, at = found[tuple(place)], ", ".join(map(str, place))
+        raise BadInput(
+            f"holds {wrong} at [{at}] of {name}; every number must be finite"
+        )
     return converted
 
 
 def as_utf8(content: bytes) -> bytes:
-    """`content` with `?` for each byte that is no UTF-8, so that no byte moves."""
+    """`content` with `?` for each byte that is not UTF-8, so that no byte moves."""
     try:
         content.decode()
     except UnicodeDecodeError:

@@ -19,11 +19,12 @@ BORDERS = (0, 12 * MONTH, 16 * MONTH, 20 * MONTH)
 
 
 def _ett(raw: Path, name: str, borders: tuple[int, ...]) -> Iterator[tuple]:
-    """Three stretches of one table, each a single example."""
+    """Three consecutive parts of one table, each a single example."""
     hour_T, value_TF = table(raw, name)
     if len(hour_T) < borders[-1]:
         raise BadInput(
-            f"{raw / name} holds {len(hour_T):,} hours; {borders[-1]:,} are needed"
+            f"{raw / name} has {len(hour_T):,} hours; it must be at least "
+            f"{borders[-1]:,}"
         )
     for split, low, high in zip(SPLITS, borders, borders[1:], strict=False):
         yield split, {"values": value_TF[low:high], "hour": hour_T[low]}
@@ -32,11 +33,13 @@ def _ett(raw: Path, name: str, borders: tuple[int, ...]) -> Iterator[tuple]:
 def table(folder: Path, name: str) -> tuple[np.ndarray, np.ndarray]:
     """The hours since 1970 and the numbers of a CSV file.
 
-    Raises `BadInput` naming the line with a gap, a missing value or no number.
+    Raises `BadInput` naming the line with a gap, a missing value or a bad number.
     """
     header, *rows = lines(folder, name)
     if decoded(header).strip().split(",") != ["date", *CHANNELS]:
-        raise BadInput(f"{folder / name} has no columns date, {', '.join(CHANNELS)}")
+        raise BadInput(
+            f"The columns of {folder / name} must be date, {', '.join(CHANNELS)}"
+        )
     hours: list[int] = []
     values: list[list[float]] = []
     for number, row in enumerate(rows, 2):
@@ -56,7 +59,7 @@ def _hour(date: str, where: str) -> int:
         since = datetime.fromisoformat(date) - EPOCH
     except (ValueError, TypeError):  # no date, or one with a time zone
         raise BadInput(
-            f"{where} has the date {date!r}; write 2016-07-01 00:00:00"
+            f"{where} has the date {date!r}; it must be as 2016-07-01 00:00:00"
         ) from (None)
     return int(since.total_seconds() // 3600)
 
@@ -67,7 +70,7 @@ def _number(cell: str, where: str) -> float:
     except ValueError:
         value = np.nan
     if not np.isfinite(value):
-        raise BadInput(f"{where} has {cell!r}, which is no number")
+        raise BadInput(f"{where} has {cell!r}; it must be a finite number")
     return value
 
 

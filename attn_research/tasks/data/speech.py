@@ -22,9 +22,9 @@ def _fsdd(raw: Path) -> Iterator[tuple[Split, Example]]:
         wave, offsets = stored["audio"], stored["offsets"]
         columns = [stored[name].tolist() for name in ("label", "speaker", "index")]
     if rate != RATE:
-        raise BadInput(f"{path} has {rate} samples a second; {RATE} are expected")
+        raise BadInput(f"{path} has {rate} samples a second; it must be {RATE}")
     if speakers != SPEAKERS:
-        raise BadInput(f"{path} has the speakers {speakers}; {SPEAKERS} are expected")
+        raise BadInput(f"{path} has the speakers {speakers}; they must be {SPEAKERS}")
     spans = zip(offsets[:-1], offsets[1:], *columns, strict=True)
     for low, high, digit, speaker, index in spans:
         # The first five of a speaker's takes are the official test.

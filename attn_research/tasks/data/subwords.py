@@ -1,11 +1,11 @@
-"""Subwords: stretches of bytes that come often, learned from a training split.
+"""Subwords: frequent sequences of bytes, learned from a training split.
 
 sentencepiece (Kudo & Richardson, 2018, arXiv:1808.06226) merges pairs (Sennrich et al.,
 2015, arXiv:1508.07909) of bytes, not of letters (Wang et al., 2019, arXiv:1909.03341):
-what was encoded, UTF-8 or not, is decoded to the same bytes. Tokens 0 to 255 are the
-bytes themselves, the zero byte between texts among them; those above stand in the order
-in which they were learned. A model is kept beside the packed data sets, named by what
-it was learned from and by its own content:
+decoding restores the encoded bytes, UTF-8 or not. Tokens 0 to 255 are the bytes
+themselves, including the zero byte between texts; higher ones are in the order in which
+they were learned. A model is stored beside the packed data sets, named by the digests
+of its training data and of its own content:
 
     <data_dir>/subwords/<digest>-<digest>.model
 """
@@ -19,18 +19,18 @@ from typing import Any
 
 import numpy as np
 
-from attn_research import durable
+from attn_research.host import durable
 from attn_research.options import BadInput
 
 BYTES, MOST = 256, 65536
 FOLDER, LAYOUT = "subwords", 1
-LINE = 4096  # bytes that are learned from and encoded at once
+LINE = 4096  # bytes learned from or encoded at once
 SPACE = "\N{LOWER ONE EIGHTH BLOCK}"  # how sentencepiece writes a space
-UNKNOWN = "\N{EMPTY SET}"  # its piece for what no other covers: nothing is
+UNKNOWN = "\N{EMPTY SET}"  # its piece for unknown text, which never occurs
 
 
 def _sign(byte: int) -> str:
-    """The letter that stands for a byte where sentencepiece reads text.
+    """The letter for a byte in the text that sentencepiece reads.
 
     Printable ASCII is itself; words end at a change of script, so control characters
     are signs and bytes of other letters are letters.
@@ -47,12 +47,12 @@ VALUES = {ord(sign): byte for byte, sign in SIGNS.items()} | {ord(SPACE): ord(" 
 
 
 class Subwords:
-    """A learned vocabulary: `pieces` has the bytes of each token."""
+    """A learned vocabulary; `pieces` has the bytes of each token."""
 
     def __init__(self, model: bytes):
         self._processor = _sentencepiece().SentencePieceProcessor(model_proto=model)
         signs = self._processor.id_to_piece(list(range(len(self._processor))))
-        # The first piece is the unknown one, in the place of the byte that ends a text.
+        # The first piece is the unknown one, in place of the byte that ends a text.
         spelled = [bytes([0]), *(_bytes(sign) for sign in signs[1:])]
         merged = [piece for piece in spelled if len(piece) > 1]
         self.pieces = [*(bytes([byte]) for byte in range(BYTES)), *merged]
@@ -70,18 +70,17 @@ class Subwords:
 
 
 def check(count: int, where: str) -> None:
-    """Raises `BadInput` where there can be no such number of subwords."""
+    """Raises `BadInput` if a vocabulary cannot have this size."""
     if 0 < count <= BYTES:
         raise BadInput(
-            f"{where} is {count}; 0 (bytes alone), or {BYTES + 1} to {MOST:,}, is "
-            "allowed"
+            f"{where} is {count}; it must be 0 (bytes) or {BYTES + 1} to {MOST:,}"
         )
 
 
 def learned(texts: Iterable[Any], count: int, data_dir: Path) -> Subwords:
-    """The `count` subwords of texts, from the disk where they were learned before.
+    """The `count` subwords of texts, read from disk if they were learned before.
 
-    Raises `BadInput` where sentencepiece is missing or the texts have not so many.
+    Raises `BadInput` if sentencepiece is missing or the texts have fewer.
     """
     _sentencepiece()
     parts = [bytes(text) for text in texts]
@@ -98,9 +97,8 @@ def learned(texts: Iterable[Any], count: int, data_dir: Path) -> Subwords:
     found = Subwords(model)
     if len(found.pieces) < count:
         raise BadInput(
-            f"{count:,} subwords were asked for, and the training texts of "
-            f"{sum(map(len, parts)):,} bytes have {len(found.pieces):,}; as many or "
-            "fewer are allowed"
+            f"subwords is {count}; for training texts of {sum(map(len, parts)):,} "
+            f"bytes it must be at most {len(found.pieces):,}"
         )
     with durable.writing(folder):
         folder.mkdir(parents=True, exist_ok=True)
@@ -109,9 +107,9 @@ def learned(texts: Iterable[Any], count: int, data_dir: Path) -> Subwords:
 
 
 def _learn(texts: list[bytes], count: int) -> bytes:
-    """A model of sentencepiece with at most `count` pieces; the same for the same."""
+    """A model of sentencepiece with at most `count` pieces; deterministic."""
     written = io.BytesIO()
-    # Every byte comes alone, often enough for sentencepiece to see that it is there.
+    # Every byte occurs alone, often enough for sentencepiece to include it.
     often = 1 + sum(map(len, texts)) // 10**7
     signs = [SIGNS[byte] for byte in range(1, BYTES)] * often
     try:
@@ -141,14 +139,14 @@ def _learn(texts: list[bytes], count: int) -> bytes:
     except RuntimeError as error:
         reason = " ".join(str(error).split())
         raise BadInput(
-            f"sentencepiece learns no {count:,} subwords from the training texts of "
+            f"sentencepiece cannot learn {count:,} subwords from training texts of "
             f"{sum(map(len, texts)):,} bytes ({reason})"
         ) from None
     return written.getvalue()
 
 
 def _lines(text: bytes) -> Iterator[str]:
-    """Signs of the lines of a text, with their ends, none longer than `LINE`."""
+    """The signs of a text's lines, with their ends, in parts of at most `LINE`."""
     for line in text.splitlines(keepends=True):
         for low in range(0, len(line), LINE):
             yield line[low : low + LINE].decode("latin-1").translate(SIGNS)

@@ -21,7 +21,7 @@ def _qmsum(raw: Path) -> Iterator[tuple[Split, Example]]:
 
 
 def _meeting(meeting: dict) -> Example:
-    """A transcript of one line a turn, and what was asked about it."""
+    """A transcript with one line per turn, and the questions about it."""
     name = meeting["meeting_id"]
     turns = [
         encoded(f"{turn['speaker']}: {turn['content']}\n")

@@ -8,7 +8,7 @@ from attn_research.tasks.contract import Split
 from attn_research.tasks.data.raw import decoded, lines
 from attn_research.tasks.data.schema import DataSet, Example, File, array, text
 
-# The files that hold English beside each language; the first one's English is kept.
+# The file of English and each language; the English is that of the first file.
 FILES = {
     "fr": "en-fr.tsv",
     "es": "en-es-419.tsv",
@@ -19,7 +19,7 @@ FILES = {
     "id": "en-id.tsv",
 }
 LANGUAGES = ("en", *FILES)
-# About a tenth of the segments each, from as many kinds of document as there are.
+# About a tenth of the segments each, from several kinds of document.
 HELD: dict[str, Split] = {
     "PubMed_6": "validation",
     "Wikipedia_handpicked_3": "validation",

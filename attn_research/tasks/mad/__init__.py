@@ -8,7 +8,7 @@ examples, 200 times each, in batches of 128, and a test has 1,280; for 12,800 ex
     --train.test_batches=10 --lr=1e-4,5e-4,1e-3 --weight_decay=0,0.1
     --model.width=128 --model.layers=2 --model.mlp=swiglu
 
-and the best of the six members counts. Another number of examples divides
+and the best of the six members counts. For another number of examples, scale
 `distinct_batches` and `steps` alike. The published score is the accuracy of each class
 of targets, averaged over classes; `accuracy` here is averaged over targets.
 """

@@ -1,42 +1,46 @@
 """Compression: a whole sequence behind one token."""
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 import jax
 import jax.numpy as jnp
 
-from attn_research.options import option
-from attn_research.tasks.contract import Batch, Draws, Spec, Split
+from attn_research.options import declared, option
+from attn_research.tasks.contract import LARGEST, Batch, Draws, Spec, Split, no_arrays
 from attn_research.tasks.mad.tokens import token_spec
+from attn_research.tasks.parts import overlap
 
 
-@dataclass(frozen=True)
+@declared
 class MadCompression:
     """Random tokens, a sign, then one question for each place.
 
     Published variants: vocabulary 32, 64, 128; length 64, 128, 256; 6,400, 3,200, 1,600
-    and 800 examples. This is *not* the published model: there, the state at the sign
-    goes alone, with a position, to an MLP that decodes each token, so that one vector
-    holds the sequence. Here every mixer answers with what it can still reach: a mixer
-    of fixed state has to compress; attention, which sees the tokens themselves, has
-    not. A question is a token of its own for each place, where the paper adds a
-    sinusoid. The sign is not asked for (there it is one of the targets, always right).
-    `gap` is the distance back to the token asked for, always `length`.
+    and 800 examples. This is *not* the published model: there, an MLP decodes each
+    token from the state at the sign and a position, so that one vector holds the
+    sequence. Here every mixer answers with what it can still reach: a mixer of fixed
+    state must compress; attention, which sees the tokens themselves, need not. Each
+    place has its own question token, where the paper adds a sinusoid. The sign is not a
+    target (in the paper it is, and always right). `gap` is the distance back to the
+    answer, always `length`.
     """
 
-    length: int = option(32, "Tokens to compress, the sign at the end included.", low=2)
-    vocabulary: int = option(16, "Number of tokens without questions.", low=3)
+    length: int = option(
+        32, "Tokens to compress, including the final sign.", low=2, high=LARGEST
+    )
+    vocabulary: int = option(
+        16, "Number of tokens without questions.", low=3, high=LARGEST
+    )
 
     @property
     def spec(self) -> Spec:
         places = self.length - 1
-        one = token_spec(
+        spec = token_spec(
             self.vocabulary, self.length + places, places, self.vocabulary - 1
         )
-        return replace(one, features=self.vocabulary + places)
+        return replace(spec, features=self.vocabulary + places)
 
-    def arrays(self) -> tuple[()]:
-        return ()
+    arrays, notes = no_arrays, overlap.notes
 
     def batch(
         self, key: jax.Array, split: Split | jax.Array, size: int, arrays: object = ()

@@ -1,35 +1,36 @@
 """Selective copying among blanks."""
 
-from dataclasses import dataclass
-
 import jax
 import jax.numpy as jnp
 
-from attn_research.options import BadInput, option
-from attn_research.tasks.contract import Batch, Draws, Spec, Split
+from attn_research.options import BadInput, declared, option
+from attn_research.tasks.contract import LARGEST, Batch, Draws, Spec, Split, no_arrays
 from attn_research.tasks.mad.tokens import token_spec
-from attn_research.tasks.placement import asked
+from attn_research.tasks.parts import overlap
+from attn_research.tasks.parts.placement import asked
 
 
-@dataclass(frozen=True)
+@declared
 class MadSelectiveCopying:
     """Symbols among blanks, a sign, then a blank for each symbol, in order.
 
     Published variants: vocabulary 32, 64, 128; length 512, 1024; 32, 64 and 96 symbols
     to copy; 6,400, 3,200, 1,600 and 800 examples. The last two tokens of the vocabulary
-    are the blank and the sign. Each blank stands before a symbol drawn for it, so that
-    the last symbol is always next to the sign. Training asks for the copies alone.
+    are the blank and the sign. Each blank precedes a random symbol, so that the last
+    symbol is always next to the sign. Training asks only for the copies.
     """
 
-    length: int = option(256, "Tokens in a sequence.", low=4)
-    count: int = option(16, "Symbols to copy.", low=1)
-    vocabulary: int = option(16, "Number of tokens: symbols, blank, sign.", low=4)
+    length: int = option(256, "Tokens in a sequence.", low=4, high=LARGEST)
+    count: int = option(16, "Symbols to copy.", low=1, high=LARGEST)
+    vocabulary: int = option(
+        16, "Number of tokens: symbols, blank, sign.", low=4, high=LARGEST
+    )
 
     def __post_init__(self) -> None:
         if 2 * self.count + 1 >= self.length:
             raise BadInput(
-                f"mad_selective_copying of {self.count} symbols needs a length of at "
-                f"least {2 * self.count + 2}; it is {self.length}"
+                f"mad_selective_copying.length is {self.length}; for {self.count} "
+                f"symbols it must be at least {2 * self.count + 2}"
             )
 
     @property
@@ -37,8 +38,7 @@ class MadSelectiveCopying:
         symbols = self.vocabulary - 2
         return token_spec(self.vocabulary, self.length, self.count, symbols)
 
-    def arrays(self) -> tuple[()]:
-        return ()
+    arrays, notes = no_arrays, overlap.notes
 
     def batch(
         self, key: jax.Array, split: Split | jax.Array, size: int, arrays: object = ()

@@ -1,33 +1,42 @@
 """Memorisation: a table of facts that is never shown."""
 
-from dataclasses import dataclass
 from typing import Any
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 
-from attn_research.options import option
-from attn_research.tasks.contract import Batch, Draws, Spec, Split
+from attn_research.options import declared, option
+from attn_research.tasks.contract import (
+    LARGEST,
+    Batch,
+    Draws,
+    Spec,
+    Split,
+    check_arrays,
+)
 from attn_research.tasks.mad.tokens import token_spec
+from attn_research.tasks.parts import overlap
 
 
-@dataclass(frozen=True)
+@declared
 class MadMemorization:
     """Key, sign, key, sign; each sign asks for the value of the key before it.
 
     Published: 256 training examples, --train.distinct_batches=2 --train.steps=400;
     variants: vocabulary 512, 1024, 2048, 4096, 8192. The table from keys to values is
-    drawn once from `table` and is the same in every sequence and split; values never
-    stand in a sequence. The last token is the sign; of the others the first half are
-    keys, the second values, no value of two keys. What decides an answer is the key
-    just before, so that `gap` is always 1: nothing of the sequence is to be remembered.
+    made once from the seed `table` and is the same in every sequence and split; values
+    never occur in a sequence. The last token is the sign; the first half of the others
+    are keys, the second values, and keys have distinct values. The key just before
+    decides an answer, so that `gap` is always 1: the sequence needs no memory.
     """
 
     length: int = option(
-        32, "Tokens in a sequence; an odd last one is left out.", low=2
+        32, "Tokens in a sequence; an odd last one is dropped.", low=2, high=LARGEST
     )
-    vocabulary: int = option(256, "Number of tokens: keys, values, sign.", low=4)
+    vocabulary: int = option(
+        256, "Number of tokens: keys, values, sign.", low=4, high=LARGEST
+    )
     table: int = option(12345, "Seed of the table.", low=0)
 
     @property
@@ -35,6 +44,8 @@ class MadMemorization:
         asked = self.length // 2
         keys = (self.vocabulary - 1) // 2
         return token_spec(self.vocabulary, 2 * asked, asked, keys)
+
+    notes = overlap.notes
 
     def arrays(self) -> dict[str, np.ndarray]:
         """The value of every key."""
@@ -48,6 +59,7 @@ class MadMemorization:
     def batch(
         self, key: jax.Array, split: Split | jax.Array, size: int, arrays: Any = ()
     ) -> Batch:
+        check_arrays(arrays)
         value_K = arrays["value_K"]
         key_BS = Draws(key, split, size, self.length // 2).integers(
             self.length // 2, value_K.size

@@ -1,13 +1,12 @@
-"""In-context recall, and recall among noise: nothing but pairs, end to end."""
-
-from dataclasses import dataclass
+"""In-context recall, and recall among noise: pairs end to end."""
 
 import jax
 import jax.numpy as jnp
 
-from attn_research.options import BadInput, option
-from attn_research.tasks.contract import Batch, Draws, Spec, Split
+from attn_research.options import BadInput, declared, option
+from attn_research.tasks.contract import LARGEST, Batch, Draws, Spec, Split, no_arrays
 from attn_research.tasks.mad.tokens import NEXT_TOKEN, shifted, token_spec
+from attn_research.tasks.parts import overlap
 from attn_research.tasks.text import repeat_distance
 
 
@@ -15,28 +14,30 @@ def _halves(task: str, tokens: int) -> tuple[int, int]:
     """The number of keys and of values among tokens."""
     if tokens < 2:
         raise BadInput(
-            f"{task} has {tokens} tokens for keys and values; at least 2 are needed"
+            f"{task} has {tokens} tokens for keys and values; it must be at least 2"
         )
     return tokens // 2, tokens - tokens // 2
 
 
 def _even(task: str, length: int) -> None:
     if length % 2:
-        raise BadInput(f"{task} is made of pairs; a length of {length} is odd")
+        raise BadInput(
+            f"{task}.length is {length}; it must be even, for pairs of tokens"
+        )
 
 
 def _pairs(
     draws: Draws, slots: int, keys: int, values: int, noise: float, noise_tokens: int
 ) -> tuple[jax.Array, jax.Array]:
-    """Tokens of all slots but the input's last, and the gap of each answer.
+    """The tokens of all slots, and the gap of each answer.
 
-    A slot is a pair or two tokens of noise. A key keeps its value through a sequence;
-    different keys may share it. The last slot is a key shown before, each as likely.
+    A slot is a pair or two tokens of noise. A key has one value throughout a sequence;
+    keys may share values. The last slot asks for an earlier key, uniformly.
     """
     size, last = draws.rows, slots - 1
     key_BS = draws.integers(last, keys)
     value_BK = draws.integers(keys, values)
-    # One slot is a pair in any case, or there would be nothing to ask for.
+    # At least one slot is a pair, so that there is a key to ask for.
     pair_BS = draws.integers(1, last) == jnp.arange(last)[None]
     pair_BS |= draws.uniform(last) >= noise
     noise_BT = keys + values + draws.integers(2 * last, noise_tokens)
@@ -52,7 +53,7 @@ def _pairs(
     slot_BS2 = jnp.where(
         pair_BS[:, :, None], jnp.stack([key_BS, value_BS], axis=2), noise_BS2
     )
-    # No slot of noise is another one's repetition.
+    # Slots of noise never repeat each other.
     name_BS = jnp.where(pair_BS, key_BS, keys + jnp.arange(slots)[None])
     back_BS = repeat_distance(name_BS, order=1)
     gap_BS = jnp.where(back_BS > 0, 2 * back_BS - 1, -1)
@@ -64,18 +65,20 @@ def _columns(slots: int, keys: int) -> int:
     return 4 * slots + 2 * keys + 1
 
 
-@dataclass(frozen=True)
+@declared
 class MadRecall:
     """Key, value, key, value; a key shown before asks for its value.
 
     Published variants: vocabulary 32, 64, 128; length 256, 512, 1024; 6,400, 3,200,
     1,600 and 800 examples. The keys are the first half of the vocabulary. A model sees
-    all but the last token. `gap` is the distance from a key back to where its value
-    stood last.
+    all but the last token. `gap` is the distance from a key back to the last occurrence
+    of its value.
     """
 
-    length: int = option(128, "Tokens in a sequence, the last answer included.", low=4)
-    vocabulary: int = option(16, "Number of tokens: keys, values.", low=2)
+    length: int = option(
+        128, "Tokens in a sequence, including the last answer.", low=4, high=LARGEST
+    )
+    vocabulary: int = option(16, "Number of tokens: keys, values.", low=2, high=LARGEST)
     next_token: bool = option(True, NEXT_TOKEN)
 
     def __post_init__(self) -> None:
@@ -89,8 +92,7 @@ class MadRecall:
         labels = self.length - 1 if self.next_token else self.length // 2 - 1
         return token_spec(self.vocabulary, self.length - 1, labels, self._halves()[1])
 
-    def arrays(self) -> tuple[()]:
-        return ()
+    arrays, notes = no_arrays, overlap.notes
 
     def batch(
         self, key: jax.Array, split: Split | jax.Array, size: int, arrays: object = ()
@@ -101,21 +103,25 @@ class MadRecall:
         return shifted(tokens_BT, gap_BT, split, self.next_token)
 
 
-@dataclass(frozen=True)
+@declared
 class MadNoisyRecall:
-    """`mad_recall`, some of its pairs replaced by two tokens of a noise vocabulary.
+    """`mad_recall` with some pairs replaced by two tokens of a noise vocabulary.
 
     Published variants: vocabulary 48, 80, 144 (16 of them noise); length 256, 512,
     1024; noise 0.4, 0.6, 0.8; 6,400, 3,200, 1,600 and 800 examples.
     """
 
-    length: int = option(128, "Tokens in a sequence, the last answer included.", low=4)
-    vocabulary: int = option(32, "Number of tokens: keys, values, noise.", low=3)
+    length: int = option(
+        128, "Tokens in a sequence, including the last answer.", low=4, high=LARGEST
+    )
+    vocabulary: int = option(
+        32, "Number of tokens: keys, values, noise.", low=3, high=LARGEST
+    )
     noise: float = option(
         0.2, "Probability that a pair is replaced by noise.", low=0, below=1
     )
     noise_vocabulary: int = option(
-        16, "Tokens of the vocabulary that are noise.", low=1
+        16, "Tokens of the vocabulary that are noise.", low=1, high=LARGEST
     )
     next_token: bool = option(True, NEXT_TOKEN)
 
@@ -131,8 +137,7 @@ class MadNoisyRecall:
         labels = self.length - 1 if self.next_token else self.length // 2 - 1
         return token_spec(self.vocabulary, self.length - 1, labels, self._halves()[1])
 
-    def arrays(self) -> tuple[()]:
-        return ()
+    arrays, notes = no_arrays, overlap.notes
 
     def batch(
         self, key: jax.Array, split: Split | jax.Array, size: int, arrays: object = ()

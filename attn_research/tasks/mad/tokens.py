@@ -1,4 +1,4 @@
-"""What the six tasks share: tokens in, and a token asked for at some positions."""
+"""The spec and the batch that the six tasks share."""
 
 import jax
 import jax.numpy as jnp
@@ -6,7 +6,7 @@ import jax.numpy as jnp
 from attn_research.tasks.contract import Batch, Spec, Split, split_index
 
 NEXT_TOKEN = (
-    "Training asks for every next token, as published; else for answers alone, as "
+    "Training asks for every next token, as published; false: only for answers, as "
     "validation and test always do."
 )
 
@@ -29,7 +29,7 @@ def token_spec(vocabulary: int, length: int, labels: int, values: int) -> Spec:
 def shifted(
     tokens_BT: jax.Array, gap_BT: jax.Array, split: Split | jax.Array, next_token: bool
 ) -> Batch:
-    """The batch that asks for the next token wherever a gap says what decides it.
+    """The batch that asks for the next token wherever its gap is known.
 
     With `next_token` a batch of the train split asks everywhere.
     """

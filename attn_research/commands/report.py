@@ -1,0 +1,92 @@
+"""Writes the page of a study (figures, tables, verdict), or a ledger of several.
+
+    attn-research report runs/recall_distance
+    attn-research report --ledger runs/byte_lm runs/mad --out=runs/ledger
+
+A ledger also writes the page of each study, and LEDGER.md, the same as a table.
+"""
+
+from collections.abc import Mapping
+from typing import Any
+
+from attn_research import commands, flags
+from attn_research.host.exits import DONE, FAILED
+from attn_research.options import BadInput, declared, option
+from attn_research.studies.study import Study
+
+TAKES, MANY = "directory of a study", True
+
+
+@declared
+class Options:
+    """Which expectations a study is judged by, and whether studies are gathered."""
+
+    size: str | None = option(
+        None,
+        "Size of the study that states the expectations, such as quick or full; "
+        "default: the size that was swept.",
+    )
+    ledger: bool = option(
+        False, "Gather several studies: claims, verdicts, effects, costs."
+    )
+    out: str = option("runs/ledger", "Directory of the ledger.")
+    verbose: bool = option(False, "Also show what libraries log and warn of.")
+
+
+def define() -> None:
+    """Declares the flags."""
+    flags.define(Options)
+
+
+def run(*directories: str) -> int:
+    """Writes the pages and prints where they are.
+
+    Returns the exit code: that of failed cells if the disk does not read some.
+    """
+    from attn_research import report
+    from attn_research.report import ledger
+    from attn_research.studies import store
+
+    options = flags.given(Options)
+    if not options.ledger:
+        flags.unused(["out"], "without --ledger")
+    given = f"{len(directories)} arguments are given"
+    if options.ledger and not directories:
+        raise BadInput(f"{given}; --ledger must have the directories of studies")
+    if not options.ledger and len(directories) != 1:
+        raise BadInput(f"{given}; there must be one directory of a study, or --ledger")
+    described = [store.read_study(directory) for directory in directories]
+    for directory, known in zip(directories, described, strict=True):
+        commands.plug(known["plugins"], directory)
+    studies = [_stated(study, options.size) for study in described]
+    pairs = list(zip(directories, studies, strict=True))
+    entries, unread = ledger.gather(pairs) if options.ledger else [], 0
+    for (directory, study), known in zip(pairs, described, strict=True):
+        if study is None and known["expected"]:
+            print(
+                f"{directory}: the experiment {known['name']} is not found here; its "
+                "expectations are not judged."
+            )
+        written = report.write(directory, study)
+        unread += len(written.unreadable)
+        for line in report.headlines(written.findings):
+            print(line)
+        print(f"Report: {written.path.resolve()}")
+    if options.ledger:
+        path = ledger.write(options.out, entries)
+        for entry in entries:
+            print(f"{entry.verdict}: {entry.claim}")
+        print(f"Ledger: {path.resolve()}")
+    return FAILED if unread else DONE
+
+
+def _stated(described: Mapping[str, Any], size: str | None) -> Study | None:
+    """The study that states the expectations: by its file, else by its name."""
+    from attn_research.studies import selection
+
+    wanted: str = size or described["size"]
+    path = commands.recorded(described["commands"])
+    if path is not None:
+        folder, name = commands.chosen(path)
+        return selection.experiment(folder, name, wanted)
+    return selection.named(commands.experiments(), described["name"], wanted)

@@ -1,0 +1,248 @@
+"""Runs the cells of an experiment, each a population in a process of its own.
+
+    attn-research sweep --experiment=recall_distance --out=runs/recall
+    attn-research sweep ... --set model.width=32,64 --lr=1e-3,3e-3 --dry_run
+    attn-research sweep --out=runs/recall --status
+
+Re-run the same command to resume, or --out alone: finished cells are skipped, killed
+ones go on. Exit code 0: all cells are done, 1: some failed, 74: of the disk, 75:
+stopped, the same command goes on.
+"""
+
+import shlex
+import sys
+from pathlib import Path
+from typing import Literal
+
+from absl import flags as absl_flags
+
+from attn_research import commands, flags
+from attn_research.config import Population
+from attn_research.host import layout
+from attn_research.host.exits import DISK, DONE, FAILED
+from attn_research.options import BadInput, declared, option
+from attn_research.studies import scale, selection, sinks
+from attn_research.studies.results import Rows
+
+TAKES, MANY = "", False
+CHOOSING = (
+    "size",
+    "scale",
+    "seed",
+    "lr",
+    "weight_decay",
+    "only",
+    "set",
+)  # flags: which cells
+RUNNING = ("workers", "grace", "allow_inexact_resume", "track")  # flags: how
+
+
+@declared
+class Options:
+    """What is swept, where, and how."""
+
+    experiment: str | None = option(
+        None, "Name of a module in experiments/, or the path of a Python file."
+    )
+    size: str = option("quick", "Size of the study, such as quick or full.")
+    scale: str | None = option(
+        None, "Size of models and training at once: nano, tiny, small or base."
+    )
+    out: str | None = option(None, "Directory of the study; created if it is missing.")
+    seed: tuple[int, ...] | None = option(
+        None, "Seeds, such as 0,1,2; replaces the study's.", low=0
+    )
+    lr: tuple[float, ...] | None = option(
+        None, "Peak learning rates; replaces the study's.", above=0
+    )
+    weight_decay: tuple[float, ...] | None = option(
+        None, "Weight decays; replaces the study's.", low=0
+    )
+    only: str | None = option(None, "i/n: every n-th cell, from the i-th on.")
+    workers: int = option(1, "Number of cells to run in parallel.", low=1)
+    grace: float = option(
+        60.0, "Seconds that a stopped cell has to write its checkpoint.", low=0
+    )
+    dry_run: bool = option(
+        False, "Print the cells and their estimated cost, then exit."
+    )
+    status: bool = option(False, "Print the state of every cell, then exit.")
+    collect: bool = option(False, "Write results.csv, then exit.")
+    allow_inexact_resume: bool = option(
+        False, "Resume in an environment that may change bits."
+    )
+    track: tuple[Literal["tensorboard", "wandb"], ...] | None = option(
+        None, "Also show the curves in tensorboard, wandb (offline), or both."
+    )
+    verbose: bool = option(False, "Also show what libraries log and warn of.")
+
+
+def define() -> None:
+    """Declares the flags."""
+    flags.define(Options)
+    absl_flags.DEFINE_multi_string(
+        "set",
+        [],
+        "FIELD=VALUE,VALUE,...: replaces or adds an axis (repeatable); a value with "
+        'commas is quoted: model.pattern=dense,"conv,dense".',
+    )
+
+
+def run() -> int:
+    """Runs the cells asked for, or only shows them."""
+    options = flags.given(Options)
+    modes = [
+        name for name in ("dry_run", "status", "collect") if getattr(options, name)
+    ]
+    if len(modes) > 1:
+        raise BadInput(
+            f"--{modes[0]} and --{modes[1]} exclude each other; one must be left out"
+        )
+    if options.status or options.collect:
+        flags.unused([*CHOOSING, *RUNNING, "experiment"], f"with --{modes[0]}")
+    if options.dry_run:  # it says what the workers would do
+        flags.unused([name for name in RUNNING if name != "workers"], "with --dry_run")
+    sinks.require(options.track or ())
+    if options.out is None:
+        if not options.dry_run:
+            raise BadInput("--out is missing; it must be the directory of the study")
+        return _sweep(options, "")
+    if options.status or options.collect:
+        _plug(options.out)
+    if options.status:
+        return _status(options.out)
+    if options.collect:
+        unread: set[str] = set()
+        _collected(options.out, unread)
+        return FAILED if unread else DONE
+    begun = (Path(options.out) / layout.STUDY).exists()
+    if options.experiment is None and begun and not options.dry_run:
+        return _resume(options, options.out)
+    return _sweep(options, options.out)
+
+
+def _resume(options: Options, out: str) -> int:
+    """Runs the cells that study.json lists; no experiment is needed for that."""
+    from attn_research.studies import store
+
+    chosen = [name for name in CHOOSING if name != "only"]
+    flags.unused(chosen, "without --experiment for a study that has begun")
+    _plug(out)
+    asked = store.read_study(out)["asked"]
+    return _run(options, out, asked[selection.share(options.only)])
+
+
+def _plug(out: str) -> None:
+    """Loads the plugins that the cells of a study need."""
+    from attn_research.studies.described import read_study
+
+    commands.plug(read_study(out)["plugins"], out)
+
+
+def _sweep(options: Options, out: str) -> int:
+    only = selection.share(options.only)
+    commands.plug()
+    folder, name = commands.chosen(options.experiment)
+    study = selection.experiment(folder, name, options.size)
+    lists = {name: getattr(options, name) for name in Population.__dataclass_fields__}
+    study = selection.apply_flags(study, flags.FLAGS.set, lists)
+    if options.scale is not None:
+        size, given = scale.scale(options.scale), flags.names_given()
+        study = scale.study(study, size, given)
+        print(scale.sentence(options.scale, size))
+    asked = selection.resolved(study)
+    cells = asked[only]
+    from attn_research.launch import overview, together
+    from attn_research.studies import store
+
+    if options.dry_run:
+        print(together.sentence(cells, options.workers))
+        if out:
+            print(together.ended(out, cells))
+        overview.preview(cells)
+        return 0
+    command = shlex.join([*commands.called(), *sys.argv[1:]])
+    opened = store.open_study(
+        out,
+        study,
+        cells,
+        asked=asked,
+        command=command,
+        size=options.size,
+        allow_inexact_resume=options.allow_inexact_resume,
+    )
+    return _run(options, out, opened.ids)
+
+
+def _run(options: Options, out: str, ids: list[str]) -> int:
+    """Runs cells, collects the results of the study, and says what they are."""
+    from attn_research.launch import command, local
+    from attn_research.studies import store
+
+    described = store.read_study(out)
+    code = local.run(
+        out,
+        ids,
+        workers=options.workers,
+        grace=options.grace,
+        command=command.cell_command(
+            options.allow_inexact_resume, options.verbose, options.track or ()
+        ),
+        axes=[name for name, values in described["axes"].items() if len(values) > 1],
+        verbose=options.verbose,
+    )
+    unread: set[str] = set()
+    try:
+        rows = _collected(out, unread)
+    except OSError:
+        if code != DISK:  # else it is said already
+            raise
+    else:
+        if code in (DONE, FAILED) and rows:
+            _ranked(rows)
+            print(f"The page of the study: {_report(out)}")
+    return FAILED if unread and code == DONE else code
+
+
+def _collected(out: str, unread: set[str]) -> Rows:
+    """The rows of results.csv, which is written from the files of the cells.
+
+    The ids of cells of which the disk refuses a file are added to `unread`.
+    """
+    from attn_research.studies import store
+
+    rows = store.collect(out, unread=unread.add)
+    print(f"{Path(out) / 'results.csv'}: {len(rows)} members of finished cells.")
+    return rows
+
+
+def _ranked(rows: Rows) -> None:
+    """Prints the mixers, best first, each at its best rate in validation."""
+    from attn_research.launch import overview
+    from attn_research.report import formatting, ranking
+
+    lines = ranking.of_study(rows)
+    if not lines:
+        return
+    names = list(lines[0])
+    texts = [[formatting.number(line[name]) for name in names] for line in lines]
+    right = len(names) - names.index("mixer") - 1
+    overview.table(names, texts, right=right)
+
+
+def _report(out: str) -> str:
+    """The command that writes the page."""
+    program, *name = commands.called()
+    if name and name[-1].endswith("sweep.py"):
+        return shlex.join([program, name[-1].replace("sweep.py", "report.py"), out])
+    return shlex.join([program, "report", out])
+
+
+def _status(out: str) -> int:
+    """Prints the state of every cell."""
+    from attn_research.launch import overview
+    from attn_research.studies import store
+
+    states = store.status(out)
+    overview.show(states, out)
+    return FAILED if any(one.state == "unreadable" for one in states) else DONE

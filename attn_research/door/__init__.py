@@ -1,0 +1,1 @@
+"""What `import attn_research as ar` offers: one call for each wish."""

@@ -1,0 +1,107 @@
+"""Cores and devices divided among the processes that run in parallel."""
+
+import os
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import NamedTuple
+
+from attn_research.host.environment import processor
+from attn_research.options import BadInput
+
+DEVICES = "--xla_force_host_platform_device_count"
+_NVIDIA = Path("/proc/driver/nvidia/gpus")
+
+
+class Slot(NamedTuple):
+    """What one process may use; `gpus` is None if the machine has none."""
+
+    cores: tuple[int, ...]
+    gpus: tuple[str, ...] | None
+
+
+def cores() -> list[int]:
+    """The cores this process may use, [] if the system does not say."""
+    if hasattr(os, "sched_getaffinity"):
+        return sorted(os.sched_getaffinity(0))
+    return []
+
+
+def gpus(environment: Mapping[str, str]) -> list[str]:
+    """The GPUs this process may use, without starting any."""
+    if environment.get("JAX_PLATFORMS", "").startswith("cpu"):
+        return []
+    visible = environment.get("CUDA_VISIBLE_DEVICES")
+    if visible is not None:
+        return [name for name in visible.split(",") if name]
+    found = len(list(_NVIDIA.iterdir())) if _NVIDIA.is_dir() else 0
+    return [str(index) for index in range(found)]
+
+
+def divide(workers: int, cores: list[int], gpus: list[str]) -> list[Slot]:
+    """`workers` slots with equal shares; too few cores are shared."""
+    if workers < 1:
+        raise BadInput(f"--workers is {workers}; it must be at least 1")
+    if gpus and workers > len(gpus):
+        raise BadInput(
+            f"--workers is {workers}; it must be at most {len(gpus)}, one for each GPU"
+        )
+    return [
+        Slot(
+            tuple(_share(cores, workers, index)),
+            tuple(_share(gpus, workers, index)) if gpus else None,
+        )
+        for index in range(workers)
+    ]
+
+
+def _share(things: list, workers: int, index: int) -> list:
+    if workers > len(things):
+        return things[index % len(things) :][:1] if things else []
+    each, more = divmod(len(things), workers)
+    start = index * each + min(index, more)
+    return things[start : start + each + (index < more)]
+
+
+def compilations(given: Mapping[str, str]) -> Path:
+    """The directory of compiled programs, one for every instruction set."""
+    home = given.get("XDG_CACHE_HOME") or Path.home() / ".cache"
+    return Path(home) / "attn_research" / "xla" / processor()
+
+
+@contextmanager
+def confined(slot: Slot) -> Iterator[None]:
+    """Processes that are started while it is entered inherit the slot's cores."""
+    if not slot.cores:
+        yield
+        return
+    before = os.sched_getaffinity(0)
+    os.sched_setaffinity(0, slot.cores)
+    try:
+        yield
+    finally:
+        os.sched_setaffinity(0, before)
+
+
+def environment(
+    slot: Slot, members: int, given: Mapping[str, str], *, one_device: bool = False
+) -> dict[str, str]:
+    """The environment of a process in `slot` that trains `members` members.
+
+    NPROC fixes the threads and with them the bits. On a CPU the members are spread over
+    one XLA device per core, or over one device with `one_device`. Variables that the
+    user has set stay as they are.
+    """
+    chosen = dict(given)
+    count = len(slot.cores) or os.cpu_count() or 1
+    chosen.setdefault("NPROC", str(count))
+    chosen.setdefault("JAX_COMPILATION_CACHE_DIR", str(compilations(given)))
+    if slot.gpus is not None:
+        chosen["CUDA_VISIBLE_DEVICES"] = ",".join(slot.gpus)
+    elif DEVICES not in chosen.get("XLA_FLAGS", "") and not one_device:
+        flag = f"{DEVICES}={max(1, min(count, members))}"
+        chosen["XLA_FLAGS"] = f"{chosen.get('XLA_FLAGS', '')} {flag}".strip()
+    package = str(Path(__file__).parents[2])
+    paths = [package, *chosen.get("PYTHONPATH", "").split(os.pathsep)]
+    chosen["PYTHONPATH"] = os.pathsep.join(dict.fromkeys(filter(None, paths)))
+    return chosen

@@ -1,0 +1,99 @@
+"""Numbers, intervals and expectations as text."""
+
+import math
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from attn_research.studies.study import Finding, Interval, Study, predictions
+
+ROUNDING = 1e-15  # the rounding error of a difference of equal numbers near 1
+
+
+def number(value: Any) -> str:
+    """A value as text; numbers with four digits, rounding errors as 0."""
+    if value is None:
+        return ""
+    if isinstance(value, bool) or not isinstance(value, (int, float)):
+        return str(value)
+    if math.isnan(value):
+        return "unknown"
+    if math.isinf(value):
+        return "infinite"
+    if isinstance(value, int):
+        return f"{value:,}"
+    if abs(value) < ROUNDING:
+        return "0"
+    return f"{value:,.0f}" if abs(value) >= 10_000 else f"{value:.4g}"
+
+
+def between(interval: Interval) -> str:
+    """An interval in words, empty if it is unknown."""
+    if math.isnan(interval.low):
+        return ""
+    return f"{number(interval.low)} to {number(interval.high)}"
+
+
+def measured(finding: Finding) -> str:
+    """The measured value with its unit and interval: `0.25 bits (0.2 to 0.3)`."""
+    unit = finding.expectation.unit
+    value = f"{number(finding.value)} {unit}" if unit else number(finding.value)
+    interval = between(finding.interval) if finding.interval else ""
+    return f"{value} ({interval})" if interval else value
+
+
+def expected(finding: Finding) -> str:
+    """The bounds within which an expectation holds, in words."""
+    return bounded(finding.expectation.low, finding.expectation.high)
+
+
+def bounded(low: float, high: float) -> str:
+    """`at least 0.9`, `at most 0.5`, `0.5 to 0.9`."""
+    if math.isinf(low) and math.isinf(high):
+        return "a number"
+    if math.isinf(high):
+        return f"at least {number(low)}"
+    if math.isinf(low):
+        return f"at most {number(high)}"
+    return f"{number(low)} to {number(high)}"
+
+
+def changes(before: Sequence[Mapping[str, Any]], study: Study) -> list[str]:
+    """A sentence for each expectation that changed since the study began.
+
+    New words for the same bounds, at the same place in the order, do not count.
+    """
+    now = predictions(study)
+    if now and not before:
+        return ["The expectations were not recorded when the study began."]
+    dropped = [prediction for prediction in before if prediction not in now]
+    added = [prediction for prediction in now if prediction not in before]
+    if len(dropped) == len(added):
+        pairs = zip(dropped, added, strict=True)
+        changed = [pair for pair in pairs if _bounds(pair[0]) != _bounds(pair[1])]
+        dropped, added = [old for old, _ in changed], [new for _, new in changed]
+    then = "Expected when the study began, but not now: "
+    later = "Expected now, but not when the study began: "
+    return [
+        *(f"{then}{_sentence(prediction)}." for prediction in dropped),
+        *(f"{later}{_sentence(prediction)}." for prediction in added),
+    ]
+
+
+def _bounds(prediction: Mapping[str, Any]) -> tuple[Any, ...]:
+    return tuple(prediction.get(name) for name in ("low", "high", "unit"))
+
+
+def _sentence(prediction: Mapping[str, Any]) -> str:
+    low = -math.inf if prediction["low"] is None else prediction["low"]
+    high = math.inf if prediction["high"] is None else prediction["high"]
+    return f"{prediction['claim']}, {bounded(low, high)}"
+
+
+def decided(finding: Finding) -> str:
+    """Whether an expectation holds, in a word."""
+    return {True: "yes", False: "no", None: "undecided"}[finding.holds]
+
+
+def counted(count: int, one: str, many: str = "") -> str:
+    """`1 cell`, `1,200 cells`."""
+    return f"{count:,} {one if count == 1 else many or one + 's'}"

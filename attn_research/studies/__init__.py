@@ -1,0 +1,1 @@
+"""Questions put to grids of runs: studies, their directory, results, equal costs."""

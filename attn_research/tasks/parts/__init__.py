@@ -1,0 +1,1 @@
+"""Parts that several tasks share: lengths, placement, trees, pictures, data sets."""

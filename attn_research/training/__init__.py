@@ -1,0 +1,1 @@
+"""One population in one compiled program: its steps, members, devices and outcome."""

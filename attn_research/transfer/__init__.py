@@ -1,0 +1,1 @@
+"""Where a run starts from: the named checkpoint, and the trunk inside it."""
