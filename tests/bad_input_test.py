@@ -7,13 +7,15 @@ from pathlib import Path
 
 import pytest
 
-from attn_research import layout, store, train
+from attn_research import loop
 from attn_research.checkpoint import load
-from attn_research.config import Config, replace
-from attn_research.durable import Damaged, atomic_write
-from attn_research.flags import DONE
-from attn_research.layout import CHECKPOINTS, METRICS, RESULT
-from attn_research.study import Study, cells
+from attn_research.config import Config, edit
+from attn_research.host import layout
+from attn_research.host.durable import Damaged, atomic_write
+from attn_research.host.exits import DONE
+from attn_research.host.layout import CHECKPOINTS, METRICS, RESULT
+from attn_research.studies import store
+from attn_research.studies.study import Study, cells
 from tests.command import assert_one_sentence, command
 
 SMALL = (
@@ -35,57 +37,60 @@ MISTAKES = {
     "--widht=3": "did you mean '--model.width'?",
     "--model.widht=3": "did you mean '--model.width'?",
     "--task.lenght=3": "did you mean 'length'?",
-    "--task.length": "--task.length has no value",
+    "--task.length": "--task.length lacks a value",
     "--model.pattern=danse": "Unknown mixer 'danse' (known: ",
     "--task=recal": "Unknown task 'recal' (known: ",
-    "--model.dtype=float16": "allowed are float32, bfloat16",
+    "--model.dtype=float16": "it must be one of float32, bfloat16",
     "--train.schedule=cosin": "did you mean 'cosine'?",
-    "--model.tied=maybe": "true or false is allowed",
+    "--model.tied=maybe": "it must be true or false",
     "--flagfile=nowhere.txt": "nowhere.txt",
     "stray": "Unknown argument 'stray'",
     # patterns
     "--model.pattern=dense(haeds=2)": "Unknown option of dense 'haeds' (known: ",
     "--model.pattern=dense(heads=2": "unbalanced bracket",
-    "--model.pattern=dense,,conv": "'' is no spec",
-    "--model.pattern=": "'' is no spec",
-    "--model.pattern=dense(heads=many)": "a whole number is allowed",
+    "--model.pattern=dense,,conv": "'' is not a spec",
+    "--model.pattern=": "'' is not a spec",
+    "--model.pattern=dense(heads=many)": "it must be a whole number",
     # numbers
-    "--lr=abc": "--lr is 'abc'; a number is allowed",
-    "--lr=nan": "a finite number is allowed",
-    "--lr=inf": "a finite number is allowed",
+    "--lr=abc": "--lr is 'abc'; it must be a number",
+    "--lr=nan": "it must be a finite number",
+    "--lr=inf": "it must be a finite number",
     "--lr=1e39": "to 3.4e+38",
-    "--lr=1e-60": "a finite number from 1.2e-38",
+    "--lr=1e-60": "0 or a number of a size from 1.2e-38",
     "--lr=0": "it must be more than 0",
     "--lr=-1": "it must be more than 0",
     "--lr=1e-3,": "a list such as 1,2,3",
     "--seed=-1": "--seed is -1; it must be at least 0",
-    "--seed=1.5": "a whole number is allowed",
-    "--seed=4294967296": "--seed is too large; at most 2147483647",
+    "--seed=0,1,0": "seed has 0 and 0, which are equal; its values must differ",
+    "--lr=1e-3,0.001": "lr has 0.001 and 0.001, which are equal",
+    "--lr=1e-3,1.0000000001e-3": "which are equal; its values must differ",
+    "--seed=1.5": "it must be a whole number",
+    "--seed=4294967296": "--seed is 4294967296; it must be at most 2147483647",
     "--weight_decay=-0.1": "it must be at least 0",
     "--train.steps=0": "--train.steps is 0; it must be at least 1",
-    "--train.steps=99999999999": "--train.steps is too large",
+    "--train.steps=99999999999": "--train.steps is 99999999999; it must be at most",
     "--train.batch=0": "it must be at least 1",
     "--train.warmup=1": "it must be less than 1",
-    "--train.clip=nan": "a finite number is allowed",
+    "--train.clip=nan": "it must be a finite number",
     "--model.dropout=1": "it must be less than 1",
     "--model.width=-4": "--model.width is -4; it must be at least 1",
-    "--model.width=1e3": "a whole number is allowed",
+    "--model.width=1e3": "it must be a whole number",
     "--model.layers=100000": "it must be at most 1000",
     # sizes that do not fit each other
-    "--model.pattern=dense(heads=3)": "The width is 64 with 3 heads",
-    "--model.pattern=window(heads=3)": "The width is 64 with 3 heads",
+    "--model.pattern=dense(heads=3)": "the width 64 and 3 heads; the number",
+    "--model.pattern=window(heads=3)": "the width 64 and 3 heads; the number",
     "--model.pattern=linear(heads=3)": "heads must divide the width",
-    "--model.pattern=dense(groups=3)": "a divisor of 4 heads",
-    "--model.pattern=dense(positions=rope,head_size=3)": "even is allowed",
-    "--model.pattern=linear(feature=identity)": "normalize=false is allowed",
+    "--model.pattern=dense(groups=3)": "must divide the number of heads",
+    "--model.pattern=dense(positions=rope,head_size=3)": "it must be even",
+    "--model.pattern=linear(feature=identity)": "normalize must be false",
     "--model.pattern=window(window=0)": "window.window is 0; it must be at least 1",
-    "--model.pattern=window(window=99999999999)": "window.window is too large",
+    "--model.pattern=window(window=99999999999)": "is 99999999999; it must be at most",
     '--model.pattern=dilated(dilations="1,-2")': "it must be at least 1",
-    "--task.gap=100": "needs 116 tokens; the length is 64",
+    "--task.gap=100": "length is 64; for 8 pairs at a gap of 100 it must be at",
     "--task.gap=0": "1 <= LOW <= HIGH",
     "--task.gap=9..4": "1 <= LOW <= HIGH",
-    "--task.pairs=40": "has room for 32 pairs and queries",
-    "--task.vocabulary=4": "8 distinct keys",
+    "--task.pairs=40": "at length 64 they must be at most 32",
+    "--task.vocabulary=4": "they must be at least 8 and 1",
     "--task.length=-1": "it must be at least 4",
 }
 
@@ -130,9 +135,9 @@ def texts(folder: Path) -> dict[str, str]:
     return {
         "nowhere": "does not exist",
         "empty": "is empty",
-        "folder": "holds no file",
-        "tiny": "bytes; more than",
-        "one": "too few to split by file",
+        "folder": "it must hold files",
+        "tiny": "it must be at least",
+        "one": "too few for a validation split",
     }
 
 
@@ -227,11 +232,11 @@ def test_another_run_in_the_directory(trained):
 
 
 def test_what_was_refused_claims_no_directory(tmp_path, monkeypatch):
-    def refuse(needed, free, what="The program"):
-        raise train.memory.MemoryRefused("Too big")
+    def refuse(needed, free, what="The program", about="about"):
+        raise loop.memory.MemoryRefused("Too big")
 
     with monkeypatch.context() as patch:
-        patch.setattr(train.memory, "require", refuse)
+        patch.setattr(loop.memory, "require", refuse)
         assert_one_sentence(
             command("train", *SMALL, "--lr=0.5", f"--out={tmp_path / 'run'}"), "Too big"
         )
@@ -241,7 +246,7 @@ def test_what_was_refused_claims_no_directory(tmp_path, monkeypatch):
 
 def test_the_flagfile_of_a_run_repeats_it(trained, tmp_path):
     again = tmp_path / "again"
-    flagfile = f"--flagfile={trained / train.FLAGFILE}"
+    flagfile = f"--flagfile={trained / layout.FLAGFILE}"
     ended = command("train", flagfile, f"--out={again}")
     assert ended.code == DONE, ended.err
     assert layout.read_config(again) == layout.read_config(trained)
@@ -252,7 +257,7 @@ def test_the_flagfile_of_a_run_repeats_it(trained, tmp_path):
 
 
 def study(name: str) -> Study:
-    base = replace(Config(), {"model.width": 8, "train.steps": 2})
+    base = edit(Config(), {"model.width": 8, "train.steps": 2})
     return Study(name, "A question?", "A claim.", base, {"model.pattern": ["conv"]})
 
 
@@ -265,8 +270,8 @@ def test_a_directory_of_another_study(tmp_path):
 
 
 def test_a_report_of_no_study(tmp_path):
-    assert_one_sentence(command("report", str(tmp_path)), "no directory of a study")
-    assert_one_sentence(command("report"), "give one directory of a study")
+    assert_one_sentence(command("report", str(tmp_path)), "is not a study directory")
+    assert_one_sentence(command("report"), "there must be one directory of a study")
     assert_one_sentence(command("report", "a", "b"), "2 arguments are given")
     atomic_write(tmp_path / store.STUDY, "{")
     assert_one_sentence(command("report", str(tmp_path)), "is damaged")

@@ -10,17 +10,41 @@ from typing import Any, NamedTuple
 import jax
 import jax.core
 import jax.numpy as jnp
-from flax import nnx
 
+from attn_research.modules.attention import Attention
+from attn_research.modules.attention_kinds import DenseOptions, WindowOptions
 from attn_research.modules.contract import Cost
-from attn_research.modules.dense import Dense, DenseOptions
 from attn_research.modules.diagonal import Diagonal, DiagonalOptions
-from attn_research.modules.heads import Cache, empty
-from attn_research.modules.sparse import Window, WindowOptions
-from attn_research.ops.dense import attend
+from attn_research.modules.linear import Linear, LinearOptions
 from attn_research.ops.masks import CAUSAL, window
-from attn_research.ops.positions import positions
-from tests.laws.case import Case
+from attn_research.testing.laws.case import Case
+from tests.broken_parts import (
+    Mean,
+    counts_on,
+    decodes,
+    forgets_beyond,
+    forgets_last,
+    ignores_segments,
+    late,
+    leans_on_rate,
+    loses_far_gradients,
+    masks_after_softmax,
+    multiplies_late_padding,
+    multiplies_padding_by_zero,
+    narrow_state,
+    noisy,
+    one_segment,
+    only_short,
+    packs_by_small_numbers,
+    special,
+    spoils_rate,
+    stateful,
+    through_bfloat16,
+    unit,
+    whole_chunks,
+    wider,
+    wrong_cost,
+)
 
 DENSE = DenseOptions(heads=2)
 LEARNED = DenseOptions(heads=2, positions="learned")
@@ -50,117 +74,76 @@ def output(law: str, spoil: Callable[[Any, Any], Any]) -> Broken:
     """Causal dense attention with its output spoiled: spoil(x_BTD, y_BTD)."""
 
     def call(self, x_BTD, segments_BT=None):
-        return spoil(x_BTD, Dense.__call__(self, x_BTD, segments_BT))
+        return spoil(x_BTD, Attention.__call__(self, x_BTD, segments_BT))
 
-    return broken(law, Dense, DENSE, __call__=call)
+    return broken(law, Attention, DENSE, __call__=call)
 
 
 def form(law: str, spoil: Callable[[Any], Any]) -> Broken:
     """Causal dense attention with the output of all but the naive form spoiled."""
 
     def call(self, x_BTD, segments_BT=None):
-        y_BTD = Dense.__call__(self, x_BTD, segments_BT)
+        y_BTD = Attention.__call__(self, x_BTD, segments_BT)
         return y_BTD if self.options.implementation == "naive" else spoil(y_BTD)
 
-    return broken(law, Dense, DENSE, __call__=call)
-
-
-def ignores_segments(self, x_BTD, segments_BT=None):
-    return Dense.__call__(self, x_BTD, None)
-
-
-def masks_after_softmax(self, x_BTD, segments_BT=None):
-    """Padding has no content, and yet its share of the attention."""
-    if segments_BT is None:
-        return Dense.__call__(self, x_BTD, None)
-    real_BT1 = (segments_BT > 0)[..., None].astype(x_BTD.dtype)
-    return Dense.__call__(self, x_BTD * real_BT1, None) * real_BT1
-
-
-def one_segment(good: type) -> Callable[..., Any]:
-    """Knows padding; takes all packed sequences for one."""
-
-    def call(self, x_BTD, segments_BT=None):
-        if segments_BT is not None:
-            segments_BT = (segments_BT > 0).astype(segments_BT.dtype)
-        return good.__call__(self, x_BTD, segments_BT)
-
-    return call
-
-
-def counts_on(self, x_BTD, segments_BT=None):
-    """Positions that do not restart in a segment."""
-    here_BT = positions(x_BTD.shape[0], x_BTD.shape[1], None)
-    q_BTHK, k_BTGK, v_BTGK = self.heads.split(x_BTD, here_BT)
-    y_BTHK = attend(q_BTHK, k_BTGK, v_BTGK, mask=CAUSAL, segments_BT=segments_BT)
-    return self.heads.merge(y_BTHK)
-
-
-def wider(side: int) -> property:
-    """A window wrong by `side` tokens."""
-    return property(lambda self: window(self.options.window - 1 + side, 0))
-
-
-def forgets_last(self, x_BD, carry: Cache):
-    """The carry loses the newest token."""
-    y_BD, after = Dense.step(self, x_BD, carry)
-    return y_BD, carry._replace(time=after.time)
-
-
-def decodes(self, batch, length, dtype=jnp.float32):
-    return empty(self.heads.sizes, batch, length, dtype)
-
-
-def wrong_cost(**wrong: int) -> Callable[..., Any]:
-    def cost(self, length) -> Cost:
-        right = Dense.cost(self, length)
-        return right._replace(**{k: getattr(right, k) + v for k, v in wrong.items()})
-
-    return cost
-
-
-def stateful(self, options, **kwargs) -> None:
-    """Holds a random array that is no parameter."""
-    Dense.__init__(self, options, **kwargs)
-    self.noise = nnx.Variable(jax.random.normal(kwargs["rngs"].params(), (1, 1, 1)))
-
-
-def noisy(self, x_BTD, segments_BT=None):
-    return Dense.__call__(self, x_BTD, segments_BT) + self.noise.get_value()
-
-
-def through_bfloat16(y):
-    return y.astype(jnp.bfloat16).astype(y.dtype)
-
-
-def leans_on_rate(self, x_BTD, segments_BT=None):
-    """The right output; the gradient of one small leaf is off, in float32 alone."""
-    y_BTD = Diagonal.__call__(self, x_BTD, segments_BT)
-    if y_BTD.dtype == jnp.float64:
-        return y_BTD
-    rate = 1e-3 * self.rate.get_value().sum().astype(y_BTD.dtype)
-    return y_BTD + (rate - jax.lax.stop_gradient(rate))
-
-
-@jax.custom_vjp
-def nothing(rate_N):
-    return 0 * rate_N.sum()
-
-
-# Adds exact zeros to the output, NaN to one gradient.
-nothing.defvjp(lambda rate_N: (nothing(rate_N), rate_N), lambda r, ct: (r * jnp.nan,))
-
-
-def spoils_rate(self, x_BTD, segments_BT=None):
-    y_BTD = Diagonal.__call__(self, x_BTD, segments_BT)
-    return y_BTD + nothing(self.rate.get_value()).astype(y_BTD.dtype)
-
-
-def unit(x_BTD, y_BTD):
-    return y_BTD / jnp.sqrt((x_BTD * x_BTD).sum(-1, keepdims=True))
+    return broken(law, Attention, DENSE, __call__=call)
 
 
 BROKEN = {
+    "wrong if the chunks come out even": broken(
+        "edges", Linear, LinearOptions(), __call__=whole_chunks
+    ),
+    "wrong beyond the first block": output("far_step", late(lambda x, y: y * 1.001)),
+    "a position wrong beyond a block": output(
+        "far_packing", late(lambda x, y: y + 1e-3 * x)
+    ),
+    "a late token leaks": output(
+        "far_causality", late(lambda x, y: y + 1e-3 * jnp.roll(x, -1, axis=1), 100)
+    ),
+    "no gradient beyond the first block": output(
+        "far_gradient", late(loses_far_gradients)
+    ),
+    "the ring loses what is far": broken(
+        "far_step", Attention, DENSE, step=forgets_beyond
+    ),
+    "a state in bfloat16": broken(
+        "far_step", Diagonal, DiagonalOptions(), step=narrow_state
+    ),
+    "a carry in the type of the input": Broken(
+        "narrow", Case(Mean, DenseOptions(), True, "narrow")
+    ),
+    "one number of a segment is special": broken(
+        "far_packing", Attention, DENSE, __call__=special(2**20)
+    ),
+    "the largest number is special": broken(
+        "far_packing", Attention, DENSE, __call__=special(2**31 - 1)
+    ),
+    "late padding is multiplied by zero": broken(
+        "far_packing", Attention, DENSE, __call__=multiplies_late_padding
+    ),
+    "a reach that is short": broken(
+        "far_reach", Attention, DENSE, reach=lambda self, length: min(length, 64)
+    ),
+    "a reach that is long": broken(
+        "far_reach", Attention, WINDOW, reach=lambda self, length: length
+    ),
+    "state of a long sequence": broken(
+        "cost", Attention, DENSE, cost=only_short(state_bytes=0.5)
+    ),
+    "parameters of a long sequence": broken(
+        "cost", Attention, DENSE, cost=only_short(params=2)
+    ),
+    "flops of a long sequence": broken(
+        "flops", Attention, DENSE, cost=only_short(flops=0.1)
+    ),
+    "flops that forget an option": broken(
+        "flops",
+        Attention,
+        DenseOptions(heads=8, head_size=64),
+        cost=lambda self, length: Cost(
+            Attention.cost(self, length).params, 8 * 8 * 8 * length, 0
+        ),
+    ),
     "float32 comes back for bfloat16": output(
         "shape", lambda x, y: y.astype(jnp.float32)
     ),
@@ -176,31 +159,43 @@ BROKEN = {
         "causality", lambda x, y: y / (1 + x.var(axis=1, keepdims=True))
     ),
     "no mask in one direction": broken(
-        "reach", Dense, DENSE, mask=property(lambda self: window(99, 99))
+        "reach", Attention, DENSE, mask=property(lambda self: window(99, 99))
     ),
     "one direction only": broken(
-        "reach", Dense, DENSE, causal=False, mask=property(lambda self: CAUSAL)
+        "reach", Attention, DENSE, causal=False, mask=property(lambda self: CAUSAL)
     ),
-    "a window one too wide": broken("reach", Window, WINDOW, mask=wider(1)),
-    "a window one too narrow": broken("reach", Window, WINDOW, mask=wider(-1)),
-    "ignores padding": broken("padding", Dense, DENSE, __call__=ignores_segments),
+    "a window one too wide": broken("reach", Attention, WINDOW, mask=wider(1)),
+    "a window one too narrow": broken("reach", Attention, WINDOW, mask=wider(-1)),
+    "ignores padding": broken("padding", Attention, DENSE, __call__=ignores_segments),
     "masks after the softmax": broken(
-        "padding", Dense, DENSE, __call__=masks_after_softmax
+        "padding", Attention, DENSE, __call__=masks_after_softmax
     ),
-    "positions count padding": broken("padding", Dense, LEARNED, __call__=counts_on),
+    "padding is multiplied by zero": broken(
+        "padding", Attention, DENSE, __call__=multiplies_padding_by_zero
+    ),
+    "only small numbers are segments": broken(
+        "packing", Attention, DENSE, __call__=packs_by_small_numbers
+    ),
+    "positions count padding": broken(
+        "padding", Attention, LEARNED, __call__=counts_on
+    ),
     "padding has an output": output("empty", lambda x, y: y + 1e-3),
     "sees a packed neighbour": broken(
-        "packing", Dense, DENSE, __call__=one_segment(Dense)
+        "packing", Attention, DENSE, __call__=one_segment(Attention)
     ),
     "the state outlives its segment": broken(
         "packing", Diagonal, DiagonalOptions(), __call__=one_segment(Diagonal)
     ),
-    "positions do not restart": broken("packing", Dense, LEARNED, __call__=counts_on),
-    "the carry forgets": broken("step", Dense, DENSE, step=forgets_last),
-    "decodes in both directions": broken(
-        "step", Dense, DENSE, causal=False, start=decodes
+    "positions do not restart": broken(
+        "packing", Attention, LEARNED, __call__=counts_on
     ),
-    "takes any carry": broken("carry", Dense, DENSE, step=Dense.step.__wrapped__),
+    "the carry forgets": broken("step", Attention, DENSE, step=forgets_last),
+    "decodes in both directions": broken(
+        "step", Attention, DENSE, causal=False, start=decodes
+    ),
+    "takes any carry": broken(
+        "carry", Attention, DENSE, step=Attention.step.__wrapped__
+    ),
     "one form is off": form("forms", lambda y: y * 1.0001),
     "one form has no gradient": form("forms", jax.lax.stop_gradient),
     "a sum in bfloat16": form("reference", through_bfloat16),
@@ -211,12 +206,12 @@ BROKEN = {
         "padding", Diagonal, DiagonalOptions(), __call__=spoils_rate
     ),
     "divides by zero": output("finite", unit),
-    "forgets parameters": broken("cost", Dense, DENSE, cost=wrong_cost(params=-1)),
-    "forgets state": broken("cost", Dense, DENSE, cost=wrong_cost(state_bytes=-4)),
+    "forgets parameters": broken("cost", Attention, DENSE, cost=wrong_cost(params=-1)),
+    "forgets state": broken("cost", Attention, DENSE, cost=wrong_cost(state_bytes=-4)),
     "holds more than parameters": broken(
-        "functional", Dense, DENSE, __init__=stateful, __call__=noisy
+        "functional", Attention, DENSE, __init__=stateful, __call__=noisy
     ),
     "hides a random array": broken(
-        "bridge", Dense, DENSE, __init__=stateful, __call__=noisy
+        "bridge", Attention, DENSE, __init__=stateful, __call__=noisy
     ),
 }

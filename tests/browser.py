@@ -24,6 +24,11 @@ PROBE = """<script>onload = () => {
     wide: root.scrollWidth, room: root.clientWidth, tall: root.scrollHeight,
     blank: all("img").filter((i) => !i.complete || !i.naturalWidth).map((i) => i.alt),
     unseen: all("svg").filter((s) => s.getBoundingClientRect().width < 100).length,
+    hidden: all(".scroll").filter((s) => s.scrollWidth > s.clientWidth + 1).map(
+      (s) => [s.innerText.slice(0, 60), root.clientWidth > 600
+        || !s.previousElementSibling?.matches(".sideways")
+        || !s.previousElementSibling.getClientRects().length]
+    ).filter(([_, wrong]) => wrong),
     lost: all('a[href^="#"]').map((a) => a.hash).filter(
       (h) => !document.getElementById(decodeURIComponent(h.slice(1)))),
   });
@@ -32,6 +37,8 @@ PROBE = """<script>onload = () => {
 
 def assert_reads_well(page: Path, scratch: Path) -> None:
     """The page never scrolls sideways; its images load and its links resolve.
+
+    On a desk no table hides columns; on a phone one that does says so above.
 
     A window can be no narrower than 500 pixels, but a frame can: one for each width.
     """
@@ -73,6 +80,7 @@ def assert_reads_well(page: Path, scratch: Path) -> None:
     for width, one in zip((PHONE, DESK), seen, strict=True):
         assert width - 20 <= one["room"] <= width and one["tall"] > 300
         assert one["wide"] <= one["room"], f"it scrolls sideways at {width} pixels"
+        assert not one["hidden"], f"columns are hidden at {width} pixels: {one}"
         assert not one["blank"] and not one["unseen"] and not one["lost"], one
     for link in re.findall(r'\b(?:href|src)="([^"#][^"]*)"', source):
         if not link.startswith("data:"):

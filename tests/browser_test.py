@@ -9,6 +9,10 @@ PAGE = """<!doctype html><html lang="en"><head><meta charset="utf-8">
 <div style="height: 400px" id="here"><a href="#here">up</a>{}</div></body></html>"""
 WRONG = {
     "scrolls sideways": '<div style="width: 500px">wide</div>',
+    "hidden at 390": '<div class="scroll" style="width: 300px; overflow-x: auto">'
+    '<div style="width: 310px">columns</div></div>',
+    "hidden at 1280": '<p class="sideways">Scroll.</p><div class="scroll" style="width:'
+    ' 300px; overflow-x: auto"><div style="width: 310px">columns</div></div>',
     "lost": '<a href="#nowhere">gone</a>',
     "blank": '<img alt="gone" src="data:image/png;base64,AAAA">',
     "nowhere.csv": '<a href="nowhere.csv">gone</a>',

@@ -4,15 +4,19 @@ import contextlib
 import io
 import os
 import runpy
+import signal
 import sys
 from pathlib import Path
 from typing import NamedTuple
 
 from absl import flags
 
-from attn_research.flags import BAD_INPUT
+import attn_research
+from attn_research.host.exits import BAD_INPUT
+from attn_research.host.interrupt import ASKING
 
 ROOT = Path(__file__).parents[1]
+PACKAGE = Path(attn_research.__file__).parent  # may be installed elsewhere
 
 
 class Ended(NamedTuple):
@@ -27,11 +31,12 @@ def command(script: str, *arguments: str, root: Path = ROOT) -> Ended:
     """Runs scripts/SCRIPT.py as `__main__` with these arguments; leaves no trace."""
     out, err, argv = io.StringIO(), io.StringIO(), sys.argv
     before, environment = set(flags.FLAGS), dict(os.environ)
-    sys.argv = [script, *arguments]
+    handlers = {number: signal.getsignal(number) for number in ASKING}
+    path = root / "scripts" / f"{script}.py"
+    sys.argv = [str(path), *arguments]
     code = 0
     try:
         with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
-            path = root / "scripts" / f"{script}.py"
             runpy.run_path(str(path), run_name="__main__")
     except SystemExit as ended:
         code = int(ended.code or 0)
@@ -39,6 +44,8 @@ def command(script: str, *arguments: str, root: Path = ROOT) -> Ended:
         sys.argv = argv
         os.environ.clear()
         os.environ.update(environment)
+        for number, handler in handlers.items():
+            signal.signal(number, handler)
         forget(before)
     return Ended(code, out.getvalue(), err.getvalue())
 

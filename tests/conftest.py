@@ -1,11 +1,13 @@
 """Every test runs strictly: no silent promotion, two devices, warnings as errors."""
 
 import gc
+import hashlib
 import os
 import pathlib
 import re
 import shutil
 import tempfile
+import time
 
 os.environ.setdefault("JAX_PLATFORMS", "cpu")
 os.environ["XLA_FLAGS"] = (
@@ -28,8 +30,45 @@ jax.config.update("jax_numpy_dtype_promotion", "strict")
 jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.3)
 
 
+BEGAN = time.monotonic()
+
+
+def pytest_addoption(parser):
+    parser.addoption(
+        "--slice", metavar="WORD", help="begin at a place that this word chooses"
+    )
+    parser.addoption(
+        "--budget", type=float, metavar="SECONDS", help="skip what begins later"
+    )
+
+
+def pytest_runtest_setup(item):
+    budget = item.config.option.budget
+    if budget is None:
+        return
+    if item.get_closest_marker("faults"):  # one of these takes up to a quarter hour
+        budget /= 3
+    if time.monotonic() - BEGAN > budget:
+        pytest.skip("the time of this slice is spent")
+
+
+def pytest_terminal_summary(terminalreporter, config):
+    """Says which slice of the tests has run, so that it can be run again."""
+    if config.option.slice is None:
+        return
+    ran = dict.fromkeys(
+        _group(report.nodeid)
+        for outcome in ("passed", "failed", "error")
+        for report in terminalreporter.stats.get(outcome, ())
+    )
+    terminalreporter.section("slice")
+    terminalreporter.line(f"{config.option.slice}: {len(ran)} groups of tests ran:")
+    for group in sorted(ran):
+        terminalreporter.line(f"  {group}")
+
+
 def pytest_configure(config):
-    """Compiles quickly where not the slow tests run, which compile as users do.
+    """Compiles quickly unless the slow tests run, which compile as users do.
 
     Tests compile some thousand programs and run each for a moment: without the
     optimiser of machine code, in one piece (both cores are at work already), and
@@ -55,9 +94,24 @@ FIRST = ("tests/train_test.py", "tests/faults/training_test.py")
 
 
 @pytest.hookimpl(tryfirst=True)
-def pytest_collection_modifyitems(items):
-    """What takes longest is first; else tests stay in their order."""
-    items.sort(key=lambda item: not item.nodeid.startswith(FIRST))
+def pytest_collection_modifyitems(config, items):
+    """What takes longest is first; a slice begins at the group that its word names."""
+    word = config.option.slice
+    if word is None:
+        items.sort(key=lambda item: not item.nodeid.startswith(FIRST))
+        return
+    # In the order of their digests, so that a slice has tests of every kind; within a
+    # group too, so that the end of a long one has its turn.
+    begin = _digest(word)
+
+    def place(name: str) -> tuple[bool, str]:
+        return _digest(name) < begin, _digest(name)
+
+    items.sort(key=lambda item: (*place(_group(item.nodeid)), *place(item.nodeid)))
+
+
+def _digest(word: str) -> str:
+    return hashlib.blake2b(word.encode(), digest_size=8).hexdigest()
 
 
 @pytest.hookimpl(optionalhook=True)

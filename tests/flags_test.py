@@ -4,11 +4,12 @@ import pytest
 from absl import flags as absl_flags
 
 from attn_research import flags
-from attn_research.config import Config, Population, flatten, replace
+from attn_research.config import Config, Population, edit, flatten
+from attn_research.host import exits
 from attn_research.options import BadInput
 from tests.command import forget
 
-CHANGED = replace(
+CHANGED = edit(
     Config(),
     {
         "task": 'text(path="a, (b)",length=9)',
@@ -61,7 +62,7 @@ def test_a_flagfile_repeats_a_run_and_a_later_flag_changes_it(tmp_path):
     assert parsed(f"--flagfile={path}") == (CHANGED, MEMBERS)
     flags.FLAGS.unparse_flags()
     changed, _ = parsed(f"--flagfile={path}", "--model.width=48")
-    assert changed == replace(CHANGED, {"model.width": 48})
+    assert changed == edit(CHANGED, {"model.width": 48})
 
 
 def test_a_switch_alone_is_true():
@@ -90,9 +91,12 @@ def test_options_of_the_task_are_flags_too():
         ("--model.widht=3", "did you mean '--model.width'?"),
         ("--width=3", "did you mean '--model.width'?"),
         ("--sede=3", "did you mean '--seed'?"),
-        ("--model.width=x", "--model.width is 'x'; a whole number is allowed"),
+        ("--model.width=x", "--model.width is 'x'; it must be a whole number"),
         ("--model.width", "--model.width"),
-        ("--task.length", "--task.length has no value; write --task.length=VALUE"),
+        (
+            "--task.length",
+            "--task.length lacks a value; it must be --task.length=VALUE",
+        ),
         ("--nomodel.tied", "nomodel.tied"),
         ("--flagfile=nowhere", "nowhere"),
         ("more", "Unknown argument 'more'; every option is a flag"),
@@ -107,10 +111,10 @@ def test_a_mistake_is_one_sentence(argument, sentence):
 @pytest.mark.parametrize(
     ("error", "code"),
     [
-        (BadInput("A mistake"), flags.BAD_INPUT),
-        (OSError(28, "No space left"), flags.DISK),
+        (BadInput("A mistake"), exits.BAD_INPUT),
+        (OSError(28, "No space left"), exits.DISK),
         (KeyboardInterrupt(), 130),
-        (RuntimeError("A bug"), flags.INTERNAL),
+        (RuntimeError("A bug"), exits.INTERNAL),
     ],
 )
 def test_every_error_has_its_exit_code(error, code, monkeypatch, capsys):
@@ -122,7 +126,7 @@ def test_every_error_has_its_exit_code(error, code, monkeypatch, capsys):
         flags.main(run, "A script.")
     assert ended.value.code == code
     said = capsys.readouterr().err
-    assert ("Traceback" in said) == (code == flags.INTERNAL)
+    assert ("Traceback" in said) == (code == exits.INTERNAL)
 
 
 @pytest.mark.parametrize("returned", [0, 3, None])

@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 from flax import nnx
 
-from attn_research.functional import Trait, functional, mismatch
 from attn_research.modules.contract import Projection, dynamics
+from attn_research.pure import Trait, functional, mismatch
 
 
 class Affine(nnx.Module):
@@ -110,26 +110,40 @@ class Caching(nnx.Module):
 )
 def test_a_module_with_other_state_is_refused(module, held):
     """Under plain jit its changes would be lost silently."""
-    with pytest.raises(ValueError, match="may hold parameters only") as caught:
+    with pytest.raises(ValueError, match="all its state must be parameters") as caught:
         functional(lambda rngs: module(rngs=rngs))
     assert held in str(caught.value)
 
 
 @pytest.mark.parametrize(
+    ("given", "words"),
+    [
+        (5, "constructor is int; it must be a function"),
+        (None, "constructor is NoneType; it must be a function"),
+        (Affine(3, rngs=nnx.Rngs(0)), "constructor is Affine; it must be a function"),
+        (lambda rngs: 3, "constructor builds no module; it must be a function"),
+    ],
+)
+def test_what_builds_no_module_is_said(given, words):
+    with pytest.raises(ValueError, match=words):
+        functional(given)
+
+
+@pytest.mark.parametrize(
     ("changed", "sentence"),
     [
-        ({"scale": jnp.ones(3)}, "['shift'] is missing"),
+        ({"scale": jnp.ones(3)}, "shift is missing"),
         (
             {"scale": jnp.ones(3), "shift": jnp.ones(3), "more": jnp.ones(1)},
-            "['more'] is not wanted",
+            "more is unexpected",
         ),
         (
             {"scale": jnp.ones(4), "shift": jnp.ones(3)},
-            "['scale'] is float32[4], the model has float32[3]",
+            "scale is float32[4], it must be float32[3]",
         ),
         (
             {"scale": jnp.ones(3, jnp.bfloat16), "shift": jnp.ones(3)},
-            "['scale'] is bfloat16[3], the model has float32[3]",
+            "scale is bfloat16[3], it must be float32[3]",
         ),
     ],
 )

@@ -9,8 +9,8 @@ import optax
 import pytest
 
 from attn_research.config import Population, Train
-from attn_research.functional import Trait
 from attn_research.hypers import Hypers, grid, optimizer, schedule
+from attn_research.pure import Trait
 
 TRAIN = Train(steps=100, warmup=0.1, clip=0.0)
 

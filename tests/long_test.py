@@ -9,9 +9,9 @@ import pytest
 from flax import nnx
 
 from attn_research.modules import MIXERS
-from attn_research.options import choose
-from tests.laws.case import WIDTH, Case, draw, split
-from tests.laws.measure import close
+from attn_research.options.specs import choose
+from attn_research.testing.laws.case import WIDTH, Case, draw, split
+from attn_research.testing.laws.measure import close
 
 # Each with the form that its float64 twin takes: the plain scan over tokens.
 SCANNED = {

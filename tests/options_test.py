@@ -9,8 +9,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from attn_research import config, options
-from attn_research.config import Config, Population, content_hash, flatten, replace
-from attn_research.options import BadInput, build, choose, option, parse, spell, split
+from attn_research.config import Config, Population, content_hash, edit, flatten
+from attn_research.options import BadInput, build, declared, option
+from attn_research.options.specs import choose, parse, spell, split
 
 
 @dataclass(frozen=True)
@@ -28,15 +29,15 @@ class Kinds:
     ("given", "sentence"),
     [
         ({"count": "0"}, "kinds.count is 0; it must be at least 1"),
-        ({"count": "1.5"}, "kinds.count is '1.5'; a whole number is allowed"),
+        ({"count": "1.5"}, "kinds.count is '1.5'; it must be a whole number"),
         ({"rate": "1"}, "kinds.rate is 1.0; it must be less than 1"),
         ({"rate": "0"}, "kinds.rate is 0.0; it must be more than 0"),
-        ({"rate": "nan"}, "a finite number is allowed"),
-        ({"rate": "inf"}, "a finite number is allowed"),
+        ({"rate": "nan"}, "it must be a finite number"),
+        ({"rate": "inf"}, "it must be a finite number"),
         ({"rate": "-1e-3"}, "it must be more than 0"),
-        ({"on": "yes"}, "true or false is allowed"),
-        ({"mode": "fats"}, "allowed are fast, slow; did you mean 'fast'?"),
-        ({"sizes": "1,,2"}, "a list such as 1,2,3 is allowed"),
+        ({"on": "yes"}, "it must be true or false"),
+        ({"mode": "fats"}, "it must be one of fast, slow; did you mean 'fast'?"),
+        ({"sizes": "1,,2"}, "it must be a list such as 1,2,3"),
         ({"sizes": "1,-2"}, "it must be at least 0"),
         ({"cuont": "1"}, "did you mean 'count'?"),
     ],
@@ -83,7 +84,7 @@ def test_an_unknown_name_lists_the_known():
 
 
 def test_dotted_changes():
-    changed = replace(Config(), {"model.width": "32", "task.length": 128})
+    changed = edit(Config(), {"model.width": "32", "task.length": 128})
     assert changed.model.width == 32
     assert flatten(changed)["task.length"] == "128"
     assert flatten(changed)["task"] == "recall"
@@ -94,11 +95,11 @@ def test_dotted_changes():
 )
 def test_an_unknown_dotted_name_is_refused(name):
     with pytest.raises(BadInput):
-        replace(Config(), {name: 3})
+        edit(Config(), {name: 3})
 
 
 def test_json_round_trip_and_hash():
-    changed = replace(Config(), {"model.dropout": 0.1, "task.pairs": 4})
+    changed = edit(Config(), {"model.dropout": 0.1, "task.pairs": 4})
     again = build(Config, json.loads(json.dumps(config.to_dict(changed))), "config")
     assert again == changed
     assert content_hash(again) == content_hash(changed)
@@ -112,3 +113,19 @@ def test_every_option_has_help():
     for cls in (Config, config.Model, config.Train, Population):
         for name, field, _ in options.leaves(cls):
             assert field.metadata["help"].endswith("."), name
+
+
+@declared
+class Grown:
+    """A class that got a field after the first ones were written down."""
+
+    old: int = option(1, "First.")
+    new: int = option(2, "Later.", later=True)
+
+
+def test_a_later_field_at_its_default_changes_no_name():
+    assert spell("grown", Grown()) == "grown(old=1)"
+    assert spell("grown", Grown(new=3)) == "grown(old=1,new=3)"
+    assert content_hash(Grown()) == content_hash({"old": 1})
+    assert content_hash(Grown(new=3)) != content_hash(Grown())
+    assert build(Grown, {"old": "1"}, "grown") == Grown()

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import numpy as np
 
-from attn_research import pictures
-from attn_research.study import Expectation
+from attn_research.decoding import pictures
+from attn_research.studies.study import Expectation
 from tests import planted
 
 SCRIPT = "<script>alert('x')</script>"
@@ -50,7 +50,7 @@ WROTE = {
         **pictures.packed(np.arange(4), (2, 2, 1)),
     },
 }
-UNREAD = "3 of 9 texts are longer than 20 and cut there."
+UNREAD = "3 of 9 texts are longer than 20 and are cut there."
 
 
 def spoil(cell, result):

@@ -3,7 +3,7 @@
 import jax
 import numpy as np
 
-from attn_research import transfer
+from attn_research.transfer import trunk
 
 
 def drawn(model, seed: int = 0, members: tuple[int, ...] = (), deviation: float = 1.0):
@@ -14,4 +14,4 @@ def drawn(model, seed: int = 0, members: tuple[int, ...] = (), deviation: float 
         values = draw.normal(size=(*members, *leaf.shape), scale=deviation)
         return values.astype(leaf.dtype)
 
-    return jax.tree.map(one, transfer.shapes(model))
+    return jax.tree.map(one, trunk.shapes(model))

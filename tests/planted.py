@@ -5,11 +5,13 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from attn_research import evaluate, layout, store
 from attn_research.config import Config, Population, Train
-from attn_research.durable import write_json
-from attn_research.layout import RESULT
-from attn_research.study import Cell, Expectation, Study, cells
+from attn_research.host import layout
+from attn_research.host.durable import write_json
+from attn_research.host.layout import RESULT
+from attn_research.studies import store
+from attn_research.studies.study import Cell, Expectation, Study, cells
+from attn_research.training import metrics
 
 PATTERNS = (
     "dense(positions=rope)",
@@ -53,7 +55,7 @@ def member(index: int, cell: Cell, lr: float, seed: int) -> dict[str, Any]:
     """The record of one trained member, worse than it should be in no way."""
     pattern = cell.config.model.pattern
     length = int(cell.config.task.partition("length=")[2].rstrip(")"))
-    ranges = [e for e in evaluate.edges(length) if e[0] >= 1]
+    ranges = [e for e in metrics.edges(length) if e[0] >= 1]
     value = [accuracy(pattern, math.sqrt(a * b), lr, seed) for a, b in ranges]
     table = {
         "low": [low for low, _ in ranges],
@@ -99,6 +101,7 @@ def result(cell: Cell) -> dict[str, Any]:
         "metric": "accuracy",
         "goal": "max",
         "chance": 1 / 16,
+        "data": "",
         "members": [member(i, cell, *point) for i, point in enumerate(points)],
     }
 

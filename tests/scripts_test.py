@@ -7,7 +7,7 @@ import sys
 
 import pytest
 
-from attn_research.flags import DONE
+from attn_research.host.exits import DONE
 from tests.command import ROOT, Ended, assert_one_sentence, command
 
 
@@ -53,4 +53,4 @@ def test_a_process_ends_with_the_sentence_and_the_code(tmp_path):
     script = str(ROOT / "scripts" / "train.py")
     done, _ = python(script, "--model.width=10", f"--out={tmp_path / 'run'}")
     ended = Ended(done.returncode, done.stdout, done.stderr)
-    assert_one_sentence(ended, "The width is 10 with 4 heads")
+    assert_one_sentence(ended, "the width 10 and 4 heads; the number")

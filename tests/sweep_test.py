@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import subprocess
 import sys
 import time
@@ -9,9 +10,12 @@ from pathlib import Path
 
 import pytest
 
-from attn_research import store
 from attn_research.config import Config, Population, Train
-from attn_research.study import Study, cells
+from attn_research.host import layout, memory
+from attn_research.launch import together
+from attn_research.studies import store
+from attn_research.studies.study import Study, cells
+from tests import planted
 from tests.command import Ended, assert_one_sentence, command
 
 SCRIPT = Path(__file__).parents[1] / "scripts" / "sweep.py"
@@ -54,10 +58,10 @@ MISTAKES = [
     (["--experiment=nothing"], "Unknown experiment 'nothing'"),
     (["--experiment=../x"], "Unknown experiment"),
     ([], "--experiment is missing"),
-    (["--only=5/4"], "write i/n"),
+    (["--only=5/4"], "it must be i/n"),
     (["--workers=0"], "--workers is 0; it must be at least 1"),
-    (["--workers=two"], "a whole number is allowed"),
-    (["--grace=nan"], "a finite number is allowed"),
+    (["--workers=two"], "it must be a whole number"),
+    (["--grace=nan"], "it must be a finite number"),
     (["--experiments=x"], "did you mean '--experiment'"),
     (["stray"], "Unknown argument 'stray'"),
 ]
@@ -85,13 +89,13 @@ def test_status_and_collect_of_a_study(tmp_path):
     told = command("sweep", f"--out={opened.directory}", "--collect")
     assert told.code == 0 and "0 members" in told.out
     told = command("sweep", f"--out={tmp_path}", "--status")
-    assert_one_sentence(told, "no directory of a study")
+    assert_one_sentence(told, "is not a study directory")
 
 
 EXPERIMENT = '''
 """A small question."""
 from attn_research.config import Config, Model, Population, Train
-from attn_research.study import Study
+from attn_research.studies.study import Study
 BASE = Config(
     task="recall(length=16,pairs=2,vocabulary=16)",
     model=Model(width=8, layers=1),
@@ -157,11 +161,30 @@ def test_a_dry_run_shows_cells_and_costs_and_runs_none(here, tmp_path, monkeypat
     assert not list(tmp_path.iterdir())
 
 
+def test_a_dry_run_says_what_its_workers_would_do(here, tmp_path, monkeypatch):
+    monkeypatch.setattr(memory, "available", lambda device=None: 10**9)
+    asked = ("--dry_run", "--set", "model.width=8,16,32")
+    (one,) = re.findall(r"1 cell runs .* ([\d.]+) GB, and 1.00 GB", here(*asked).out)
+    told = here(*asked, "--workers=2", f"--out={tmp_path}").out
+    found = re.findall(
+        r"2 cells run .* the 2 largest together need at least ([\d.]+) GB", told
+    )
+    assert float(one) >= 0.3 and float(found[0]) == pytest.approx(
+        2 * float(one), rel=0.1
+    )
+    assert "too little" not in told
+    assert f"In {tmp_path} 0 of 3 cells are done." in told
+    told = here(*asked, "--workers=9").out
+    assert "3 cells run at a time" in told
+    monkeypatch.setattr(memory, "available", lambda device=None: 5 * 10**8)
+    assert "0.50 GB are free: too little" in here(*asked, "--workers=2").out
+
+
 @pytest.mark.parametrize(
     "flags, words",
     [
         (["--set", "model.widht=3"], "did you mean 'model.width'"),
-        (["--set", "task.length=zero"], "a whole number is allowed"),
+        (["--set", "task.length=zero"], "it must be a whole number"),
         (["--set", "model.pattern=danse"], "did you mean 'dense'"),
         (["--set", "task=recal"], "did you mean 'recall'"),
         (["--lr=0"], "lr is 0"),
@@ -173,6 +196,17 @@ def test_a_mistake_in_the_cells_is_told_before_anything_runs(
 ):
     assert_one_sentence(here(f"--out={tmp_path / 'out'}", *flags), words)
     assert not (tmp_path / "out").exists()
+
+
+def test_cells_that_are_done_are_counted(tmp_path):
+    study = planted.study(patterns=("dense", "conv"), lengths=(32,))
+    planted.written(tmp_path / "study", study)
+    chosen = cells(study)
+    words = "2 of 2 cells are done."
+    assert together.ended(str(tmp_path / "study"), chosen).endswith(words)
+    (store.place(tmp_path / "study", chosen[0].id) / layout.RESULT).unlink()
+    assert "1 of 2" in together.ended(str(tmp_path / "study"), chosen)
+    assert "0 of 2" in together.ended(str(tmp_path / "nowhere"), chosen)
 
 
 def test_from_flags_to_results(script, tmp_path):

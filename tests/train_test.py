@@ -11,13 +11,15 @@ import jax
 import numpy as np
 import pytest
 
-from attn_research import checkpoint, flags, layout, train
-from attn_research.config import Config, Population, replace
-from attn_research.durable import read_journal
-from attn_research.modules import BOTH_WAYS_ONLY, MIXERS
+from attn_research import checkpoint, loop
+from attn_research.config import Config, Population, edit
+from attn_research.host import exits, layout
+from attn_research.host.journal import read_journal
+from attn_research.modules import MIXERS
+from attn_research.modules.contract import both_ways_only
 from attn_research.options import BadInput
 
-SMALL = replace(
+SMALL = edit(
     Config(),
     {
         "task": "recall(length=16,pairs=2,vocabulary=16)",
@@ -43,7 +45,7 @@ TIMES = {
 
 
 def of(pattern, **more):
-    return replace(SMALL, {"model.pattern": pattern, **more})
+    return edit(SMALL, {"model.pattern": pattern, **more})
 
 
 def params(directory: Path):
@@ -69,28 +71,28 @@ def assert_same_run(one: Path, other: Path):
 
 def ask_to_stop_at(monkeypatch, step: int, name=signal.SIGTERM):
     """A real signal to this process once the run has reached `step`."""
-    before = train.Progress.step
+    before = loop.Progress.step
 
     def stop(self, reached):
         before(self, reached)
         if reached >= step:
             os.kill(os.getpid(), name)
 
-    monkeypatch.setattr(train.Progress, "step", stop)
-    monkeypatch.setattr(train, "DISPATCH", 1e-9)  # one step in each
+    monkeypatch.setattr(loop.Progress, "step", stop)
+    monkeypatch.setattr(loop, "DISPATCH", 1e-9)  # one step in each
 
 
 def stopped_and_resumed(config, population, directory, monkeypatch):
     with monkeypatch.context() as patch:
         ask_to_stop_at(patch, 7)
-        assert train.run(config, population, directory) == flags.REQUEUE
+        assert loop.run(config, population, directory) == exits.REQUEUE
     assert layout.read_result(directory) is None
     assert 0 < checkpoint.steps(directory / layout.CHECKPOINTS)[-1] < 12
-    assert train.run(config, population, directory) == flags.DONE
+    assert loop.run(config, population, directory) == exits.DONE
 
 
 FAMILIES = ("dense", "linear", "lstm", "diagonal", "conv")
-CAUSAL = tuple(name for name in MIXERS if name not in BOTH_WAYS_ONLY)
+CAUSAL = tuple(name for name in MIXERS if not both_ways_only(MIXERS[name]))
 
 
 @pytest.mark.parametrize(
@@ -102,8 +104,8 @@ def test_a_resumed_run_has_the_bits_of_an_uninterrupted_one(
     mixers, tmp_path, monkeypatch
 ):
     every = {"model.pattern": ",".join(mixers), "model.layers": len(mixers)}
-    config = replace(SMALL, {**every, "train.keep": 0})
-    assert train.run(config, FOUR, tmp_path / "whole") == flags.DONE
+    config = edit(SMALL, {**every, "train.keep": 0})
+    assert loop.run(config, FOUR, tmp_path / "whole") == exits.DONE
     stopped_and_resumed(config, FOUR, tmp_path / "parts", monkeypatch)
     assert_same_run(tmp_path / "whole", tmp_path / "parts")
     assert checkpoint.steps(tmp_path / "whole" / layout.CHECKPOINTS) == [6, 12]
@@ -135,7 +137,7 @@ def test_a_resumed_run_has_the_bits_of_an_uninterrupted_one(
 )
 def test_every_way_of_running_resumes(population, changes, tmp_path, monkeypatch):
     config = of("dense", **changes)
-    assert train.run(config, population, tmp_path / "whole") == flags.DONE
+    assert loop.run(config, population, tmp_path / "whole") == exits.DONE
     stopped_and_resumed(config, population, tmp_path / "parts", monkeypatch)
     assert_same_run(tmp_path / "whole", tmp_path / "parts")
 
@@ -156,8 +158,8 @@ def test_members_equal_their_solo_runs(tmp_path):
 def solo(directory: str):
     config = of("lstm")
     everyone, one = (Path(directory, name) for name in ("all", "one"))
-    train.run(config, FOUR, everyone)
-    train.run(config, Population(seed=(1,), lr=(1e-2,)), one)
+    loop.run(config, FOUR, everyone)
+    loop.run(config, Population(seed=(1,), lr=(1e-2,)), one)
     assert_same_bits(jax.tree.map(lambda leaf: leaf[3:], params(everyone)), params(one))
 
 
@@ -168,8 +170,8 @@ def test_a_diverged_member_changes_no_bit_of_another(execution, tmp_path):
     config = of("dense", **{"train.execution": execution})
     sound = Population(lr=(1e-3, 1e-2, 3e-3))
     broken = Population(lr=(1e-3, 1e30, 3e-3))
-    train.run(config, sound, tmp_path / "sound")
-    assert train.run(config, broken, tmp_path / "broken") == flags.DONE
+    loop.run(config, sound, tmp_path / "sound")
+    assert loop.run(config, broken, tmp_path / "broken") == exits.DONE
     for leaf, other in zip(
         jax.tree.leaves(params(tmp_path / "sound")),
         jax.tree.leaves(params(tmp_path / "broken")),
@@ -185,14 +187,14 @@ def test_a_diverged_member_changes_no_bit_of_another(execution, tmp_path):
 
 
 def test_when_all_diverge_the_run_says_so(tmp_path):
-    code = train.run(of("dense"), Population(lr=(1e30, 1e35)), tmp_path / "run")
-    assert code == flags.DIVERGED
-    assert train.run(of("dense"), Population(lr=(1e30, 1e35)), tmp_path / "run") == code
+    code = loop.run(of("dense"), Population(lr=(1e30, 1e35)), tmp_path / "run")
+    assert code == exits.ALL_DIVERGED
+    assert loop.run(of("dense"), Population(lr=(1e30, 1e35)), tmp_path / "run") == code
 
 
 def test_a_solved_member_stops_and_the_cell_ends(tmp_path):
     config = of("dense", **{"train.stop_at": 1e-9})
-    assert train.run(config, FOUR, tmp_path / "run") == flags.DONE
+    assert loop.run(config, FOUR, tmp_path / "run") == exits.DONE
     members = result(tmp_path / "run")["members"]
     assert all(m["status"] in ("solved", "done") for m in members)
     solved = [m for m in members if m["status"] == "solved"]
@@ -200,7 +202,7 @@ def test_a_solved_member_stops_and_the_cell_ends(tmp_path):
 
 
 def test_metrics_hold_each_evaluation_and_member_once(tmp_path):
-    train.run(of("dense"), FOUR, tmp_path / "run")
+    loop.run(of("dense"), FOUR, tmp_path / "run")
     records = read_journal(tmp_path / "run" / layout.METRICS)
     keys = [(record["step"], record["member"]) for record in records]
     assert keys == [(step, member) for step in (6, 12) for member in range(4)]
@@ -208,40 +210,57 @@ def test_metrics_hold_each_evaluation_and_member_once(tmp_path):
 
 
 def test_a_done_run_is_not_run_again_and_another_is_refused(tmp_path, capsys):
-    train.run(of("dense"), FOUR, tmp_path / "run")
+    loop.run(of("dense"), FOUR, tmp_path / "run")
     before = (tmp_path / "run" / layout.RESULT).read_bytes()
-    assert train.run(of("dense"), FOUR, tmp_path / "run") == flags.DONE
+    assert loop.run(of("dense"), FOUR, tmp_path / "run") == exits.DONE
     assert "nothing was run" in capsys.readouterr().out
     assert (tmp_path / "run" / layout.RESULT).read_bytes() == before
     with pytest.raises(BadInput, match="holds another run"):
-        train.run(of("dense"), Population(), tmp_path / "run")
+        loop.run(of("dense"), Population(), tmp_path / "run")
     (tmp_path / "other").mkdir()
     (tmp_path / "other" / "notes.txt").write_text("mine")
     with pytest.raises(BadInput, match="not empty"):
-        train.run(of("dense"), FOUR, tmp_path / "other")
+        loop.run(of("dense"), FOUR, tmp_path / "other")
 
 
 def test_the_flagfile_of_a_run_describes_it(tmp_path):
-    train.run(of("dense"), FOUR, tmp_path / "run")
-    lines = (tmp_path / "run" / train.FLAGFILE).read_text().splitlines()
+    loop.run(of("dense"), FOUR, tmp_path / "run")
+    lines = (tmp_path / "run" / layout.FLAGFILE).read_text().splitlines()
     assert "--lr=0.001,0.01" in lines and "--model.width=8" in lines
     stored = json.loads((tmp_path / "run" / layout.CONFIG).read_text())
     assert f"--task={stored['config']['task']}" in lines
 
 
 def test_too_much_memory_is_refused_before_it_is_taken(tmp_path, monkeypatch):
-    monkeypatch.setattr(train.memory, "available", lambda device: 10**6)
+    monkeypatch.setattr(loop.memory, "available", lambda device: 10**6)
     with pytest.raises(BadInput, match="GB are free"):
-        train.run(of("dense"), FOUR, tmp_path / "run")
+        loop.run(of("dense"), FOUR, tmp_path / "run")
+
+
+@pytest.mark.parametrize(
+    "change, said",
+    [
+        ({"model.width": 1_000_000}, "needs at least"),
+        ({"model.width": 2**31 - 4}, "needs at least"),
+        ({"train.batch": 2**27 - 1}, "needs at least"),
+        ({"train.batch": 2**31 - 1}, "a batch must have at most 2147483647"),
+    ],
+)
+def test_sizes_beyond_any_memory_are_refused_before_compilation(
+    change, said, tmp_path, monkeypatch
+):
+    monkeypatch.setattr(jax, "jit", lambda *_, **__: pytest.fail("it compiles"))
+    with pytest.raises(BadInput, match=said):
+        loop.run(edit(SMALL, change), Population(), tmp_path / "run")
 
 
 def test_another_environment_is_refused_unless_allowed(tmp_path, monkeypatch):
     with monkeypatch.context() as patch:
         ask_to_stop_at(patch, 7)
-        assert train.run(of("dense"), FOUR, tmp_path / "run") == flags.REQUEUE
-    facts = train.environment.facts()
-    monkeypatch.setattr(train.environment, "facts", lambda: {**facts, "jax": "0.0.1"})
+        assert loop.run(of("dense"), FOUR, tmp_path / "run") == exits.REQUEUE
+    facts = loop.environment.facts()
+    monkeypatch.setattr(loop.environment, "facts", lambda: {**facts, "jax": "0.0.1"})
     with pytest.raises(BadInput, match="jax was .* and is '0.0.1'"):
-        train.run(of("dense"), FOUR, tmp_path / "run")
-    code = train.run(of("dense"), FOUR, tmp_path / "run", allow_inexact_resume=True)
-    assert code == flags.DONE
+        loop.run(of("dense"), FOUR, tmp_path / "run")
+    code = loop.run(of("dense"), FOUR, tmp_path / "run", allow_inexact_resume=True)
+    assert code == exits.DONE

@@ -1,4 +1,4 @@
-"""What is lost without a part, where that is known."""
+"""The loss without a part, if it is known."""
 
 import dataclasses
 
@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from attn_research import analysis
-from attn_research.analysis.ablation import ALL, Site, sequence_losses
+from attn_research.analysis.ablation import NOWHERE, WHOLE, Site, sequence_losses
 from attn_research.options import BadInput
 from tests.analysis.made import (
     LENGTH,
@@ -21,7 +21,6 @@ from tests.analysis.made import (
 )
 
 SPEC, BATCH = asking(TWO)
-NOTHING = Site()
 
 
 def found(of, batches=(BATCH,), fill="zero", spec=SPEC):
@@ -40,11 +39,11 @@ def test_the_model_is_what_it_was_where_nothing_is_taken_out(pattern, causal):
     another loss without any mixer or head of it."""
     of = restored(pattern, causal=causal)
     losses = found(of)
-    np.testing.assert_allclose(losses[NOTHING], loss_of(of), rtol=1e-5)
+    np.testing.assert_allclose(losses[NOWHERE], loss_of(of), rtol=1e-5)
     for site, loss_B in losses.items():
         assert np.isfinite(loss_B).all(), site
-        if site != NOTHING:
-            assert (loss_B != losses[NOTHING]).any(), site
+        if site != NOWHERE:
+            assert (loss_B != losses[NOWHERE]).any(), site
 
 
 @pytest.mark.parametrize("fill", ["zero", "mean"])
@@ -54,8 +53,8 @@ def test_a_dead_head_loses_nothing(fill):
     kernel_FD = np.random.default_rng(1).normal(size=(WIDTH, WIDTH))
     kernel_FD[WIDTH // 2 :] = 0
     losses = found(with_arrays(of, {"out.kernel": kernel_FD}), fill=fill)
-    np.testing.assert_array_equal(losses[Site(0, 0, 1)], losses[NOTHING])
-    assert (np.abs(losses[Site(0, 0, 0)] - losses[NOTHING]) > 1e-3).any()
+    np.testing.assert_array_equal(losses[Site(0, 0, 1)], losses[NOWHERE])
+    assert (np.abs(losses[Site(0, 0, 0)] - losses[NOWHERE]) > 1e-3).any()
 
 
 def test_without_a_mixer_is_with_zeros_after_it():
@@ -69,10 +68,10 @@ def test_without_a_mixer_is_with_zeros_after_it():
     losses = found(of)
     for site in (Site(1), Site(1, 0)):
         np.testing.assert_allclose(losses[site], want_B, rtol=1e-6)
-    less_B = loss_of(analysis.without(of, 1, head=0))
+    less_B = loss_of(analysis.ablate(of, 1, head=0))
     np.testing.assert_allclose(less_B, want_B, rtol=1e-6)
     assert Site(1, 0, 0) not in losses  # the one head is the mixer
-    assert (np.abs(want_B - losses[NOTHING]) > 1e-3).any()
+    assert (np.abs(want_B - losses[NOWHERE]) > 1e-3).any()
 
 
 def test_a_mean_takes_what_changes_and_leaves_what_does_not():
@@ -89,17 +88,17 @@ def test_a_mean_takes_what_changes_and_leaves_what_does_not():
     for batch in (BATCH, padded):
         means, zeros = (found(of, [batch], fill) for fill in ("mean", "zero"))
         for site in (Site(0), Site(0, 0), Site(0, 0, 1)):
-            np.testing.assert_allclose(means[site], means[NOTHING], rtol=1e-5)
-        assert (np.abs(zeros[Site(0, 0)] - zeros[NOTHING]) > 1e-3).any()
+            np.testing.assert_allclose(means[site], means[NOWHERE], rtol=1e-5)
+        assert (np.abs(zeros[Site(0, 0)] - zeros[NOWHERE]) > 1e-3).any()
 
 
 def test_batches_follow_each_other_and_a_row_without_answers_has_no_loss():
     of = restored("conv")
     empty = BATCH._replace(weights=np.zeros_like(BATCH.weights))
     losses = found(of, iter([BATCH, empty]))
-    assert set(losses) == {NOTHING, Site(0), Site(0, 0)}
-    assert np.isnan(losses[NOTHING][2:]).all()
-    np.testing.assert_allclose(losses[NOTHING][:2], loss_of(of), rtol=1e-6)
+    assert set(losses) == {NOWHERE, Site(0), Site(0, 0)}
+    assert np.isnan(losses[NOWHERE][2:]).all()
+    np.testing.assert_allclose(losses[NOWHERE][:2], loss_of(of), rtol=1e-6)
 
 
 @pytest.mark.slow
@@ -107,8 +106,8 @@ def test_batches_follow_each_other_and_a_row_without_answers_has_no_loss():
 def test_any_way_of_stacking_layers_can_be_taken_apart(more):
     of = restored("conv,dense|linear", layers=2, **more)
     losses = found(of)
-    np.testing.assert_allclose(losses[NOTHING], loss_of(of), rtol=1e-5)
-    assert [site for site in losses if site.head == ALL and site.place != ALL] == [
+    np.testing.assert_allclose(losses[NOWHERE], loss_of(of), rtol=1e-5)
+    assert [site for site in losses if site.head == WHOLE and site.place != WHOLE] == [
         Site(0, 0), Site(1, 0), Site(1, 1)
     ]  # fmt: skip
 
@@ -122,16 +121,16 @@ def test_a_model_with_one_answer_per_sequence_can_be_taken_apart():
     losses = found(of, [batch], spec=spec)
     logits_BV = of.model.apply(of.params, TWO)
     want_B = -jax.nn.log_softmax(logits_BV)[np.arange(2), target_B]
-    np.testing.assert_allclose(losses[NOTHING], want_B, rtol=1e-5)
+    np.testing.assert_allclose(losses[NOWHERE], want_B, rtol=1e-5)
     assert all(
-        (losses[site] != losses[NOTHING]).any() for site in losses if site[0] == 0
+        (losses[site] != losses[NOWHERE]).any() for site in losses if site[0] == 0
     )
 
 
 def test_the_changed_model_is_a_model():
     """It runs where the restored one does, under jit and with parameters given."""
     of = restored("dense")
-    less = analysis.without(of, 0)
+    less = analysis.ablate(of, 0)
     apply = jax.jit(less.model.apply)
     trunk = of.model.bind(of.params).trunk
     want_BTV = of.model.bind(of.params).head(
@@ -143,12 +142,12 @@ def test_the_changed_model_is_a_model():
 @pytest.mark.parametrize(
     ("where", "words"),
     [
-        ({"layer": 2}, "The layer is 2; 0 to 1 are allowed"),
-        ({"layer": 0, "place": 1}, "The place is 1; 0 is allowed"),
-        ({"layer": 0, "head": 4}, "The head is 4; 0 to 3 are allowed .dense of layer"),
-        ({"layer": 1, "head": 0}, "lstm has no heads to take out; the mixer or"),
+        ({"layer": 2}, "The layer is 2; it must be 0 to 1"),
+        ({"layer": 0, "place": 1}, "The place is 1; it must be 0"),
+        ({"layer": 0, "head": 4}, "The head is 4; it must be 0 to 3 .dense of layer"),
+        ({"layer": 1, "head": 0}, "lstm has no heads that could be removed"),
     ],
 )
-def test_what_there_is_not_is_told_in_a_sentence(where, words):
+def test_a_part_that_does_not_exist_is_refused(where, words):
     with pytest.raises(BadInput, match=words):
-        analysis.without(restored("dense,lstm", layers=2), **where)
+        analysis.ablate(restored("dense,lstm", layers=2), **where)

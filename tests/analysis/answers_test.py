@@ -10,7 +10,7 @@ import pytest
 from attn_research import analysis
 from attn_research.analysis import subject
 from attn_research.analysis.answers import Answers
-from attn_research.config import replace
+from attn_research.config import edit
 from attn_research.options import BadInput
 from attn_research.report.inside import ANALYSES
 from attn_research.tasks.contract import Batch, Spec
@@ -46,19 +46,19 @@ def test_what_is_copied_is_known_at_its_distance_alone():
         copier(2, "conv"), SPEC, [batch(targets_BT, jnp.asarray(gap_BT), weights_BT)]
     )
     assert len(found.loss_N) == int(weights_BT.sum())
-    two, three = analysis.binned(found, found.score_N, found.gap_N, [(2, 2), (3, 3)])
+    two, three = analysis.bin_means(found, found.score_N, found.gap_N, [(2, 2), (3, 3)])
     assert (two.mean.mean, three.mean.mean) == (1.0, 0.0)
     assert two.answers + three.answers == len(found.loss_N)
     np.testing.assert_array_equal(found.position_N, np.nonzero(weights_BT)[1])
 
 
-def test_who_knows_nothing_knows_as_little_everywhere():
+def test_a_model_that_knows_nothing_has_the_loss_of_chance_everywhere():
     blank = with_zeros(restored("conv"), "frontend", "head", "groups")
     gap_BT = jnp.full(TWO.shape, -1)
     found = analysis.each_answer(blank, SPEC, [batch(TWO, gap_BT)] * 2)
     np.testing.assert_allclose(found.loss_N, math.log(VOCABULARY), rtol=1e-6)
     assert found.sequence_N.max() == 3
-    bins = analysis.binned(found, found.loss_N, found.position_N, [(0, 3), (4, 99)])
+    bins = analysis.bin_means(found, found.loss_N, found.position_N, [(0, 3), (4, 99)])
     assert [one.answers for one in bins] == [4 * 4, 4 * (LENGTH - 4)]
 
 
@@ -80,7 +80,7 @@ def test_the_frequency_of_an_answer_is_its_rarity():
         assert rarity_V[answer] == pytest.approx(-math.log(count / total))
     assert np.exp(-rarity_V).sum() == pytest.approx(1)
     values = Spec("values", 1, "value", 1, LENGTH, True, LENGTH, ("mse",))
-    with pytest.raises(BadInput, match="An answer is a value; how rare it is can be"):
+    with pytest.raises(BadInput, match="of the kind value; for its rarity it must be"):
         analysis.rarity(values, [])
 
 
@@ -90,14 +90,16 @@ def test_an_interval_is_over_sequences():
     loss_N = np.where(sequence_N == 0, 1.0, 3.0)
     place_N = np.arange(10)
     found = Answers(sequence_N, loss_N, loss_N, place_N, place_N, place_N)
-    (one,) = analysis.binned(found, loss_N, place_N, [(0, 9), (10, 19)])
-    assert one.mean == (2.0, 1.0, 3.0) and one.answers == 10
+    (one,) = analysis.bin_means(found, loss_N, place_N, [(0, 9), (10, 19)])
+    half = 12.706  # of Student's interval of two values, over their standard error 1
+    assert one.mean == pytest.approx((2.0, 2 - half, 2 + half), abs=1e-3)
+    assert one.answers == 10
 
 
-def test_the_page_shows_what_there_is_of_answers():
+def test_the_page_shows_answers_along_each_known_quantity():
     task = f"recall(length=16,pairs=2,vocabulary={VOCABULARY})"
     of = restored("linear", length=16)
-    of = of._replace(config=replace(of.config, {"task": task}))
+    of = of._replace(config=edit(of.config, {"task": task}))
     shown = ANALYSES["answers"].show(subject.of_split(of, "test", 4, 16))
     names = [one.plan.name for one in shown]
     assert names == [

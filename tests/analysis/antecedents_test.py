@@ -5,10 +5,10 @@ import pytest
 
 from attn_research.analysis import antecedents
 from attn_research.analysis.antecedents import Antecedents, passages
-from attn_research.config import replace
+from attn_research.config import edit
 from attn_research.options import BadInput
-from attn_research.tasks import sets
 from attn_research.tasks.coreference import PEOPLE, WORDS
+from attn_research.tasks.parts import sets
 from tests.analysis.made import TWO, copier, restored
 
 LENGTH = 34
@@ -41,7 +41,7 @@ def test_a_pronoun_of_a_passage_is_the_last_to_be_read(data_sets):
     assert len(passages("train", 2, LENGTH, "pronoun").inputs_BT) == 2
 
 
-def test_a_name_is_found_again_and_the_antecedent_is_where_it_was_marked():
+def test_a_name_used_again_points_to_its_marked_occurrence():
     text = b"Paula met Rosa; then Rosa left, and Paula Ro."
     spans = [np.array([10, 12]), np.array([0, 5]), np.array([10, 14])]
     found = list(antecedents._again(np.frombuffer(text, np.uint8), *spans, label=2))
@@ -58,7 +58,7 @@ def test_a_name_is_found_again_and_the_antecedent_is_where_it_was_marked():
     assert antecedents._cut(np.frombuffer(text, np.uint8), found[1], 24) is None
 
 
-def test_too_short_a_stretch_is_told_in_a_sentence(data_sets):
+def test_too_short_a_length_is_refused(data_sets):
     with pytest.raises(BadInput, match="has a pronoun and two persons within 3 bytes"):
         passages("test", 9, 3, "pronoun")
 
@@ -66,7 +66,7 @@ def test_too_short_a_stretch_is_told_in_a_sentence(data_sets):
 def test_both_persons_of_a_made_up_sentence():
     task = "coreference(length=15,cue=gender)"
     of = restored("conv", length=15)
-    of = of._replace(config=replace(of.config, {"task": task}))
+    of = of._replace(config=edit(of.config, {"task": task}))
     asked = antecedents.persons(of, "test", 8)
     inputs_BT, reader_BT, meant_BT, other_BT = asked
     assert (reader_BT.sum(axis=1) == 1).all() and reader_BT[:, -1].all()
@@ -78,11 +78,11 @@ def test_both_persons_of_a_made_up_sentence():
         "she" if woman else "he" for woman in women_B
     ]
     assert ((inputs_BT[other_BT] < 10) != women_B).all(), "told apart by gender"
-    with pytest.raises(BadInput, match="one of coreference is allowed"):
+    with pytest.raises(BadInput, match="the task must be coreference"):
         antecedents.persons(restored("conv"), "test", 8)
 
 
-def test_a_head_that_points_is_told_from_one_that_does_not():
+def test_a_head_that_points_differs_from_one_that_does_not():
     """All of the weight lies two back, of which chance has a ninth."""
     place_BT = np.broadcast_to(np.arange(TWO.shape[1]), TWO.shape)
     asked = Antecedents(TWO, place_BT == 8, place_BT == 6, place_BT < 2)

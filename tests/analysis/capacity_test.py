@@ -9,7 +9,7 @@ import pytest
 from attn_research import analysis
 from attn_research.analysis import capacity
 from attn_research.options import BadInput
-from attn_research.program import cost
+from attn_research.training.program import cost
 from tests.analysis.made import VOCABULARY, restored
 
 TASK = f"recall(length=32,pairs=2,vocabulary={VOCABULARY})"
@@ -36,21 +36,21 @@ def knowing(least: int):
 
 def test_what_is_known_is_counted_and_what_is_guessed_is_not():
     """Keys are 1 to 7: who knows those from 5 on recalls 3 of 7 pairs."""
-    two, seven = analysis.recalled(knowing(0), [2, 7], 256)
+    two, seven = analysis.recalled_pairs(knowing(0), [2, 7], 256)
     assert two.recalled.mean == pytest.approx(2) and two.pairs == 2
     assert seven.recalled.mean == pytest.approx(7)
-    (some,) = analysis.recalled(knowing(FEW), [7], 256)
+    (some,) = analysis.recalled_pairs(knowing(FEW), [7], 256)
     assert some.recalled.low - 0.05 <= 3 <= some.recalled.high + 0.05
-    (none,) = analysis.recalled(knowing(VOCABULARY), [7], 256)
+    (none,) = analysis.recalled_pairs(knowing(VOCABULARY), [7], 256)
     assert abs(none.recalled.mean) < 0.3
-    assert capacity.fitting(knowing(0)) == [1, 2, 4]
+    assert capacity.fitting_pairs(knowing(0)) == [1, 2, 4]
     assert none.state_bytes == cost(knowing(0).config).state_bytes > 0
 
 
-def test_what_there_is_not_is_told_in_a_sentence():
-    with pytest.raises(BadInput, match="8 pairs|at most|distinct keys"):
-        analysis.recalled(knowing(0), [8])
+def test_pairs_that_do_not_fit_and_other_tasks_are_refused():
+    with pytest.raises(BadInput, match="must be at least 8"):
+        analysis.recalled_pairs(knowing(0), [8])
     of = knowing(0)
     config = dataclasses.replace(of.config, task="copying(lag=4)")
-    with pytest.raises(BadInput, match="trained on copying; pairs are counted for rec"):
-        analysis.recalled(of._replace(config=config), [2])
+    with pytest.raises(BadInput, match="trained on copying; to count pairs the"):
+        analysis.recalled_pairs(of._replace(config=config), [2])

@@ -48,12 +48,12 @@ def test_a_position_is_given_what_is_near_and_of_its_own_sequence():
     _, batch = asking(TWO)
     segments_BT = np.array([[1, 1, 1, 2, 2, 2, 2, 0, 0]] * 2)
     batch = batch._replace(segments=segments_BT)
-    cut = context.seen(batch, np.array([4, 6]), 2, True)
+    cut = context.within_reach(batch, np.array([4, 6]), 2, True)
     np.testing.assert_array_equal(
         cut.segments, [[0, 0, 0, 1, 1, 0, 0, 0, 0], [0, 0, 0, 0, 1, 1, 1, 0, 0]]
     )
     np.testing.assert_array_equal(cut.weights, np.eye(LENGTH)[[4, 6]])
-    cut = context.seen(batch, np.array([1, -1]), 1, False)
+    cut = context.within_reach(batch, np.array([1, -1]), 1, False)
     np.testing.assert_array_equal(cut.segments[0], [1, 1, 1, 0, 0, 0, 0, 0, 0])
     assert not cut.weights[1].any()
 
@@ -61,12 +61,12 @@ def test_a_position_is_given_what_is_near_and_of_its_own_sequence():
 def test_answers_are_chosen_evenly():
     weights_BT = np.array([[1, 1, 0, 1, 1, 1], [0, 0, 2, 0, 0, 0]])
     np.testing.assert_array_equal(
-        context.asked(weights_BT), [[0, 1, 3, 4, 5], [2, -1, -1, -1, -1]]
+        context.answer_positions(weights_BT), [[0, 1, 3, 4, 5], [2, -1, -1, -1, -1]]
     )
     _, batch = asking(TWO)
-    few_BT = context.thinned(batch, 3).weights
+    few_BT = context.thin(batch, 3).weights
     np.testing.assert_array_equal(few_BT, [[1, 0, 0, 0, 1, 0, 0, 1, 0]] * 2)
-    chosen_BN = context.asked(weights_BT, 3)
+    chosen_BN = context.answer_positions(weights_BT, 3)
     np.testing.assert_array_equal(chosen_BN, [[0, 3, 5], [2, -1, -1]])
 
 
@@ -87,21 +87,19 @@ def test_attention_nearby_is_attention_in_a_window(causal):
 def test_every_mixer_has_a_loss_by_context(pattern, causal):
     spec, batch = asking(TWO, causal=causal)
     of = restored(pattern, causal=causal)
-    loss_KB = analysis.loss_by_context(
-        of, spec, [context.thinned(batch, 3)], [0, LENGTH]
-    )
+    loss_KB = analysis.loss_by_context(of, spec, [context.thin(batch, 3)], [0, LENGTH])
     assert np.isfinite(loss_KB).all() and (loss_KB[0] != loss_KB[1]).all()
 
 
-def test_what_there_is_not_is_told_in_a_sentence():
+def test_models_without_attention_and_tasks_of_one_answer_are_refused():
     spec, batch = asking(TWO)
     with pytest.raises(BadInput, match="weights of conv, lstm cannot .* dense, window"):
         analysis.loss_by_mask(restored("conv+lstm"), spec, [batch], [1])
     of = restored("dense,conv", layers=2)
-    with pytest.raises(BadInput, match="weights of conv cannot be taken out"):
-        analysis.nearby(of, 3, layer=1)
-    with pytest.raises(BadInput, match="The layer is 2; 0 to 1 are allowed"):
-        analysis.nearby(of, 3, layer=2)
+    with pytest.raises(BadInput, match="weights of conv cannot be removed"):
+        analysis.limit_reach(of, 3, layer=1)
+    with pytest.raises(BadInput, match="The layer is 2; it must be 0 to 1"):
+        analysis.limit_reach(of, 3, layer=2)
     alone, _ = asking(TWO, per_sequence=True)
-    with pytest.raises(BadInput, match="one answer per sequence; the loss by context"):
+    with pytest.raises(BadInput, match="one answer per sequence; for the loss by"):
         analysis.loss_by_context(of, alone, [batch], [1])

@@ -79,7 +79,7 @@ def alike(one_X, two_X, tolerance=1e-4):
 
 
 CLOSED = ("lru(state=3)", "s4d(state=1)", "s5(state=3)", "diagonal", "mingru")
-CLOSED += ("delta", "gated_delta", "linear", "gla", "retnet")
+CLOSED += ("delta", "gated_delta", "linear(normalize=false)", "gla", "retnet")
 
 
 @pytest.mark.parametrize(
@@ -97,6 +97,12 @@ def test_the_closed_form_has_the_eigenvalues_of_the_jacobian(pattern):
         closed_TX = closed_TX[-1]
     jacobian_TX, form = spectra.spectrum(named, x_TD, "jacobian")
     assert form == "jacobian" and alike(closed_TX, jacobian_TX[-1])
+
+
+def test_units_of_a_running_maximum_are_not_forgetting():
+    """Sums that nothing decays last for ever, though they are kept in scaled units."""
+    value_TX, form = spectra.spectrum(*only(restored("linear")))
+    assert form == "closed" and np.all(value_TX == 1)
 
 
 def test_a_ring_of_states_has_the_poles_it_was_given():
@@ -133,12 +139,12 @@ def test_a_convolution_forgets_all_it_has_seen():
     assert value_TX.shape[1] == 2 * WIDTH and np.abs(value_TX).max() < 1e-2
 
 
-def test_what_there_is_not_is_told_in_a_sentence(monkeypatch):
+def test_mixers_without_eigenvalues_or_gates_are_refused(monkeypatch):
     for pattern in ("dense", "rnn", "linear"):
         with pytest.raises(BadInput, match=f"{pattern} has no gates .* lstm, gru"):
             gates.gates(*only(restored(pattern)))
     with pytest.raises(BadInput, match="state of dense grows with the length"):
         spectra.spectrum(*only(restored("dense")))
     monkeypatch.setattr(spectra, "NUMBERS", 7)
-    with pytest.raises(BadInput, match="state of rnn has 8 numbers; 7 are allowed"):
+    with pytest.raises(BadInput, match="state of rnn has 8 numbers; .* at most 7"):
         spectra.spectrum(*only(restored("rnn")))

@@ -7,7 +7,7 @@ import pytest
 
 from attn_research import analysis
 from attn_research.analysis import heads, mixing
-from attn_research.analysis.opened import opened
+from attn_research.analysis.layers import open_model
 from attn_research.options import BadInput
 from tests.analysis.made import (
     LENGTH,
@@ -20,7 +20,7 @@ from tests.analysis.made import (
 )
 
 PERIOD = 4
-TOKENS_BT = heads.repeated(VOCABULARY, 2, PERIOD)
+TOKENS_BT = heads.repeated_tokens(VOCABULARY, 2, PERIOD)
 T = 2 * PERIOD
 
 
@@ -55,7 +55,7 @@ def test_scores_of_matrices_made_by_hand():
     )
 
 
-def test_heads_of_a_model_that_looks_back_are_found():
+def test_scores_identify_the_heads_of_a_model_that_looks_back():
     """Attention by distance alone: a previous-token head, and one that looks where
     induction does. What has nothing so far back weighs all alike."""
     names = {1: "previous", PERIOD - 1: "induction"}
@@ -88,7 +88,7 @@ def test_columns_are_those_of_the_matrix(pattern, causal):
     for head in found:
         assert all(np.isfinite(score_B).all() for score_B in head.scores)
         assert head.chance.previous > 0
-    layer = opened(of).layers[0]
+    layer = open_model(of).layers[0]
     for place, named in enumerate(layer):
         own = [head for head in found if head.place == place]
         matrices = [
@@ -118,13 +118,13 @@ def test_what_reads_what_beside_chance():
 
 
 def test_repeated_tokens_are_the_same_every_time_and_alike_once():
-    again_BT = heads.repeated(VOCABULARY, 2, PERIOD)
+    again_BT = heads.repeated_tokens(VOCABULARY, 2, PERIOD)
     np.testing.assert_array_equal(TOKENS_BT, again_BT)
     assert (TOKENS_BT[:, :PERIOD] == TOKENS_BT[:, PERIOD:]).all()
     assert all(len(set(tokens_T)) == PERIOD for tokens_T in TOKENS_BT)
     assert (TOKENS_BT[0] != TOKENS_BT[1]).any()
     assert jax.eval_shape(lambda: TOKENS_BT).dtype == jnp.int32
-    with pytest.raises(BadInput, match="period is 17; 2 to 16, the size of the voc"):
-        heads.repeated(VOCABULARY, 1, 17)
-    with pytest.raises(BadInput, match="The period is 8; 2 to 7 are allowed"):
+    with pytest.raises(BadInput, match="period is 17; it must be 2 to 16, the size"):
+        heads.repeated_tokens(VOCABULARY, 1, 17)
+    with pytest.raises(BadInput, match="The period is 8; it must be 2 to 7"):
         analysis.head_scores(restored("conv"), TOKENS_BT, T)

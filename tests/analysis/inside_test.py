@@ -10,14 +10,15 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from attn_research import layout
 from attn_research.analysis import subject
 from attn_research.analysis.runs import Member
-from attn_research.flags import DONE
+from attn_research.host import layout
+from attn_research.host.durable import write_json
+from attn_research.host.exits import DONE
 from attn_research.options import BadInput
-from attn_research.report import inside_page, matrices
-from attn_research.report.inside import ANALYSES, Analysis, Shown
-from attn_research.report.inside_page import Seen
+from attn_research.report import matrices
+from attn_research.report.inside import ANALYSES, Analysis, Display, page
+from attn_research.report.inside.page import View
 from attn_research.report.matrices import Images
 from tests.analysis.made import restored, run_of
 from tests.browser import assert_reads_well, needs_chromium
@@ -35,7 +36,7 @@ def recall(tmp_path_factory):
 FEW = {"mixing", "heads", "receptive_field"}
 FIGURES = {"mixing_0_0", "mixing_1_0", "heads", "receptive_field"}
 WORDS = (
-    "Layer 0 (dense)", "Layer 1 (lstm)", "norm of the Jacobian", "what followed it",
+    "Layer 0 (dense)", "Layer 1 (lstm)", "norm of the Jacobian", "the token after it",
     "theoretical, after layer 1", "effective, untrained",
 )  # fmt: skip
 ALL_FIGURES = {
@@ -46,7 +47,7 @@ ALL_FIGURES = {
 }  # fmt: skip
 ALL_WORDS = (
     *WORDS, "whole model", "layer 1 (lstm)", "loss", "dense, head 3",
-    "mask of attention", "state 1 (lstm)", "below 0.05", "largest modulus",
+    "attention mask", "state 1 (lstm)", "below 0.05", "largest modulus",
 )  # fmt: skip
 
 
@@ -75,7 +76,7 @@ def language(tmp_path_factory):
     return run_of(tmp_path_factory.mktemp("text"), task, "linear", 256, 16)
 
 
-def test_what_there_is_to_see_of_a_run(seen):
+def test_the_page_of_a_run_has_its_figures_and_tables(seen):
     folder, names, words = seen
     page = (folder / "index.html").read_text()
     assert "2 sequences of the test split" in page and "12 positions" in page
@@ -147,12 +148,12 @@ def test_steps_along_training_have_a_line_each(tmp_path):
     assert {row["run"] for row in rows} == {"conv (step 7)", "conv (step 9)"}
 
 
-def test_what_was_measured_is_kept_in_the_directory_of_its_run(together):
+def test_results_are_cached_in_the_directory_of_their_run(together):
     _, (first, second), own = together
-    assert "kept from before" not in first.out
-    assert second.out.count("kept from before") == 4
-    kept = list((own / "analysis" / "cache").rglob("representations-*.json"))
-    assert len(kept) == 2
+    assert "cached" not in first.out
+    assert second.out.count("cached") == 4
+    files = list((own / "analysis" / "cache").rglob("representations-*.json"))
+    assert len(files) == 2
 
 
 @needs_chromium
@@ -195,25 +196,23 @@ def test_the_list_names_every_analysis_and_needs_no_run():
         assert f"{name} " in told.out and analysis.sentence in told.out
 
 
-def test_what_there_is_not_for_a_model_is_told_beside_what_there_is(
-    tmp_path, monkeypatch
-):
+def test_an_analysis_that_does_not_apply_says_so_on_the_page(tmp_path, monkeypatch):
     def nothing(seen):
         raise BadInput("conv has nothing of the kind")
 
     def one(seen):
-        return [Shown(Images("one", "One", "One matrix.", {"": np.eye(2)}), [])]
+        return [Display(Images("one", "One", "One matrix.", {"": np.eye(2)}), [])]
 
     monkeypatch.setitem(ANALYSES, "nothing", Analysis("What is not there.", nothing))
     monkeypatch.setitem(ANALYSES, "one", Analysis("What is there.", one))
     of = restored("conv")
     text = subject.of_text(of, b"\x01\x02")
-    seen = [Seen(tmp_path, Member(of, 0, "digest", ["A note."]), text, "Seen.")]
-    page = inside_page.write(tmp_path / "page", seen, ["nothing", "one"]).read_text()
-    assert "conv has nothing of the kind." in page and 'id="one"' in page
-    assert "Seen. A note." in page
+    seen = [View(tmp_path, Member(of, 0, "digest", ["A note."]), text, "Seen.")]
+    written = page.write(tmp_path / "page", seen, ["nothing", "one"]).read_text()
+    assert "conv has nothing of the kind." in written and 'id="one"' in written
+    assert "Seen. A note." in written
     with pytest.raises(BadInput, match="conv has nothing of the kind"):
-        inside_page.write(tmp_path / "page", seen, ["nothing"])
+        page.write(tmp_path / "page", seen, ["nothing"])
 
 
 @pytest.mark.slow
@@ -226,21 +225,24 @@ def test_a_model_without_states_or_gates_has_no_dynamics():
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
-        ([], "0 arguments are given; give directories of runs"),
+        ([], "0 arguments are given; there must be a directory of a run"),
         (["--what=mixng"], "did you mean 'mixing'?"),
-        (["--text=a", "--file=b"], "--text and --file are given; one of them"),
+        (["--text=a", "--file=b"], "--text and --file exclude each other"),
         (["--file=/nowhere/at/all"], "/nowhere/at/all cannot be read"),
-        (["--text="], "The text is empty"),
+        (["--text="], "The text has 0 bytes; they must be 1 or more"),
         (
             ["--text=\x01\x02", "--length=1"],
-            "The text has 2 bytes; at most --length, 1",
+            "The text has 2 bytes; it must have at most --length, 1",
         ),
-        (["--text=a"], "has the byte 97 at 0; the vocabulary of this model is 0 to 15"),
-        (["--member=second"], "--member is 'second'; a whole number is allowed"),
-        (["--member=2"], "allowed are 'best' and 0 to 1"),
+        (
+            ["--text=a"],
+            "has the byte 97 at 0; in the vocabulary of this model it must be 0 to 15",
+        ),
+        (["--member=second"], "--member is 'second'; it must be a whole number"),
+        (["--member=2"], "it must be 'best' or 0 to 1"),
         (["--step=8"], "no step 8"),
-        (["--step=last"], "--step is 'last'; numbers of steps, newest, or all alone"),
-        (["--split=tests"], "Unknown split 'tests'"),
+        (["--step=last"], "--step is 'last'; it must be a list of step numbers"),
+        (["--split=tests"], "--split is 'tests'; it must be one of train"),
         (["--sequences=0"], "--sequences"),
     ],
 )
@@ -254,10 +256,11 @@ def test_several_runs_need_a_place_for_their_page(recall, language):
     assert_one_sentence(ended, "2 runs are given and no --out")
 
 
-def test_a_config_of_another_version_is_told_in_a_sentence(recall, tmp_path):
+def test_a_config_of_another_version_is_refused(recall, tmp_path):
     told = json.loads((recall / layout.CONFIG).read_text())
     told["config"]["model"]["gravity"] = 9.8
-    (tmp_path / layout.CONFIG).write_text(json.dumps(told))
+    told.pop("seal")
+    write_json(tmp_path / layout.CONFIG, told)
     ended = command("analyze", str(tmp_path))
     assert_one_sentence(ended, "'gravity'")
 

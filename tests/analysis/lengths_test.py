@@ -5,14 +5,14 @@ import pytest
 
 from attn_research import analysis
 from attn_research.analysis import subject
-from attn_research.config import replace
+from attn_research.config import edit
 from attn_research.options import BadInput
 from attn_research.report.inside import ANALYSES
 from tests.analysis.made import LENGTH, VOCABULARY, copier, families, restored
 
 
 def asked(of, task: str):
-    return of._replace(config=replace(of.config, {"task": task}))
+    return of._replace(config=edit(of.config, {"task": task}))
 
 
 def at(length: int) -> str:
@@ -38,7 +38,7 @@ def test_the_figure_has_a_point_for_each_length_and_the_trained_one():
     (points,) = score.plan.panels[""].values()
     assert [x for x, _ in points] == [16, 32, 64, 128]  # no room for two pairs in 4
     assert {value.mean for _, value in points} == {1.0}
-    assert [line["times the trained"] for line in loss.summary] == [1, 2, 4, 8]
+    assert [line["times the trained length"] for line in loss.summary] == [1, 2, 4, 8]
 
 
 def test_lengths_beyond_a_table_of_positions_are_left_out():
@@ -59,12 +59,12 @@ def test_every_family_is_asked_at_other_lengths(pattern, causal):
 @pytest.mark.parametrize(
     ("task", "words"),
     [
-        ("copying(lag=3,count=3)", "copying has no length"),
+        ("copying(lag=3,count=3)", "copying has no option length"),
         ("parity(length=6,test_length=40)", "answers by position are those by length"),
-        (at(16), "give others"),
+        (at(16), "one must differ from the trained length"),
     ],
 )
-def test_who_has_no_other_length_is_told_in_a_sentence(task, words):
+def test_a_task_without_another_length_is_refused(task, words):
     with pytest.raises(BadInput, match=words):
         analysis.at_lengths(asked(restored("conv", length=16), task), [16])
 

@@ -6,9 +6,9 @@ import jax
 import numpy as np
 import pytest
 
-from attn_research import layout
 from attn_research.checkpoint import Restored, Writer
-from attn_research.config import Config, Population, replace
+from attn_research.config import Config, Population, edit
+from attn_research.host import layout
 from attn_research.modules.models import Sizes, build
 from attn_research.tasks.contract import Batch, Spec
 from tests.checkpoints import population_of
@@ -48,7 +48,7 @@ def restored(
     With classes it has one answer per sequence. `more` are fields of `Model`.
     """
     chosen = {"pattern": pattern, "width": WIDTH, "layers": 1, **more}
-    config = replace(Config(), {f"model.{name}": x for name, x in chosen.items()})
+    config = edit(Config(), {f"model.{name}": x for name, x in chosen.items()})
     outputs = classes or VOCABULARY
     sizes = Sizes("tokens", VOCABULARY, outputs, length, causal, classes > 0)
     model = build(config.model, sizes)
@@ -64,9 +64,7 @@ def run_of(
     directory, task: str, pattern: str, vocabulary: int, length: int, steps=(7,)
 ):
     """A run whose parameters were drawn, not trained; its data is nowhere."""
-    config = replace(
-        Config(), {"task": task, "model.pattern": pattern, "model.width": 8}
-    )
+    config = edit(Config(), {"task": task, "model.pattern": pattern, "model.width": 8})
     sizes = Sizes("tokens", vocabulary, vocabulary, length, True)
     params_P = population_of(build(config.model, sizes), 2)
     with Writer(directory / layout.CHECKPOINTS) as writer:

@@ -1,4 +1,4 @@
-"""Mixing matrices whose entries are known, and that of every mixer there is."""
+"""Mixing matrices whose entries are known, and that of every mixer."""
 
 import jax
 import jax.numpy as jnp
@@ -7,8 +7,9 @@ import pytest
 
 from attn_research import analysis
 from attn_research.analysis import mixing
-from attn_research.analysis.opened import Named, checked, given, opened
-from attn_research.modules import BOTH_WAYS_ONLY, MIXERS
+from attn_research.analysis.layers import Named, check_inputs, mixer_inputs, open_model
+from attn_research.modules import MIXERS
+from attn_research.modules.contract import both_ways_only
 from attn_research.modules.models import Sizes, build
 from attn_research.ops import recurrence
 from attn_research.options import BadInput
@@ -31,6 +32,10 @@ OPTIONS = {
 }
 
 
+# Convolutions and gated cells pass what they mix through more than one linear op.
+WITHOUT_AN_OP = {"rnn", "lstm", "gru", "slstm", "conv", "dilated", "baseconv", "hyena"}
+
+
 def only(pattern: str, **more) -> tuple[Named, jax.Array]:
     """The one mixer of a model, and what it is given."""
     return mixing.chosen(restored(pattern, **more), TOKENS, 0)
@@ -47,11 +52,11 @@ def some(names):
     return [pytest.param(name, marks=marks[name]) for name in sorted(marks)]
 
 
-@pytest.mark.parametrize("name", some(set(MIXERS) - mixing.JACOBIAN_ONLY))
+@pytest.mark.parametrize("name", some(set(MIXERS) - WITHOUT_AN_OP))
 def test_the_closed_form_of_a_mixer_is_what_its_op_does(name):
     """Of any values, the op makes the product with the matrix: so it is linear, mixes
     all features of a head alike, and the matrix is exact."""
-    causal = name not in BOTH_WAYS_ONLY
+    causal = not both_ways_only(MIXERS[name])
     named, x_TD = only(name + OPTIONS.get(name, ""), causal=causal)
     (op,) = mixing.ops(named, x_TD)
     M_HTS = mixing.closed(named, x_TD)
@@ -91,7 +96,7 @@ def test_spans_of_a_jacobian_are_estimated_by_their_energies():
     assert not found_RS[np.triu_indices(3, 1)].any()
 
 
-@pytest.mark.parametrize("name", some(mixing.JACOBIAN_ONLY))
+@pytest.mark.parametrize("name", some(WITHOUT_AN_OP))
 def test_a_mixer_without_a_closed_form_has_a_jacobian(name):
     of = restored(name + OPTIONS.get(name, ""))
     with pytest.raises(BadInput, match=f"{name} has no mixing matrix in closed form"):
@@ -145,7 +150,7 @@ def test_the_jacobian_of_a_linear_mixer_is_its_matrix():
     of = with_zeros(restored("dense(heads=1,positions=t5)"), "query")
     closed_TS = analysis.mixing_matrix(of, TOKENS, layer=0)
     jacobian_TS = analysis.mixing_matrix(of, TOKENS, layer=0, form="jacobian")
-    heads = opened(of).layers[0][0].mixer.heads
+    heads = open_model(of).layers[0][0].mixer.heads
     product_DD = heads.value.kernel.get_value() @ heads.out.kernel.get_value()
     scale = float(jnp.linalg.norm(product_DD))
     assert np.ptp(closed_TS[-1]) > 0.05
@@ -155,8 +160,8 @@ def test_the_jacobian_of_a_linear_mixer_is_its_matrix():
 @pytest.mark.slow
 def test_a_head_is_one_of_all_and_a_place_counts_the_mixers_of_a_layer():
     of = restored("window(window=2)|linear+gla")
-    xs = given(of, TOKENS)[0]
-    layer = opened(of).layers[0]
+    xs = mixer_inputs(of, TOKENS)[0]
+    layer = open_model(of).layers[0]
     assert [named.name for named in layer] == ["window", "linear", "gla"]
     np.testing.assert_array_equal(xs[0], xs[1])
     assert not np.array_equal(xs[1], xs[2])
@@ -170,9 +175,9 @@ def test_what_is_given_to_the_mixers_adds_up_to_the_model(scan):
     """Without MLPs the stream is the embedding and what every mixer makes of its own
     input."""
     of = restored("conv+dense", layers=2, scan=scan, stem="conv")
-    xs = given(of, TOKENS)
-    found = opened(of)
-    x_1TD = found.trunk.embedded(checked(found, TOKENS))
+    xs = mixer_inputs(of, TOKENS)
+    found = open_model(of)
+    x_1TD = found.trunk.embedded(check_inputs(found, TOKENS))
     assert [len(layer) for layer in xs] == [1, 2, 2]
     for layer, inputs in zip(found.layers, xs, strict=True):
         for named, x_TD in zip(layer, inputs, strict=True):
@@ -198,36 +203,38 @@ def test_names_cost_nothing():
 @pytest.mark.parametrize(
     ("change", "words"),
     [
-        ({"layer": 1}, "The layer is 1; 0 is allowed"),
-        ({"layer": -1}, "The layer is -1; 0 is allowed"),
-        ({"layer": 0, "head": 4}, "The head is 4; 0 to 3 are allowed .dense of layer"),
-        ({"layer": 0, "place": 1}, "The place is 1; 0 is allowed"),
-        ({"layer": 0, "head": 1, "form": "jacobian"}, "The head is 1; 0 is allowed"),
+        ({"layer": 1}, "The layer is 1; it must be 0"),
+        ({"layer": -1}, "The layer is -1; it must be 0"),
+        ({"layer": 0, "head": 4}, "The head is 4; it must be 0 to 3 .dense of layer"),
+        ({"layer": 0, "place": 1}, "The place is 1; it must be 0"),
+        ({"layer": 0, "head": 1, "form": "jacobian"}, "The head is 1; it must be 0"),
     ],
 )
-def test_what_there_is_not_is_told_in_a_sentence(change, words):
+def test_a_part_that_does_not_exist_is_refused(change, words):
     with pytest.raises(BadInput, match=words):
         analysis.mixing_matrix(restored("dense"), TOKENS, **change)
 
 
-def test_inputs_that_do_not_fit_are_told_in_a_sentence(monkeypatch):
+def test_inputs_that_do_not_fit_are_refused(monkeypatch):
     of = restored("dense", positions="learned")
     for inputs, words in (
-        (TOKENS + 8, "from 9 to 23; whole numbers from 0 to 15"),
+        (TOKENS + 8, "from 9 to 23; they must be whole numbers from 0 to 15"),
         (TOKENS * 1.0, "float64"),
         (TOKENS[:0], "shape"),
-        (np.tile(TOKENS, (2, 1)), "2 sequences are given; one is allowed"),
-        (np.tile(TOKENS, 2), "18 positions; the learned table has 9"),
+        (np.tile(TOKENS, (2, 1)), "2 sequences are given; there must be one"),
+        (np.tile(TOKENS, 2), "18 positions; it must have at most the 9 learned"),
     ):
         with pytest.raises(BadInput, match=words):
             analysis.mixing_matrix(of, inputs, layer=0)
-    with pytest.raises(BadInput, match="has the byte 84 at 0; the vocabulary .* 0 to"):
+    with pytest.raises(BadInput, match="has the byte 84 at 0; .* it must be 0 to 15"):
         analysis.tokens(of, "Text")
     np.testing.assert_array_equal(analysis.tokens(of, "\x01\x0f"), [1, 15])
     monkeypatch.setattr(mixing, "NUMBERS", 2 * LENGTH**2)
     named, x_TD = mixing.chosen(of, TOKENS, 0)
     assert len(mixing.closed(named, x_TD, [0, 1])) == 2
-    with pytest.raises(BadInput, match="4 matrices of 9 x 9 are asked for; 162"):
+    with pytest.raises(
+        BadInput, match="4 matrices of 9 x 9 are 324 numbers; they must be at most 162"
+    ):
         mixing.closed(named, x_TD)
 
 
@@ -240,4 +247,4 @@ def test_a_model_of_two_sequences_is_refused():
         jax.eval_shape(model.init, jax.random.key(0)),
     )
     with pytest.raises(BadInput, match="reads one sequence and writes another"):
-        opened(of._replace(model=model, params=zeros))
+        open_model(of._replace(model=model, params=zeros))

@@ -26,11 +26,11 @@ PLACE = 2
 
 
 def rows(count=128):
-    return probes.planted(STRETCH, SYMBOLS, count, LENGTH, PLACE)
+    return probes.plant(STRETCH, SYMBOLS, count, LENGTH, PLACE)
 
 
 @pytest.mark.parametrize("count", [2, 8])
-def test_what_is_there_is_read_and_what_is_not_is_not(count):
+def test_a_probe_reads_present_symbols_only(count):
     """A symbol written into some of many noisy features is log2(n) bits; noise alone,
     and a constant, are none."""
     label_R = DRAW.integers(0, count, 256)
@@ -63,7 +63,7 @@ def test_a_fact_is_planted_among_the_inputs_of_a_stretch():
         rest = row[PLACE + 1 :].tolist()
         assert any(twice[n : n + len(rest)] == rest for n in range(100))
     values_XF = DRAW.normal(size=(50, 2))
-    inputs_RTF, label_R, *_ = probes.planted(values_XF, np.eye(2), 3, 9, 4)
+    inputs_RTF, label_R, *_ = probes.plant(values_XF, np.eye(2), 3, 9, 4)
     np.testing.assert_array_equal(inputs_RTF[:, 4], np.eye(2)[label_R])
     many = np.array([3, 3, 3, 1, 1, 2])
     np.testing.assert_array_equal(probes.symbols(many, 2), [3, 1])
@@ -74,7 +74,7 @@ def test_a_fact_is_planted_among_the_inputs_of_a_stretch():
 def test_a_convolution_keeps_a_fact_as_long_as_it_reaches():
     """One tap two back: the fact is in the layer after 2 tokens, louder than what is
     there, and in the state, which holds the last four inputs, after up to 3."""
-    found = analysis.kept(copier(2, "conv"), rows(), [1, 2, 3, 4])
+    found = analysis.bits_by_delay(copier(2, "conv"), rows(), [1, 2, 3, 4])
     assert set(found) == {"embedding", "layer 0", "state 0 conv"}
     for name, there in {
         "embedding": [False, False, False, False],
@@ -89,7 +89,7 @@ def test_a_convolution_keeps_a_fact_as_long_as_it_reaches():
 @pytest.mark.parametrize(("pattern", "causal"), families())
 def test_every_family_is_probed(pattern, causal):
     of = restored(pattern, causal=causal)
-    found = analysis.kept(of, rows(64), [0, 3])
+    found = analysis.bits_by_delay(of, rows(64), [0, 3])
     assert {"embedding", "layer 0"} <= set(found)
     # Of attention the ring of a window alone has a fixed size.
     states = {name for name in found if name.startswith("state")}
@@ -101,16 +101,16 @@ def test_every_family_is_probed(pattern, causal):
 def test_states_have_their_mixer_however_layers_are_stacked():
     """What a silent layer hands on is lost to the layer above alone."""
     of = restored("rnn|gru,rnn", layers=4, scan=True)
-    states = probes.carried(of, rows(4).inputs_RT, np.array([1, 3]))
+    states = probes.states_at(of, rows(4).inputs_RT, np.array([1, 3]))
     names = ["state 0.0 rnn", "state 0.1 gru", "state 1 rnn"]
     names += ["state 2.0 rnn", "state 2.1 gru", "state 3 rnn"]
     assert list(states) == names
     assert all(x_KRX.shape == (2, 4, WIDTH) for x_KRX in states.values())
     silent = with_zeros(of, "frontend")
-    for x_KRX in probes.carried(silent, rows(4).inputs_RT, np.array([3])).values():
+    for x_KRX in probes.states_at(silent, rows(4).inputs_RT, np.array([3])).values():
         assert np.ptp(x_KRX, axis=1).max() < 1e-6
 
 
-def test_a_delay_beyond_the_sequence_is_told_in_a_sentence():
-    with pytest.raises(BadInput, match="at 2 and the longest delay 7; at most 6"):
-        analysis.kept(restored("conv"), rows(8), [7])
+def test_a_delay_beyond_the_sequence_is_refused():
+    with pytest.raises(BadInput, match="the longest delay 7; it must be at most 6"):
+        analysis.bits_by_delay(restored("conv"), rows(8), [7])

@@ -6,7 +6,7 @@ import pytest
 
 from attn_research import analysis
 from attn_research.analysis import receptive_field as field
-from attn_research.program import INIT
+from attn_research.training.program import INIT
 from tests.analysis.made import LENGTH, TOKENS, restored
 
 

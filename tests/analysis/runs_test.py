@@ -3,12 +3,12 @@
 import numpy as np
 import pytest
 
-from attn_research import environment, layout
 from attn_research.analysis import runs, streams
-from attn_research.analysis.compiled import shared
+from attn_research.analysis.sharing import shared
 from attn_research.checkpoint import Writer, load
-from attn_research.config import Config, Population, replace
-from attn_research.durable import Damaged
+from attn_research.config import Config, Population, edit
+from attn_research.host import environment, layout
+from attn_research.host.durable import Damaged
 from attn_research.modules.models import Sizes, build
 from tests.analysis.made import TOKENS, VOCABULARY, restored
 from tests.checkpoints import population_of
@@ -20,7 +20,7 @@ def begun(directory, *steps: int, facts=CODE):
     """A run of two members with checkpoints at these steps, and no result."""
     task = f"recall(length=16,pairs=2,vocabulary={VOCABULARY})"
     fields = {"task": task, "model.pattern": "conv", "model.width": 8}
-    config = replace(Config(), {**fields, "train.steps": 100})
+    config = edit(Config(), {**fields, "train.steps": 100})
     sizes = Sizes("tokens", VOCABULARY, VOCABULARY, 16, True)
     layout.write_config(directory, config, Population(seed=(0, 1)), sizes._asdict())
     with Writer(directory / layout.CHECKPOINTS, keep=len(steps)) as writer:
@@ -45,7 +45,7 @@ def test_of_a_run_that_is_trained_the_newest_checkpoint_is_taken_and_said(tmp_pa
     directory = begun(tmp_path, 7)
     with Writer(directory / layout.CHECKPOINTS):
         (note,) = runs.member(directory).notes
-    assert "is being trained by process" in note and "of step 7 of 100" in note
+    assert "is training the run" in note and "of step 7 of 100" in note
 
 
 def test_a_damaged_newest_step_is_passed_over_and_said(tmp_path):
@@ -54,7 +54,7 @@ def test_a_damaged_newest_step_is_passed_over_and_said(tmp_path):
     facts.write_bytes(facts.read_bytes() + b" ")
     found = runs.member(directory)
     assert found.restored.step == 5
-    assert found.notes[0] == "Step 9 is damaged; step 5 is looked at."
+    assert found.notes[0] == "Step 9 is damaged; step 5 is analysed."
     with pytest.raises(Damaged):
         runs.member(directory, step=9)
 
@@ -62,18 +62,18 @@ def test_a_damaged_newest_step_is_passed_over_and_said(tmp_path):
 @pytest.mark.parametrize(
     ("facts", "words"),
     [
-        ({}, "It is unknown which version of the code"),
+        ({}, "does not record which version of the code"),
         (
             {"environment": {"code": "0" * 16, "commit": "abc" * 14}},
-            "by another version of the code (commit abcabcabcabc)",
+            "Another version of the code trained the run (commit abcabcabcabc)",
         ),
         (
             {"environment": {"code": "0" * 16, "commit": "none"}},
-            "by another version of the code (digest 0000",
+            "Another version of the code trained the run (digest 0000",
         ),
     ],
 )
-def test_code_that_is_unknown_or_another_is_said(tmp_path, facts, words):
+def test_a_note_says_that_the_code_is_unknown_or_another(tmp_path, facts, words):
     notes = runs.member(begun(tmp_path, 1, facts=facts)).notes
     assert len(notes) == 2 and words in notes[1]
 

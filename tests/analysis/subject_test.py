@@ -8,7 +8,7 @@ import pytest
 
 from attn_research.analysis import subject
 from attn_research.analysis.subject import Subject
-from attn_research.config import replace
+from attn_research.config import edit
 from attn_research.options import BadInput
 from attn_research.report.inside import reach
 from tests.analysis.made import LENGTH, TWO, restored
@@ -21,7 +21,7 @@ def test_of_a_text_the_next_token_is_asked_for():
     np.testing.assert_array_equal(batch.targets[:, :2], [[5, 2]])
     np.testing.assert_array_equal(batch.weights, [[1, 1, 0]])
     assert spec.length == spec.labels == 3 and spec.target == "token"
-    with pytest.raises(BadInput, match="has 1 token; 2 are needed"):
+    with pytest.raises(BadInput, match="has 1 token; for a loss it must have 2"):
         _ = subject.of_text(restored("conv"), b"\x01").answered
     for of in (restored("conv", classes=3), restored("conv", causal=False)):
         with pytest.raises(BadInput, match="predicts no next token, so that a text"):
@@ -33,10 +33,10 @@ TASK = "copying(lag=2,count=4,symbols=8)"
 
 def of_task(task: str = TASK):
     of = restored("conv")
-    return of._replace(config=replace(of.config, {"task": task}))
+    return of._replace(config=edit(of.config, {"task": task}))
 
 
-def test_a_split_is_drawn_batch_by_batch_and_never_held():
+def test_a_split_comes_batch_by_batch_and_is_never_held():
     seen = subject.of_split(of_task(), "test", 20, 6)
     alive, rows = [], []
     for part in seen.parts():
@@ -80,7 +80,7 @@ def test_a_subject_is_named_by_all_that_it_is():
 def test_a_text_is_no_longer_than_the_positions_that_a_model_knows():
     of = restored("conv", positions="learned")
     assert subject.of_text(of, bytes(9)).inputs_B.shape == (1, 9)
-    with pytest.raises(BadInput, match="has 10 positions; the learned table has 9"):
+    with pytest.raises(BadInput, match="10 positions; it must have at most the 9"):
         subject.of_text(of, bytes(10))
 
 

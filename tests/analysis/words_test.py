@@ -6,8 +6,8 @@ import pytest
 from attn_research.analysis import subject
 from attn_research.analysis.words import by_word, reader, words
 from attn_research.options import BadInput
-from attn_research.report.inside.contract import drawn
-from attn_research.report.inside.sentences import sentence
+from attn_research.report.inside.contract import draw
+from attn_research.report.inside.sentences import show_sentence
 from tests.analysis.made import restored
 
 TEXT = "Ann's cat, Tom – it slept. "
@@ -42,7 +42,7 @@ def test_each_head_is_a_panel_with_words_along_its_sides():
     raw = bytes([1, 2, 9, 3, 3])  # the vocabulary has 16 tokens; 9 is a tab
     seen = subject.of_text(of, raw)
     spans = words(raw)
-    alone, *layers = sentence(seen)
+    alone, *layers = show_sentence(seen)
     assert [shown.plan.name for shown in layers] == ["sentence_0_0", "sentence_1_0"]
     assert list(layers[0].plan.panels) == ["head 0", "head 1"]
     assert list(layers[1].plan.panels) == ["Jacobian"]
@@ -59,14 +59,14 @@ def test_each_head_is_a_panel_with_words_along_its_sides():
     np.testing.assert_array_equal(
         share_RW[1], layers[0].plan.panels["head 1"][reader(spans)]
     )
-    axis = drawn(alone.plan).drawing.axes[0]
+    axis = draw(alone.plan).drawing.axes[0]
     assert [tick.get_text() for tick in axis.get_yticklabels()] == alone.plan.outputs
 
 
 @pytest.mark.parametrize(
     ("raw", "words"),
-    [(b"\x01", "has 1 words"), (b"\x01\x09" * 41, "has 41 words.*2 to 40")],
+    [(b"\x01", "has 1 words"), (b"\x01\x09" * 41, "has 41 words.*must be 2 to 40")],
 )
-def test_what_cannot_be_read_is_told_in_a_sentence(raw, words):
+def test_a_text_with_too_few_or_too_many_words_is_refused(raw, words):
     with pytest.raises(BadInput, match=words):
-        sentence(subject.of_text(restored("conv", length=90), raw))
+        show_sentence(subject.of_text(restored("conv", length=90), raw))

@@ -12,10 +12,11 @@ import sys
 import time
 from pathlib import Path
 
-from attn_research import layout
-from attn_research.durable import Journal, read_json, write_json
+from attn_research.host import layout
+from attn_research.host.durable import read_json, write_json
+from attn_research.host.journal import Journal
+from attn_research.host.lock import Lock
 from attn_research.launch.cell import die_with, guard
-from attn_research.lock import Lock
 
 
 def run(folder: Path, steps: int, pause: float) -> int:

@@ -17,7 +17,7 @@ from typing import Any
 import jax  # noqa: F401  imported before the fork, so that a trial is short
 import orbax.checkpoint  # noqa: F401
 
-from attn_research.durable import Journal, read_journal
+from attn_research.host.journal import Journal, read_journal
 from tests.faults.trial import (
     Tell,
     delays,
@@ -75,6 +75,9 @@ def trials(folder: str, count: int, seed: int) -> dict[str, Any]:
             first = logger.next()["number"]
             if first < records:
                 problems.append(f"{trial}: {first} records left of {records}")
+            # On a busy machine no time is long enough for the first step.
+            acknowledged = max(acknowledged, saver.next()["acknowledged"])
+            records = max(records, logger.next()["number"])
             time.sleep(delay)
             # A processor stops with its disk: nothing is told once the cut began,
             # while a shut down file system may still end a sync without an error.

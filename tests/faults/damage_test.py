@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from attn_research.checkpoint import Writer, read, steps
-from attn_research.durable import Damaged
+from attn_research.host.durable import Damaged
 from attn_research.options import BadInput
 from tests.faults.trial import right, target, tree
 

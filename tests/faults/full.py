@@ -5,7 +5,8 @@ from pathlib import Path
 from typing import Any
 
 from attn_research.checkpoint import Writer
-from attn_research.durable import DiskError, Journal, read_journal
+from attn_research.host.durable import DiskError
+from attn_research.host.journal import Journal, read_journal
 from tests.faults.trial import main, mounted, right, target, tree
 
 

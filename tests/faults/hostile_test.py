@@ -9,13 +9,14 @@ import sys
 
 import pytest
 
-from attn_research import environment, options, store
-from attn_research.config import Config, Population, replace
-from attn_research.durable import check_name, read_journal, read_json
-from attn_research.launch import selection
-from attn_research.options import BadInput
-from attn_research.results import safe
-from attn_research.study import Study, cells
+from attn_research.config import Config, Population, edit
+from attn_research.host import environment, layout
+from attn_research.host.durable import check_name, read_json
+from attn_research.host.journal import read_journal
+from attn_research.options import BadInput, specs
+from attn_research.studies import selection, store
+from attn_research.studies.results import safe
+from attn_research.studies.study import Study, cells
 
 NASTY = [
     "../../etc/passwd", "a/../b", "..", "/", "~", "$(reboot)", "`id`", "a;b", "a|b",
@@ -49,15 +50,15 @@ USES = {
     "name": lambda text: check_name(text, "A name"),
     "axis": selection.axis,
     "axes": lambda text: cells(
-        selection.changed(Study("n", "q", "c"), [text], {"lr": text})
+        selection.apply_flags(Study("n", "q", "c"), [text], {"lr": text})
     ),
     "share": selection.share,
-    "field": lambda text: replace(Config(), {"model.width": text}),
-    "rate": lambda text: replace(Config(), {"model.dropout": text}),
-    "list": lambda text: replace(Population(), {"lr": text}),
-    "task": lambda text: replace(Config(), {"task.length": text}),
-    "spec": options.parse,
-    "split": options.split,
+    "field": lambda text: edit(Config(), {"model.width": text}),
+    "rate": lambda text: edit(Config(), {"model.dropout": text}),
+    "list": lambda text: edit(Population(), {"lr": text}),
+    "task": lambda text: edit(Config(), {"task.length": text}),
+    "spec": specs.parse,
+    "split": specs.split,
 }
 
 
@@ -75,7 +76,7 @@ def test_no_name_leaves_its_directory(tmp_path, count):
     for text in strings(count):
         found = only_bad_input(lambda name: store.place(tmp_path, name), text)
         if not isinstance(found, BadInput):
-            assert found.resolve().parent == tmp_path.resolve() / store.CELLS
+            assert found.resolve().parent == tmp_path.resolve() / layout.CELLS
 
 
 @pytest.mark.parametrize("count", [300, pytest.param(5000, marks=pytest.mark.faults)])
@@ -106,7 +107,7 @@ def test_planted_secrets_are_stored_nowhere(tmp_path):
         text=True,
     )
     assert done.returncode == 0, done.stderr
-    code = "import json; from attn_research import environment as e; "
+    code = "import json; from attn_research.host import environment as e; "
     code += "print(json.dumps(e.facts()))"
     facts = subprocess.run(
         [sys.executable, "-c", code],

@@ -10,7 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from attn_research import layout, store
+from attn_research.host import layout
+from attn_research.studies import store
 from tests.faults.training import left
 from tests.faults.trial import ROOT
 

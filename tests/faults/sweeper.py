@@ -4,10 +4,10 @@ import json
 import os
 import sys
 
-from attn_research import store
 from attn_research.config import Config
 from attn_research.launch import local
-from attn_research.study import Study, cells
+from attn_research.studies import store
+from attn_research.studies.study import Study, cells
 
 
 def study(count: int) -> Study:

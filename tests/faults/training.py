@@ -11,10 +11,11 @@ from typing import Any
 
 import jax
 
-from attn_research import checkpoint, environment, layout, train
-from attn_research.config import Config, Population, replace
-from attn_research.durable import read_journal
-from attn_research.options import split
+from attn_research import checkpoint, loop
+from attn_research.config import Config, Population, edit
+from attn_research.host import environment, layout
+from attn_research.host.journal import read_journal
+from attn_research.options.specs import split
 from tests.faults.trial import Tell, fork, kill_after, main
 
 TINY = {
@@ -44,17 +45,17 @@ def run(pattern: str, directory: Path, tell: Tell) -> None:
         cache = str(directory.parent / "compiled")
         jax.config.update("jax_compilation_cache_dir", cache)
     jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.1)
-    before = train.Progress.step
+    before = loop.Progress.step
 
     def watched(self: Any, step: int) -> None:
         before(self, step)
         tell(step)
 
-    train.Progress.step = watched
+    loop.Progress.step = watched
     layers = len(split(pattern))
     model = {"model.pattern": pattern, "model.layers": layers}
-    config = replace(Config(), {**TINY, **model})
-    tell({"code": train.run(config, MEMBERS, directory)})
+    config = edit(Config(), {**TINY, **model})
+    tell({"code": loop.run(config, MEMBERS, directory)})
 
 
 def left(directory: Path) -> tuple[list[bytes], str, str]:

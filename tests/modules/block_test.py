@@ -106,7 +106,7 @@ def test_the_mlp_is_its_formula(mlp):
 def test_forms_that_exclude_each_other_are_refused(form):
     with pytest.raises(BadInput, match="share one norm"):
         build("gelu", "layer", **form)
-    with pytest.raises(BadInput, match="halves its MLP"):
+    with pytest.raises(BadInput, match="needs an MLP; model.mlp is none, it must be"):
         build("none", "layer", macaron=True)
 
 

@@ -6,14 +6,15 @@ import numpy as np
 import pytest
 from flax import nnx
 
-from attn_research.modules.dense import Dense, DenseOptions
-from attn_research.modules.sparse import Window, WindowOptions
+from attn_research.modules import MIXERS
+from attn_research.modules.attention_kinds import DenseOptions, WindowOptions
 from attn_research.options import BadInput
 
 X_BTD = np.random.default_rng(0).standard_normal((2, 11, 8), np.float32)
 
 
-def build(mixer, causal=True, width=8, length=11, **options):
+def build(name, causal=True, width=8, length=11, **options):
+    mixer = MIXERS[name]
     return mixer(
         mixer.Options(**options),
         width=width,
@@ -29,13 +30,13 @@ def error(got, want) -> float:
 
 def test_without_positions_a_bidirectional_one_follows_a_permutation():
     order = np.random.default_rng(1).permutation(11)
-    mixer = jax.jit(build(Dense, causal=False))
+    mixer = jax.jit(build("dense", causal=False))
     assert error(mixer(X_BTD[:, order]), np.asarray(mixer(X_BTD))[:, order]) <= 1e-6
 
 
 @pytest.mark.parametrize("positions", ["learned", "rope"])
 def test_positions_tell_the_order(positions):
-    mixer = jax.jit(build(Dense, causal=False, heads=2, positions=positions))
+    mixer = jax.jit(build("dense", causal=False, heads=2, positions=positions))
     turned_BTD = np.asarray(mixer(X_BTD[:, ::-1]))[:, ::-1]
     assert error(turned_BTD, mixer(X_BTD)) > 1e-4
 
@@ -45,8 +46,8 @@ def test_positions_tell_the_order(positions):
 def test_a_window_as_long_as_the_sequence_is_dense(span, causal):
     ids = np.array([[1] * 11, [1] * 6 + [0] + [2] * 4], np.int32)
     pulled = []
-    for mixer, more in ((Dense, {}), (Window, {"window": span})):
-        built = build(mixer, causal, heads=2, groups=1, positions="rope", **more)
+    for name, more in (("dense", {}), ("window", {"window": span})):
+        built = build(name, causal, heads=2, groups=1, positions="rope", **more)
 
         @jax.jit
         def pull(x_BTD, built=built):
@@ -59,7 +60,7 @@ def test_a_window_as_long_as_the_sequence_is_dense(span, causal):
 
 
 def test_decoding_past_the_window_needs_no_more_memory():
-    mixer = build(Window, window=4, heads=2, positions="rope")
+    mixer = build("window", window=4, heads=2, positions="rope")
     carry = mixer.start(2, 11)
     assert carry.k_BSGK.shape == (2, 4, 2, 4)
     step = jax.jit(mixer.step)
@@ -80,22 +81,22 @@ def decoded(mixer, tokens: int, length: int) -> np.ndarray:
 
 
 @pytest.mark.parametrize(
-    "mixer, options, length, last",
+    "name, options, length, last",
     [
-        (Dense, {}, 5, 5),
-        (Dense, {"positions": "learned"}, 11, 11),
-        (Window, {"window": 8}, 5, 5),
-        (Window, {"window": 4}, 5, 14),
-        (Window, {"window": 4, "positions": "learned"}, 5, 11),
+        ("dense", {}, 5, 5),
+        ("dense", {"positions": "learned"}, 11, 11),
+        ("window", {"window": 8}, 5, 5),
+        ("window", {"window": 4}, 5, 14),
+        ("window", {"window": 4, "positions": "learned"}, 5, 11),
     ],
 )
-def test_decoding_past_what_is_remembered_gives_nan(mixer, options, length, last):
-    poisoned = decoded(build(mixer, **options), 14, length)
+def test_decoding_past_what_is_remembered_gives_nan(name, options, length, last):
+    poisoned = decoded(build(name, **options), 14, length)
     np.testing.assert_array_equal(poisoned, np.arange(14) >= last)
 
 
 def test_the_cache_keeps_the_dtype_it_was_started_with():
-    mixer = build(Dense)
+    mixer = build("dense")
     carry = mixer.start(2, 5, jnp.bfloat16)
     assert carry.k_BSGK.dtype == carry.v_BSGK.dtype == jnp.bfloat16
     x_BD = jax.ShapeDtypeStruct((2, 8), jnp.bfloat16)
@@ -103,10 +104,10 @@ def test_the_cache_keeps_the_dtype_it_was_started_with():
     assert y_BD.dtype == after.k_BSGK.dtype == jnp.bfloat16
 
 
-@pytest.mark.parametrize("mixer", [Dense, Window])
-def test_cost_counts_what_is_computed(mixer):
+@pytest.mark.parametrize("name", ["dense", "window"])
+def test_cost_counts_what_is_computed(name):
     full = build(
-        mixer, causal=False, heads=2, **({"window": 11} if mixer is Window else {})
+        name, causal=False, heads=2, **({"window": 11} if name == "window" else {})
     )
     # Four projections of 8 x 8 for 11 tokens, two products over all pairs.
     assert full.cost(11).flops == 2 * 11 * 4 * 64 + 2 * 2 * 11 * 11 * 8
@@ -116,20 +117,20 @@ def test_cost_counts_what_is_computed(mixer):
 @pytest.mark.parametrize(
     "wrong, sentence",
     [
-        ({"heads": 3}, "width is 8 with 3 heads"),
-        ({"heads": 4, "groups": 3}, "3 groups; a divisor of 4"),
-        ({"heads": 8, "positions": "rope"}, "head_size is 1, even"),
+        ({"heads": 3}, "width 8 and 3 heads; the number of heads must"),
+        ({"heads": 4, "groups": 3}, "4 heads in 3 groups; the number of groups must"),
+        ({"heads": 8, "positions": "rope"}, "head_size is 1, it must be even"),
     ],
 )
-@pytest.mark.parametrize("mixer", [Dense, Window])
-def test_sizes_that_do_not_fit_are_refused(mixer, wrong, sentence):
+@pytest.mark.parametrize("name", ["dense", "window"])
+def test_sizes_that_do_not_fit_are_refused(name, wrong, sentence):
     with pytest.raises(BadInput, match=sentence):
-        build(mixer, **wrong)
+        build(name, **wrong)
 
 
-@pytest.mark.parametrize("mixer", [Dense, Window])
-def test_learned_positions_refuse_a_longer_sequence(mixer):
-    short = build(mixer, length=10, positions="learned")
+@pytest.mark.parametrize("name", ["dense", "window"])
+def test_learned_positions_refuse_a_longer_sequence(name):
+    short = build(name, length=10, positions="learned")
     with pytest.raises(BadInput, match="11 tokens"):
         short(X_BTD)
     with pytest.raises(BadInput, match="11 tokens"):

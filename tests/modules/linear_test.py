@@ -9,11 +9,11 @@ import numpy as np
 import pytest
 from flax import nnx
 
-from attn_research.functional import functional
 from attn_research.modules import MIXERS
 from attn_research.modules.contract import Preset, carry_bytes
 from attn_research.options import BadInput, build
-from tests.laws.case import compiled
+from attn_research.pure import functional
+from attn_research.testing.laws.case import compiled
 
 D, T = 16, 37
 
@@ -108,8 +108,8 @@ def test_one_sum_sees_both_sides():
 def test_the_state_of_a_preset_is_what_its_sizes_say():
     K = D // 4
     for name, floats in (
-        ("linear", 4 * K * (K + 1)),
-        ("performer", 4 * 2 * K * (K + 1)),
+        ("linear", 4 * K * (K + 2)),  # sums of values and of ones, and their units
+        ("performer", 4 * 2 * K * (K + 2)),
         ("based", 4 * 153 * (K + 1)),
         ("retnet", 2 * 8 * 8 + 1),
         ("gla", 2 * 8 * 8),
@@ -212,10 +212,10 @@ def test_mlstm_is_the_cell_of_the_paper():
         ("delta", {"heads": 3}, "width 16 and 3 heads"),
         ("mlstm", {"heads": 3}, "width 16 and 3 heads"),
         ("mamba2", {"heads": 3}, "inner width 32 and 3 heads"),
-        ("linear", {"feature": "identity"}, "normalize=false is allowed"),
+        ("linear", {"feature": "identity"}, "so normalize must be false"),
         ("linear", {"gate": "silu"}, "gate=silu and normalize=true"),
-        ("linear", {"features": 3}, "0 is allowed, or feature=random"),
-        ("linear", {"positions": "rope"}, "feature=identity and an even size"),
+        ("linear", {"features": 3}, "features must be 0, or feature must be random"),
+        ("linear", {"positions": "rope"}, "must be identity and the size even"),
         ("retnet", {"key_size": 3}, "keys of size 3"),
     ],
 )
@@ -232,4 +232,4 @@ def test_a_mixer_that_sees_the_future_does_not_decode():
 
 def test_presets_share_the_module_they_set():
     assert isinstance(MIXERS["gated_delta"], Preset)
-    assert MIXERS["gated_delta"].module is MIXERS["delta"]
+    assert MIXERS["gated_delta"].module is MIXERS["delta"].module

@@ -48,6 +48,74 @@ def leaves(params) -> int:
     return sum(leaf.size for leaf in jax.tree.leaves(params))
 
 
+# --- tokens ---------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("sizes", [TOKENS, POOLED], ids=["LM", "Encoder"])
+@pytest.mark.parametrize("wrong", [11, -1, 2**31 - 1, 2**40])
+def test_a_token_outside_the_vocabulary_is_refused(sizes, wrong):
+    model, (_, params) = build(SMALL, sizes), built(SMALL, sizes)
+    tokens_BT = tokens().astype(np.int64)
+    tokens_BT[1, 3] = wrong
+    message = f"hold {wrong}; they must be from 0 to 10"
+    with pytest.raises(BadInput, match=message):
+        model.apply(params, tokens_BT)
+    # At padding any number may stand, and changes nothing.
+    segments_BT = np.ones(tokens_BT.shape, np.int32)
+    segments_BT[1, 3:] = 0
+    padded = model.apply(params, tokens_BT, segments_BT)
+    tokens_BT[1, 3] = 0
+    np.testing.assert_array_equal(padded, model.apply(params, tokens_BT, segments_BT))
+    assert np.isfinite(padded).all()
+
+
+@pytest.mark.parametrize("wrong", [11, -1, -11, 2**31 - 1])
+def test_a_compiled_program_gives_nan_for_a_token_outside_the_vocabulary(wrong):
+    model, params = built()
+    tokens_BT = tokens()
+    tokens_BT[1, 3] = wrong
+    logits_BTV = np.asarray(model.apply(params, tokens_BT))
+    assert np.isnan(logits_BTV[1, 3]).all()
+    assert np.isfinite(logits_BTV[0]).all() and np.isfinite(logits_BTV[1, :3]).all()
+
+
+def test_tokens_may_have_any_type_of_whole_numbers():
+    model, (_, params) = build(SMALL, TOKENS), built()
+    want = model.apply(params, tokens())
+    for dtype in (np.uint8, np.int16, np.uint32, np.int64):
+        np.testing.assert_array_equal(model.apply(params, tokens().astype(dtype)), want)
+    with pytest.raises(BadInput, match="are float32; they must be whole numbers"):
+        model.apply(params, tokens().astype(np.float32))
+
+
+def test_a_decoding_step_refuses_a_token_outside_the_vocabulary():
+    model, (_, params) = build(SMALL, TOKENS), built()
+    module = model.bind(params)
+    with pytest.raises(BadInput, match="hold 11; they must be from 0 to 10"):
+        module.step(np.array([3, 11]), module.start(2, 12))
+
+
+@pytest.mark.parametrize("pool", ["mean", "max", "last", "all"])
+@pytest.mark.parametrize("fill", [np.nan, np.inf])
+def test_values_at_padding_may_be_anything(pool, fill):
+    sizes = Sizes("values", 1, 3, 12, causal=False, per_sequence=True)
+    segments_BT = np.ones((2, 12), np.int32)
+    segments_BT[0, 8:] = 0
+    values_BTF = np.random.default_rng(0).standard_normal((2, 12, 1), np.float32)
+    spoiled_BTF = np.where(segments_BT[..., None] == 0, np.float32(fill), values_BTF)
+    for rescale in (False, True):
+        model, params = built(replace(SMALL, pool=pool, rescale=rescale), sizes)
+
+        @jax.jit
+        def pulled(params, values_BTF, model=model):
+            return jax.value_and_grad(
+                lambda params: model.apply(params, values_BTF, segments_BT).sum()
+            )(params)
+
+        clean, spoiled = pulled(params, values_BTF), pulled(params, spoiled_BTF)
+        jax.tree.map(np.testing.assert_array_equal, spoiled, clean)
+
+
 # --- heads ---------------------------------------------------------------------------
 
 
@@ -152,7 +220,7 @@ def test_positions_tell_places_apart(positions):
 
 def test_a_sequence_longer_than_the_learned_table_is_refused():
     model, params = built(replace(SMALL, positions="learned"))
-    with pytest.raises(BadInput, match="has 13 positions; the learned table has 12"):
+    with pytest.raises(BadInput, match="13 positions; it must have at most the 12"):
         model.apply(params, tokens(time=13))
 
 
@@ -169,9 +237,7 @@ def test_randomised_positions_rise_anew_under_every_key():
     assert apart(one, two) > 1e-4
     longer = jax.eval_shape(spread.apply, params, tokens(time=30))
     assert longer.shape[1] == 30  # built for 12
-    with pytest.raises(
-        BadInput, match="31 positions; the positions are spread over 30"
-    ):
+    with pytest.raises(BadInput, match="it must have at most the 30 positions"):
         spread.apply(params, tokens(time=31))
     with pytest.raises(BadInput, match="spread is 30 and model.positions is none"):
         built(replace(SMALL, spread=30))

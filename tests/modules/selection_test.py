@@ -7,9 +7,9 @@ and the result with it.
 import pytest
 
 from attn_research.modules import MIXERS
-from attn_research.options import choose
-from tests.laws import LAWS
-from tests.laws.case import Case
+from attn_research.options.specs import choose
+from attn_research.testing.laws import LAWS
+from attn_research.testing.laws.case import Case
 
 TABLES = {name: mixer.Options for name, mixer in MIXERS.items()}
 SPECS = (

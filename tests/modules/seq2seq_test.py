@@ -11,9 +11,9 @@ from flax import nnx
 from scipy.special import log_softmax
 
 from attn_research.config import Model
+from attn_research.decoding.generate import beam_search, generate
 from attn_research.modules.contract import carry_bytes
 from attn_research.modules.cross import Cross
-from attn_research.modules.generate import beam_search, generate
 from attn_research.modules.models import Sizes, build
 from tests.parameters import drawn
 

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from flax import nnx
 
-from attn_research.modules import MIXERS
+from attn_research.modules import MIXERS, diagonal
 from attn_research.modules.modal import hippo_modes
 from attn_research.options import BadInput, build
 
@@ -87,7 +87,8 @@ def test_mamba_is_that_of_transformers():
     same(torch, ours, drawn(), peer)
 
 
-def test_rglru_is_that_of_recurrentgemma():
+@pytest.mark.parametrize("whole", [True, False])
+def test_rglru_is_that_of_recurrentgemma(whole):
     torch = pytest.importorskip("torch", reason="the peer, PyTorch, is not installed")
     peers = pytest.importorskip(
         "transformers.models.recurrent_gemma.modeling_recurrent_gemma"
@@ -97,7 +98,7 @@ def test_rglru_is_that_of_recurrentgemma():
         conv1d_width=4, hidden_activation="gelu_pytorch_tanh",
     )  # fmt: skip
     peer = peers.RecurrentGemmaRecurrentBlock(config, layer_idx=0)
-    ours = mixer("rglru")
+    ours = mixer("rglru", whole=whole)
     with torch.no_grad():
         for parameter in peer.parameters():
             parameter.copy_(0.5 * torch.randn_like(parameter))
@@ -119,13 +120,53 @@ def test_rglru_is_that_of_recurrentgemma():
         assert getattr(holder, name).get_value().shape == weight.shape
         setattr(holder, name, nnx.Param(jnp.asarray(weight.detach().numpy())))
     # At position 0 the peer leaves out the factor sqrt(1 - a^2) of the paper.
-    position_BT = 1 + torch.arange(T)[None].repeat(2, 1)
+    position_BT = (not whole) + torch.arange(T)[None].repeat(2, 1)
 
     def block(x):
         y_BTD, _ = peer(x, position_BT, torch.ones(2, T), use_cache=False)
         return y_BTD - peer.linear_out.bias
 
     same(torch, ours, drawn(), block)
+
+
+@pytest.mark.parametrize("whole", [True, False])
+def test_rglru_is_its_formula_from_the_first_token_of_each_segment(whole):
+    ours = mixer("diagonal", whole=whole, gate=False, state=5)
+    segments_T, h_N, want = [7, 7, 7, 0, 9, 2, 2], np.zeros(5), []
+    x_TD = np.random.default_rng(3).standard_normal((7, D)).astype(np.float32)
+    kernel, bias = (
+        np.float64(p.get_value()) for p in (ours.input.kernel, ours.input.bias)
+    )
+    for t, segment in enumerate(segments_T):
+        u, r, i = np.split(x_TD[t] @ kernel + bias, 3)
+        rate = np.log1p(np.exp(np.float64(ours.rate.get_value())))
+        a = np.exp(-8 * rate / (1 + np.exp(-r)))
+        first = t == 0 or segments_T[t - 1] != segment
+        scale = 1 if first and whole else np.sqrt(1 - a**2)
+        h_N = (0 if first else a) * h_N + scale * u / (1 + np.exp(-i))
+        want.append(h_N @ np.float64(ours.out.kernel.get_value()) * (segment != 0))
+    got = jax.jit(ours)(x_TD[None], np.array([segments_T], np.int32))[0]
+    np.testing.assert_allclose(got, want, rtol=1e-4, atol=1e-5)
+
+
+def test_a_closed_gate_of_rglru_writes_what_its_formula_says():
+    """1 - a^2 far below a millionth: the root is exact and its slope is bounded."""
+    one = jnp.ones(())
+
+    def written(forget):
+        return diagonal.rglru(one, forget, 1e3 * one, one)[1]
+
+    for forget in (-10.0, -20.0, -30.0):
+        value, slope = jax.jit(jax.value_and_grad(written))(jnp.float32(forget))
+        want = np.sqrt(-np.expm1(-16 / (1 + np.exp(-forget))))
+        np.testing.assert_allclose(value, want, rtol=1e-5)
+        assert 0 < slope <= 1.01 * want / 2
+    assert jax.jit(jax.grad(written))(jnp.float32(-1e4)) == 0
+
+
+def test_only_rglru_writes_a_token_whole():
+    with pytest.raises(BadInput, match="kind=mingru and whole=true"):
+        mixer("mingru", whole=True)
 
 
 @pytest.mark.parametrize("name", ["lru", "s5"])
@@ -196,7 +237,7 @@ def test_dynamics_start_where_their_sources_put_them():
 
 
 def test_impossible_options_are_refused():
-    with pytest.raises(BadInput, match="outer radius must be the larger"):
+    with pytest.raises(BadInput, match="outer must be larger than inner"):
         mixer("lru", inner=0.9, outer=0.5)
-    with pytest.raises(BadInput, match="mamba was built with causal=False"):
+    with pytest.raises(BadInput, match="mamba cannot decode token by token"):
         mixer("mamba", False).start(1, T)

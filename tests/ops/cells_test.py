@@ -143,5 +143,5 @@ def test_slstm_is_its_formula_without_the_stabiliser():
 
 def test_unknown_forms_are_refused():
     cell, z_BTZ, state, kernel, _ = problem("lstm")
-    with pytest.raises(ValueError, match="'fast'; naive, scan or None"):
+    with pytest.raises(ValueError, match="'fast'; it must be one of naive"):
         scan_cell(cell, z_BTZ, state, kernel, implementation="fast")

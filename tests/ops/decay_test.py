@@ -181,5 +181,5 @@ def test_queries_and_keys_of_one_head_serve_all(form):
 
 def test_a_decay_of_another_shape_is_refused():
     q = jnp.ones((1, 2, 3, 4))
-    with pytest.raises(ValueError, match=r"\(2,\); \(3,\), \(1, 2, 3\) or"):
+    with pytest.raises(ValueError, match=r"\(2,\); it must be \(3,\), \(1, 2, 3\) or"):
         linear_attention(q, q, q, log_decay=jnp.zeros(2))

@@ -9,7 +9,7 @@ import pytest
 from jax.test_util import check_grads
 
 from attn_research.ops import dense, flash, sparse
-from attn_research.ops.masks import CAUSAL, FULL, Band, window
+from attn_research.ops.masks import CAUSAL, FULL, Band, tiling, window
 
 # B, T, S, H, G, K, E: one token, odd lengths, grouped heads, wide values, cross.
 SHAPES = (
@@ -37,11 +37,11 @@ def segments(batch: int, length: int, seed: int) -> np.ndarray:
 
 
 def blocks(size: int):
-    return functools.partial(flash.attend, block=size)
+    return functools.partial(flash.flash_attention, block=size)
 
 
 FORMS = {
-    "chunked": flash.attend,
+    "chunked": flash.flash_attention,
     "blocks of 5": blocks(5),
     "library": dense.library,
 }
@@ -49,7 +49,12 @@ FORMS = {
 
 @functools.partial(jax.jit, static_argnums=(0, 1))
 def pulled(form, mask, ids, q, k, v, ct):
-    out, back = jax.vjp(lambda q, k, v: form(q, k, v, mask, *ids), q, k, v)
+    out, back = jax.vjp(
+        lambda q, k, v: form(q, k, v, mask=mask, segments_BT=ids[0], source_BS=ids[1]),
+        q,
+        k,
+        v,
+    )
     return out, *back(ct)
 
 
@@ -118,7 +123,11 @@ def test_gradients_are_those_of_finite_differences():
         ids = np.array([[1, 1, 0, 2, 2]])
 
         def of(form):
-            return jax.jit(lambda q, k, v: form(q, k, v, CAUSAL, ids, ids))
+            return jax.jit(
+                lambda q, k, v: form(
+                    q, k, v, mask=CAUSAL, segments_BT=ids, source_BS=ids
+                )
+            )
 
         near = {"modes": ["rev"], "rtol": 1e-6, "atol": 1e-6}
         check_grads(of(dense.naive), (q, k, v), order=2, **near)
@@ -129,7 +138,7 @@ def test_members_of_a_population_agree_with_one_alone():
     q, k, v, _ = arrays((3, 17, 17, 2, 1, 4, 4))
 
     def loss(q, k, v):
-        return (flash.attend(q, k, v, CAUSAL, None, None, block=8) ** 2).sum()
+        return (flash.flash_attention(q, k, v, mask=CAUSAL, block=8) ** 2).sum()
 
     grad = jax.grad(loss, (0, 1, 2))
     got = jax.jit(jax.vmap(grad))(*(a[:, None] for a in (q, k, v)))
@@ -143,7 +152,7 @@ def test_memory_is_linear_in_the_length(mask):
     def temporaries(length: int) -> int:
         like = jax.ShapeDtypeStruct((1, length, 2, 16), jnp.float32)
         grad = jax.grad(
-            lambda q, k, v: dense.attend(q, k, v, mask=mask).sum(), (0, 1, 2)
+            lambda q, k, v: dense.attention(q, k, v, mask=mask).sum(), (0, 1, 2)
         )
         program = jax.jit(grad).lower(like, like, like).compile()
         return program.memory_analysis().temp_size_in_bytes
@@ -159,9 +168,9 @@ def test_a_window_is_dense_attention_with_its_mask(span):
 
     @jax.jit
     def seen(q, k, v):
-        dense_of = functools.partial(dense.attend, q, k, v, segments_BT=ids)
+        dense_of = functools.partial(dense.attention, q, k, v, segments_BT=ids)
         sparse_of = functools.partial(
-            sparse.attend, q, k, v, mask=band, segments_BT=ids
+            sparse.sparse_attention, q, k, v, mask=band, segments_BT=ids
         )
         return [
             dense_of(mask=band, implementation="naive"),
@@ -184,7 +193,7 @@ def test_a_window_block_is_never_far_wider_than_the_window():
 def test_source_segments_mask_a_cache():
     q, k, v, _ = arrays((2, 1, 6, 2, 2, 4, 4))
     held = np.array([[1, 1, 1, 0, 0, 0]] * 2, np.int32)
-    see = jax.jit(dense.attend)
+    see = jax.jit(dense.attention)
     got = see(q, k, v, source_BS=held)
     want = see(q, k[:, :3], v[:, :3])
     assert error(got, want) <= 2e-6
@@ -193,19 +202,22 @@ def test_source_segments_mask_a_cache():
 def test_what_cannot_run_is_refused():
     q, k, v, _ = arrays((1, 4, 4, 2, 2, 4, 3))
     with pytest.raises(ValueError, match="head size of the keys"):
-        dense.attend(q, k, v, implementation="library")
-    for attend in (dense.attend, functools.partial(sparse.attend, mask=CAUSAL)):
-        with pytest.raises(ValueError, match="No implementation 'fast'"):
+        dense.attention(q, k, v, implementation="library")
+    for attend in (
+        dense.attention,
+        functools.partial(sparse.sparse_attention, mask=CAUSAL),
+    ):
+        with pytest.raises(ValueError, match="'fast'; it must be one of naive"):
             attend(q, k, v, implementation="fast")
         with pytest.raises(ValueError, match="multiple of G"):
             attend(q[:, :, :1], k, v)
-        with pytest.raises(ValueError, match=r"Segments are \(1, 9\); \(1, 4\)"):
+        with pytest.raises(ValueError, match=r"are \(1, 9\); they must be \(1, 4\)"):
             attend(q, k, v, segments_BT=np.ones((1, 9), int))
-    for attend in (dense.attend, sparse.attend):
-        with pytest.raises(ValueError, match="The mask is ndarray; one of ops.masks"):
+    for attend in (dense.attention, sparse.sparse_attention):
+        with pytest.raises(ValueError, match="mask is ndarray; it must be one of"):
             attend(q, k, v, mask=np.ones((4, 4), bool))
-    with pytest.raises(ValueError, match="block is 0; at least 1"):
-        CAUSAL.blocks(4, 4, 0)
+    with pytest.raises(ValueError, match="block is 0; it must be at least 1"):
+        tiling(CAUSAL, 4, 4, 0)
 
 
 def test_torch_gives_the_same_outputs_and_gradients():
@@ -218,6 +230,6 @@ def test_torch_gives_the_same_outputs_and_gradients():
         *heads[:3], is_causal=True, enable_gqa=True
     )
     out.backward(heads[3])
-    got = pulled(flash.attend, CAUSAL, (None, None), *given)
+    got = pulled(flash.flash_attention, CAUSAL, (None, None), *given)
     for one, two in zip(got, [out, *(a.grad for a in heads[:3])], strict=True):
         assert error(np.swapaxes(one, 1, 2), two.detach().numpy()) <= 2e-6

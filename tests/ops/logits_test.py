@@ -16,7 +16,7 @@ from attn_research.ops.logits import (
     slopes,
     spread,
 )
-from attn_research.ops.masks import CAUSAL, window
+from attn_research.ops.masks import CAUSAL, matrix, window
 
 
 def arrays(dtype=np.float32, T=23, S=23):
@@ -55,18 +55,20 @@ def test_naive_is_the_definition(T, S):
         @jax.jit
         def naive(q, k, v, bias_HD, sink_H):
             logits = Logits(2.0, bias_HD, sink_H)
-            return dense.naive(q, k, v, CAUSAL, None, None, logits)
+            return dense.naive(q, k, v, mask=CAUSAL, logits=logits)
 
         got = np.asarray(naive(q, k, v, bias_HD, sink_H))
-    admit_BTS = np.broadcast_to(CAUSAL.dense(T, S), (2, T, S))
+    admit_BTS = np.broadcast_to(matrix(CAUSAL, T, S), (2, T, S))
     want = loops(q, k, v, bias_HD, sink_H, 2.0, admit_BTS)
     np.testing.assert_allclose(got, want, rtol=1e-12, atol=1e-14)
 
 
 @functools.partial(jax.jit, static_argnums=(0, 1))
 def pulled(form, mask, ids, q, k, v, bias_HD, sink_H, ct):
+    seen = {"mask": mask, "segments_BT": ids, "source_BS": ids}
+
     def of(q, k, v, bias_HD, sink_H):
-        return form(q, k, v, mask, ids, ids, logits=Logits(2.0, bias_HD, sink_H))
+        return form(q, k, v, **seen, logits=Logits(2.0, bias_HD, sink_H))
 
     out, back = jax.vjp(of, q, k, v, bias_HD, sink_H)
     return out, *back(ct)
@@ -80,7 +82,9 @@ def test_blocks_give_what_the_naive_form_gives_in_float64(mask, packed):
         ids = np.array([[1] * 5 + [2] * 11 + [0] * 7, [0] * 23], np.int32)
     with jax.enable_x64(True):
         want = pulled(dense.naive, mask, ids, *arrays(np.float64))
-    got = pulled(functools.partial(flash.attend, block=5), mask, ids, *arrays())
+    got = pulled(
+        functools.partial(flash.flash_attention, block=5), mask, ids, *arrays()
+    )
     for one, two, reach in zip(got, want, (2e-6, *[1e-5] * 5), strict=True):
         one, two = np.asarray(one, np.float64), np.asarray(two)
         assert np.linalg.norm(one - two) <= reach * np.linalg.norm(two)
@@ -93,7 +97,9 @@ def test_a_bias_needs_no_matrix():
         def loss(q, k, v):
             bias_HD = alibi(distances(length, length), 2, jnp.float32)
             logits = Logits(None, bias_HD, q[0, 0, :, 0])
-            return dense.attend(q, k, v, logits=logits, implementation="chunked").sum()
+            return dense.attention(
+                q, k, v, logits=logits, implementation="chunked"
+            ).sum()
 
         program = jax.jit(jax.grad(loss, (0, 1, 2))).lower(like, like, like).compile()
         return program.memory_analysis().temp_size_in_bytes
@@ -130,4 +136,4 @@ def test_buckets_are_those_of_t5(causal):
 def test_the_library_refuses_what_it_lacks():
     q, k, v, _, sink_H, _ = arrays()
     with pytest.raises(ValueError, match="no cap, bias or sinks"):
-        dense.attend(q, k, k, logits=Logits(sink_H=sink_H), implementation="library")
+        dense.attention(q, k, k, logits=Logits(sink_H=sink_H), implementation="library")

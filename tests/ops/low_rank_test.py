@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 from jax.test_util import check_grads
 
-from attn_research.ops.dense import attend
-from attn_research.ops.linformer import linformer
-from attn_research.ops.nystrom import STEPS, inverse, nystrom
+from attn_research.ops.dense import attention
+from attn_research.ops.linformer import linformer_attention
+from attn_research.ops.nystrom import STEPS, inverse, nystrom_attention
 
 B, H, K, E, M = 2, 2, 4, 3, 5
 
@@ -74,7 +74,9 @@ def error(got, want) -> float:
 @functools.partial(jax.jit, static_argnames=("form", "chunk"))
 def pull_linformer(arrays, ids, ct, form, chunk=64):
     def run(*arrays):
-        return linformer(*arrays, segments_BT=ids, chunk=chunk, implementation=form)
+        return linformer_attention(
+            *arrays, segments_BT=ids, chunk=chunk, implementation=form
+        )
 
     out, back = jax.vjp(run, *arrays)
     return out, *back(ct)
@@ -83,7 +85,7 @@ def pull_linformer(arrays, ids, ct, form, chunk=64):
 @functools.partial(jax.jit, static_argnames=("form", "landmarks"))
 def pull_nystrom(arrays, ids, ct, form, landmarks):
     def run(q, k, v):
-        return nystrom(
+        return nystrom_attention(
             q, k, v, landmarks=landmarks, segments_BT=ids, implementation=form
         )
 
@@ -142,8 +144,8 @@ def test_as_many_landmarks_as_tokens_are_softmax_attention():
     # Apart enough that the matrix between the landmarks is easy to invert.
     q, k, v, *_ = arrays(6)
     q = k = 4 * np.asarray(k)
-    got = jax.jit(functools.partial(nystrom, landmarks=6))(q, k, v)
-    want = jax.jit(functools.partial(attend, implementation="naive"))(q, k, v)
+    got = jax.jit(functools.partial(nystrom_attention, landmarks=6))(q, k, v)
+    want = jax.jit(functools.partial(attention, implementation="naive"))(q, k, v)
     assert error(got, want) <= 1e-2
 
 
@@ -154,12 +156,14 @@ def test_gradients_are_those_of_finite_differences():
         q, k, v, *tables = arrays(6, np.float64)
         near = {"modes": ["rev"], "order": 1, "rtol": 1e-6, "atol": 1e-6, "eps": 1e-6}
         check_grads(
-            jax.jit(lambda *a: linformer(*a, segments_BT=ids, chunk=2)),
+            jax.jit(lambda *a: linformer_attention(*a, segments_BT=ids, chunk=2)),
             (q, k, v, *tables),
             **near,
         )
         check_grads(
-            jax.jit(lambda *a: nystrom(*a, landmarks=2, segments_BT=ids, packed=2)),
+            jax.jit(
+                lambda *a: nystrom_attention(*a, landmarks=2, segments_BT=ids, packed=2)
+            ),
             (q, k, v),
             **near,
         )
@@ -176,10 +180,10 @@ def test_memory_is_linear_in_the_length():
 
     def projected(q, k, v, ids):
         table_NM = jnp.ones((q.shape[1], 32))
-        return linformer(q, k, v, table_NM, table_NM, segments_BT=ids)
+        return linformer_attention(q, k, v, table_NM, table_NM, segments_BT=ids)
 
     def landmarked(q, k, v, ids):
-        return nystrom(q, k, v, landmarks=32, segments_BT=ids, packed=2)
+        return nystrom_attention(q, k, v, landmarks=32, segments_BT=ids, packed=2)
 
     for run in (projected, landmarked):
         assert temporaries(run, 8_192) <= 4.5 * temporaries(run, 2_048)
@@ -188,7 +192,7 @@ def test_memory_is_linear_in_the_length():
 def test_a_segment_beyond_those_told_gives_nan():
     q, k, v, *_ = arrays(6)
     ids = np.array([[1, 1, 2, 2, 3, 0]] * B)
-    run = functools.partial(nystrom, landmarks=2, segments_BT=ids, packed=2)
+    run = functools.partial(nystrom_attention, landmarks=2, segments_BT=ids, packed=2)
     got = np.asarray(jax.jit(run)(q, k, v))
     np.testing.assert_array_equal(np.isnan(got).all(axis=(0, 2, 3)), ids[0] == 3)
     assert not got[:, 5].any()
@@ -196,9 +200,9 @@ def test_a_segment_beyond_those_told_gives_nan():
 
 def test_what_cannot_run_is_refused():
     q, k, v, *tables = arrays(6)
-    with pytest.raises(ValueError, match="No implementation 'fast' of Linformer"):
-        linformer(q, k, v, *tables, implementation="fast")
+    with pytest.raises(ValueError, match="'fast'; it must be one of naive"):
+        linformer_attention(q, k, v, *tables, implementation="fast")
     with pytest.raises(ValueError, match="6 tokens"):
-        linformer(q, k, v, tables[0][:5], tables[1][:5])
-    with pytest.raises(ValueError, match="No implementation 'fast' of Nystrom"):
-        nystrom(q, k, v, landmarks=2, implementation="fast")
+        linformer_attention(q, k, v, tables[0][:5], tables[1][:5])
+    with pytest.raises(ValueError, match="'fast'; it must be one of naive"):
+        nystrom_attention(q, k, v, landmarks=2, implementation="fast")

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from jax.test_util import check_grads
 
-from attn_research.ops.dense import attend
+from attn_research.ops.dense import attention
 from attn_research.ops.lsh import hashed, keys, lsh_attention, lsh_step, rotations
 from attn_research.ops.masks import CAUSAL
 
@@ -96,7 +96,7 @@ def test_one_bucket_is_dense_attention():
 
     @jax.jit
     def dense(x, v):
-        return attend(x, keys(x), v, mask=CAUSAL, implementation="naive")
+        return attention(x, keys(x), v, mask=CAUSAL, implementation="naive")
 
     assert error(got, dense(x, v)) <= 2e-6
 
@@ -125,7 +125,7 @@ def test_rounds_see_more_and_another_seed_sees_others():
             lsh_attention(x, v, rotations_HNKR=turn, span=64, causal=True)
         )
 
-    full = np.asarray(attend(x, keys(jnp.asarray(x)), v, mask=CAUSAL))
+    full = np.asarray(attention(x, keys(jnp.asarray(x)), v, mask=CAUSAL))
     assert error(run(32, 0), full) < error(run(1, 0), full)
     assert error(run(1, 0), run(1, 1)) > 1e-2
 
@@ -170,7 +170,7 @@ def test_memory_is_linear_in_the_length():
 def test_what_cannot_run_is_refused():
     x, v, _ = arrays(5)
     turn = rotations(H, 1, K, 2, seed=0)
-    with pytest.raises(ValueError, match="No implementation 'fast' of LSH"):
+    with pytest.raises(ValueError, match="'fast'; it must be one of naive"):
         lsh_attention(
             x, v, rotations_HNKR=turn, span=1, causal=True, implementation="fast"
         )

@@ -9,7 +9,7 @@ import pytest
 from jax.test_util import check_grads
 
 from attn_research.ops import mlstm as forms
-from attn_research.ops.mlstm import mlstm, mlstm_start, mlstm_step
+from attn_research.ops.mlstm import matrix_lstm, mlstm_start, mlstm_step
 
 B, H, K, E, T = 2, 2, 3, 4, 37
 SEGMENTS = np.stack([np.repeat([0, 1, 0, 2, 3], [2, 11, 3, 1, 20]), np.ones(T, int)])
@@ -51,7 +51,7 @@ def written_out(q, k, v, write, log_forget):
 @functools.partial(jax.jit, static_argnames=("form", "chunk"))
 def pull(arrays, ct, form, chunk=64):
     run = functools.partial(
-        mlstm, segments_BT=SEGMENTS, chunk=chunk, implementation=form
+        matrix_lstm, segments_BT=SEGMENTS, chunk=chunk, implementation=form
     )
     out, back = jax.vjp(run, *arrays)
     return out, back(ct)
@@ -114,7 +114,7 @@ def test_step_by_step_is_the_recurrence():
     for t in range(T):
         out, state = step(*(a[:, t] for a in arrays), state)
         outs.append(out)
-    assert error(jnp.stack(outs, 1), jax.jit(mlstm)(*arrays)) < 2e-6
+    assert error(jnp.stack(outs, 1), jax.jit(matrix_lstm)(*arrays)) < 2e-6
 
 
 @pytest.mark.parametrize("form", ["naive", "recurrent", "chunked"])
@@ -142,13 +142,37 @@ def test_padding_is_zero_whatever_it_holds():
 def test_gradients_of_both_orders_by_finite_differences():
     with jax.enable_x64(True):
         arrays = [a[:1, 8:13] for a in inputs()[:-1]]
-        run = jax.jit(functools.partial(mlstm, chunk=2))
+        run = jax.jit(functools.partial(matrix_lstm, chunk=2))
         check_grads(run, arrays, 2, ["rev"], atol=1e-6, rtol=1e-6)
 
 
 def test_unknown_forms_and_empty_chunks_are_refused():
     q, gate = jnp.ones((1, 2, 1, 1)), jnp.zeros((1, 2, 1))
-    with pytest.raises(ValueError, match="'fast'; naive, recurrent, chunked or None"):
-        mlstm(q, q, q, gate, gate, implementation="fast")
+    with pytest.raises(ValueError, match="'fast'; it must be one of naive"):
+        matrix_lstm(q, q, q, gate, gate, implementation="fast")
     with pytest.raises(ValueError, match="at least 1"):
-        mlstm(q, q, q, gate, gate, chunk=0)
+        matrix_lstm(q, q, q, gate, gate, chunk=0)
+
+
+@pytest.mark.parametrize("form", ["naive", "recurrent", "chunked"])
+def test_a_query_of_zero_reads_nothing_after_a_huge_gate(form):
+    """exp(-m) underflows there: the output is 0 / 1, and not 0 / 0."""
+    q = np.ones((1, 5, 1, 2), np.float32)
+    q[:, 3] = 0
+    k = v = np.ones_like(q)
+    write = np.full((1, 5, 1), 200, np.float32)
+
+    @jax.jit
+    def pulled(q, k, v, write):
+        def run(*arrays):
+            return matrix_lstm(
+                *arrays, jnp.full_like(write, -0.1), implementation=form, chunk=2
+            )
+
+        out, back = jax.vjp(run, q, k, v, write)
+        return out, back(jnp.ones_like(out))
+
+    out, gradients = pulled(q, k, v, write)
+    np.testing.assert_allclose(out[:, [0, 1, 2, 4]], 1, rtol=1e-5)
+    assert not np.asarray(out)[:, 3].any()
+    assert all(np.isfinite(gradient).all() for gradient in gradients)

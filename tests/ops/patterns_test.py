@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from attn_research.ops import dense, flash, sparse
-from attn_research.ops.masks import CAUSAL, areas, window
+from attn_research.ops.masks import CAUSAL, areas, matrix, pairs, tiling, window
 from attn_research.ops.patterns import Globals, Local, Random, Stride
 from attn_research.ops.tiles import tiles
 
@@ -36,7 +36,7 @@ def seen(mask, queries: int, keys: int) -> np.ndarray:
 
 @pytest.mark.parametrize("mask", MASKS, ids=str)
 def test_dense_is_the_definition(mask):
-    found_TS = np.asarray(jax.jit(lambda: mask.dense(13, 9))())
+    found_TS = np.asarray(jax.jit(lambda: matrix(mask, 13, 9))())
     np.testing.assert_array_equal(found_TS, seen(mask, 13, 9))
     if mask in RULES:
         want = [[RULES[mask](t, s) for s in range(9)] for t in range(13)]
@@ -70,7 +70,7 @@ def test_blocks_hold_every_admitted_pair(mask, rows, columns):
     area = areas(25, 30, rows, columns)
     may_IJ, full_IJ = mask.may(area), mask.full(area)
     if rows == columns:
-        np.testing.assert_array_equal(mask.blocks(25, 30, rows), may_IJ)
+        np.testing.assert_array_equal(tiling(mask, 25, 30, rows), may_IJ)
     for i, j in np.ndindex(may_IJ.shape):
         inside = admit_TS[i * rows : (i + 1) * rows, j * columns : (j + 1) * columns]
         assert may_IJ[i, j] or not inside.any()
@@ -82,7 +82,7 @@ def test_blocks_hold_every_admitted_pair(mask, rows, columns):
 @pytest.mark.parametrize("mask", MASKS, ids=str)
 @pytest.mark.parametrize("length", [1, 23])
 def test_pairs_counts_the_mask(mask, length):
-    assert mask.pairs(length) == int(seen(mask, length, length).sum())
+    assert pairs(mask, length) == int(seen(mask, length, length).sum())
 
 
 @pytest.mark.parametrize("mask", MASKS, ids=str)
@@ -102,7 +102,12 @@ ROWS = np.array([[1] * 5 + [2] * 2 + [3] * 25 + [0] * 9, [0] * 3 + [7] * 38], np
 
 @functools.partial(jax.jit, static_argnums=(0, 1))
 def pulled(form, mask, ids, q, k, v, ct):
-    out, back = jax.vjp(lambda q, k, v: form(q, k, v, mask, ids, ids), q, k, v)
+    out, back = jax.vjp(
+        lambda q, k, v: form(q, k, v, mask=mask, segments_BT=ids, source_BS=ids),
+        q,
+        k,
+        v,
+    )
     return out, *back(ct)
 
 
@@ -118,13 +123,17 @@ def error(got, want) -> float:
 def test_blocks_give_what_the_naive_form_gives_in_float64(mask, ids):
     with jax.enable_x64(True):
         want = pulled(dense.naive, mask, ids, *arrays(np.float64))
-    got = pulled(functools.partial(flash.attend, block=6), mask, ids, *arrays())
+    got = pulled(
+        functools.partial(flash.flash_attention, block=6), mask, ids, *arrays()
+    )
     for one, two, reach in zip(got, want, (2e-6, 1e-5, 1e-5, 1e-5), strict=True):
         assert error(one, two) <= reach
 
 
 def test_a_packed_sequence_sees_what_it_sees_alone():
-    see = jax.jit(functools.partial(sparse.attend, mask=BIGBIRD & CAUSAL, chunk=6))
+    see = jax.jit(
+        functools.partial(sparse.sparse_attention, mask=BIGBIRD & CAUSAL, chunk=6)
+    )
     q, k, v, _ = arrays()
     got = np.asarray(see(q, k, v, segments_BT=ROWS))
     for row, low, high in ((0, 0, 5), (0, 5, 7), (0, 7, 32), (1, 3, 41)):
@@ -154,7 +163,7 @@ def test_memory_is_linear_in_the_length():
     def temporaries(length: int) -> int:
         like = jax.ShapeDtypeStruct((1, length, 2, 16), jnp.float32)
         grad = jax.grad(
-            lambda q, k, v: sparse.attend(q, k, v, mask=mask).sum(), (0, 1, 2)
+            lambda q, k, v: sparse.sparse_attention(q, k, v, mask=mask).sum(), (0, 1, 2)
         )
         program = jax.jit(grad).lower(like, like, like).compile()
         return program.memory_analysis().temp_size_in_bytes

@@ -1,5 +1,6 @@
 """Positions restart in segments; every encoding works at one position as at many."""
 
+import math
 from functools import partial
 
 import jax
@@ -97,6 +98,7 @@ SCALINGS = [
     positions.Rope(10_000.0, 0.5, "linear", 4.0),
     positions.Rope(10_000.0, 1.0, "ntk", 4.0),
     positions.Rope(10_000.0, 1.0, "yarn", 4.0, 128),
+    positions.Rope(10_000.0, 1.0, "yarn", 4.0, 128, truncate=False),
 ]
 
 
@@ -113,7 +115,7 @@ def test_scalings_turn_as_those_of_transformers(rope):
             "partial_rotary_factor": rope.share,
             "factor": rope.factor,
             "original_max_position_embeddings": rope.original,
-            "truncate": False,
+            **({} if rope.truncate else {"truncate": False}),
         },
     )
     if rope.scaling == "none":
@@ -121,6 +123,28 @@ def test_scalings_turn_as_those_of_transformers(rope):
     else:
         want = library.ROPE_INIT_FUNCTIONS[rope.scaling](config, "cpu")[0].numpy()
     np.testing.assert_allclose(rope.rates(rope.size(32)), want, rtol=1e-5)
+
+
+def test_the_range_that_yarn_blends_is_in_whole_pairs_unless_told():
+    """Written from the formula of the released code, for each pair by itself."""
+    base, size, original, factor = 10_000.0, 32, 512, 4.0
+
+    def pair(turns):
+        return size * math.log(original / (turns * 2 * math.pi)) / 2 / math.log(base)
+
+    for truncate, low, high in (
+        (True, math.floor(pair(32)), math.ceil(pair(1))),
+        (False, pair(32), pair(1)),
+    ):
+        want = []
+        for n in range(size // 2):
+            rate = base ** (-2 * n / size)
+            slow = min(max((n - low) / (high - low), 0), 1)
+            want.append(rate * (1 - slow) + rate / factor * slow)
+        rope = positions.Rope(base, 1.0, "yarn", factor, original, truncate)
+        np.testing.assert_allclose(rope.rates(size), want, rtol=1e-12)
+    default = positions.Rope(base, 1.0, "yarn", factor, original)
+    assert default.truncate
 
 
 def test_ntk_slows_the_slowest_pair_by_the_factor_and_keeps_the_fastest():

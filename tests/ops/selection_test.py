@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from attn_research.ops.logits import Logits, alibi, distances
-from attn_research.ops.selection import Best, Blocks, _nth_highest, attend
+from attn_research.ops.selection import Best, Blocks, _nth_highest, selected_attention
 
 RULES = (Best(3), Blocks(1, 4), Blocks(3, 4))
 ROWS = np.array([[1] * 5 + [2] * 2 + [3] * 14 + [0] * 2, [0] * 3 + [7] * 20], np.int32)
@@ -37,7 +37,7 @@ def chosen(rule, q_K, k_SK, t: int, seen: list[int]) -> list[int]:
 def test_naive_is_the_definition(rule, causal):
     with jax.enable_x64(True):
         q, k, v, _ = arrays(np.float64)
-        naive = functools.partial(attend, rule=rule, implementation="naive")
+        naive = functools.partial(selected_attention, rule=rule, implementation="naive")
         got = np.asarray(jax.jit(functools.partial(naive, causal=causal))(q, k, v))
     want = np.zeros(got.shape)
     for b, t, h in np.ndindex(2, 23, 4):
@@ -53,7 +53,7 @@ def pulled(rule, causal, form, ids, q, k, v, ct):
     logits = Logits(None, alibi(distances(23, 23), 4, q.dtype), None)
 
     def of(q, k, v):
-        return attend(
+        return selected_attention(
             q, k, v, rule=rule, causal=causal, segments_BT=ids,
             logits=logits, chunk=6, implementation=form,
         )  # fmt: skip
@@ -85,7 +85,9 @@ def test_chunks_give_what_the_naive_form_gives_in_float64(rule, causal, packed):
 @pytest.mark.parametrize("rule", RULES, ids=str)
 def test_a_packed_sequence_selects_what_it_selects_alone(rule):
     q, k, v, _ = arrays()
-    select = jax.jit(functools.partial(attend, rule=rule, causal=True, chunk=6))
+    select = jax.jit(
+        functools.partial(selected_attention, rule=rule, causal=True, chunk=6)
+    )
     got = np.asarray(select(q, k, v, segments_BT=ROWS))
     for row, low, high in ((0, 0, 5), (0, 5, 7), (0, 7, 21), (1, 3, 23)):
         # From the first place on, with padding behind: one program for all.
@@ -104,7 +106,7 @@ def test_memory_is_linear_in_the_length():
         like = jax.ShapeDtypeStruct((1, length, 2, 16), jnp.float32)
 
         def loss(q, k, v):
-            return attend(q, k, v, rule=Blocks(3, 64), causal=True).sum()
+            return selected_attention(q, k, v, rule=Blocks(3, 64), causal=True).sum()
 
         program = jax.jit(jax.grad(loss, (0, 1, 2))).lower(like, like, like).compile()
         return program.memory_analysis().temp_size_in_bytes

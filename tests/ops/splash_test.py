@@ -24,12 +24,9 @@ def test_the_kernel_is_the_naive_form(mask):
     q, k, v, ct = (
         noise.standard_normal((B, T, heads, K), np.float32) for heads in (H, G, G, H)
     )
-    run = functools.partial(
-        splash.attend, mask=mask, segments_BT=jnp.asarray(SEGMENTS), interpret=True
-    )
-
-    def naive(q, k, v):
-        return dense.naive(q, k, v, mask, jnp.asarray(SEGMENTS), jnp.asarray(SEGMENTS))
+    seen = {"mask": mask, "segments_BT": jnp.asarray(SEGMENTS)}
+    run = functools.partial(splash.splash_attention, **seen, interpret=True)
+    naive = functools.partial(dense.naive, **seen, source_BS=seen["segments_BT"])
 
     for one, two in zip(
         _pulled(run, q, k, v, ct), _pulled(naive, q, k, v, ct), strict=True
@@ -46,7 +43,7 @@ def _pulled(call, *arrays):
 def test_what_it_lacks_is_refused_in_words():
     q = jnp.ones((1, 2, 1, 4))
     with pytest.raises(ValueError, match="splash runs on a TPU; this is a cpu"):
-        dense.attend(q, q, q, implementation="splash")
+        dense.attention(q, q, q, implementation="splash")
     assert splash.lacks(CAUSAL, PLAIN, jnp.float32) is None
     assert "windows" in str(splash.lacks(Globals(2), PLAIN, jnp.float32))
     biased = Logits(None, jnp.ones((1, 3)), None)

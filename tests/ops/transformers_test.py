@@ -12,8 +12,8 @@ from attn_research.ops import sparse
 from attn_research.ops.delta import delta_rule
 from attn_research.ops.linear import linear_attention
 from attn_research.ops.masks import window
-from attn_research.ops.mlstm import mlstm
-from attn_research.ops.nystrom import nystrom
+from attn_research.ops.mlstm import matrix_lstm
+from attn_research.ops.nystrom import nystrom_attention
 from attn_research.ops.patterns import Globals
 
 B, T, H, K = 2, 24, 2, 4
@@ -90,7 +90,7 @@ def test_the_mlstm_is_that_of_xlstm(torch, monkeypatch):
     out = out[0] if isinstance(out, tuple) else out
 
     def ours(q, k, v, write, f):
-        return mlstm(q / 2, k, v, write, jax.nn.log_sigmoid(f), chunk=8)
+        return matrix_lstm(q / 2, k, v, write, jax.nn.log_sigmoid(f), chunk=8)
 
     arrays = q, k, v, write, f
     same(ours, arrays, lambda a: a.transpose(1, 2).numpy(), leaves, out)
@@ -145,7 +145,7 @@ def test_nystrom_attention_is_that_of_nystromformer(torch):
     peer = peers.NystromformerSelfAttention(config)
     peer.conv_kernel_size = None  # a convolution added to the values
     peer.init_option = "exact"  # each head by its own norm, as in the paper
-    layer(torch, peer, functools.partial(nystrom, landmarks=6))
+    layer(torch, peer, functools.partial(nystrom_attention, landmarks=6))
 
 
 @pytest.mark.parametrize("tokens", [0, 3])
@@ -162,7 +162,7 @@ def test_a_window_with_global_tokens_is_that_of_longformer(torch, tokens):
     told = torch.zeros(B, T)
     told[:, :tokens] = 10_000.0
     mask = window(2, 2) | Globals(tokens) if tokens else window(2, 2)
-    op = functools.partial(sparse.attend, mask=mask, chunk=4)
+    op = functools.partial(sparse.sparse_attention, mask=mask, chunk=4)
     layer(torch, peer, op, told, told < 0, told > 0, tokens > 0)
 
 
@@ -221,7 +221,9 @@ def test_blocks_drawn_at_random_are_those_of_big_bird(torch):
         pairs = zip(weights[::2], weights[1::2], strict=True)
         heads = [x_BTD @ w_ED.T + b_E[None, None] for w_ED, b_E in pairs]
         split = (one.reshape(B, length, 1, K) for one in heads)
-        return sparse.attend(*split, mask=mask, chunk=size).reshape(B, length, K)
+        return sparse.sparse_attention(*split, mask=mask, chunk=size).reshape(
+            B, length, K
+        )
 
     arrays = [one.detach().numpy() for one in leaves]
     same(ours, arrays, lambda a: a.numpy(), leaves, out)

@@ -88,9 +88,9 @@ def test_paths_begin_wherever_they_fit():
 @pytest.mark.parametrize(
     ("spec", "words"),
     [
-        ("captioning(side=40,frames=20)", "move of 10 frames needs a canvas with a"),
-        ("captioning(data=movie_reviews)", "has no images of one size"),
-        ("captioning(label=kind)", "has no kind"),
+        ("captioning(side=40,frames=20)", "moves of 10 frames"),
+        ("captioning(data=movie_reviews)", "must have images of one size"),
+        ("captioning(label=kind)", "must have classes in its feature kind"),
     ],
 )
 def test_a_video_that_does_not_fit_is_one_sentence(spec, words):

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from attn_research import tasks
-from attn_research.tasks import groups
+from attn_research.tasks.parts import groups
 from tests.tasks import oracles_languages as oracles
 
 ROWS = 2000

@@ -2,10 +2,12 @@
 
 import pytest
 
-from attn_research import layout, tasks
-from attn_research.flags import BAD_INPUT, DONE
-from attn_research.options import BadInput, parse
-from attn_research.tasks import pretraining
+from attn_research import tasks
+from attn_research.host import layout
+from attn_research.host.exits import BAD_INPUT, DONE
+from attn_research.options import BadInput
+from attn_research.options.specs import parse
+from attn_research.tasks.parts import pretraining
 from tests.command import assert_one_sentence, command
 
 pytestmark = pytest.mark.usefixtures("data_sets")
@@ -49,7 +51,9 @@ def test_the_texts_of_a_task_are_those_pretrained_on(task, kind, wanted):
 
 
 def test_what_reads_no_text_and_unknown_kinds_are_one_sentence():
-    with pytest.raises(BadInput, match="recall reads no one text to pretrain on"):
+    with pytest.raises(
+        BadInput, match="recall has no text to pretrain on; the task must be"
+    ):
         pretraining.spec(tasks.resolve("recall"), "masked")
     with pytest.raises(BadInput, match="Unknown kind of pretraining 'maskd'"):
         pretraining.spec(tasks.resolve("classification"), "maskd")
@@ -68,5 +72,5 @@ def test_one_flag_pretrains_and_starts_from_there(tmp_path):
     assert run.config.init.digest and run.config.train.steps == 4
     assert command("train", *again).code == DONE  # both are done already
     ended = command("train", *again, "--init_from=x")
-    assert_one_sentence(ended, "a trunk is to be pretrained; give one of both")
+    assert_one_sentence(ended, "--init_from and --pretrain exclude each other")
     assert ended.code == BAD_INPUT

@@ -8,11 +8,12 @@ import pytest
 
 from attn_research import tasks
 from attn_research.options import BadInput
-from attn_research.tasks import SPLITS, sets
+from attn_research.tasks import SPLITS
 from attn_research.tasks.data import packed
-from tests.command import ROOT
+from attn_research.tasks.parts import set_notes
 from tests.tasks.mocks import COUNTS
 from tests.tasks.rows import drawn, padded, whole
+from tests.tasks.specs import SOURCE
 
 pytestmark = pytest.mark.usefixtures("data_sets")
 
@@ -99,7 +100,7 @@ def test_the_answer_stands_where_the_span_says(language):
 def test_what_is_cut_is_told():
     task = tasks.make("question_answering(length=60,language=all)")
     notes = task.notes(task.arrays())
-    assert any("are longer than 60 and cut" in note for note in notes)
+    assert any("are longer than 60 and are cut" in note for note in notes)
     columns = packed.load("movie_reviews")
     sizes = [len(text) for split in SPLITS for text in columns[split]["text"]]
     task = tasks.make(f"classification(length={min(sizes)})")
@@ -109,18 +110,19 @@ def test_what_is_cut_is_told():
     share = 1 - sum(sizes) / len(sizes) / 4000
     assert task.notes(task.arrays()) == [
         f"{share:.1%} of all positions are padding: texts have "
-        f"{sum(sizes) / len(sizes):,.0f} bytes on average, and a row 4,000; "
-        f"{max(sizes)} hold every one."
+        f"{sum(sizes) / len(sizes):,.0f} bytes on average, a row has 4,000; "
+        f"{max(sizes)} would be enough."
     ]
-    assert sets.cut([10, 30], 20, "texts") == (
-        "1 of 2 texts are longer than 20 and cut there: 25.0% of all is not read."
+    assert set_notes.cut([10, 30], 20, "texts") == (
+        "1 of 2 texts are longer than 20 and are cut there: 25.0% of the data is not "
+        "read."
     )
     # What is cut fills its row: 3 of 4 places hold something.
-    assert sets.padding([10, 30], 20, "texts", "bytes") == (
-        "25.0% of all positions are padding: texts have 20 bytes on average, and a row "
+    assert set_notes.padding([10, 30], 20, "texts", "bytes") == (
+        "25.0% of all positions are padding: texts have 20 bytes on average, a row has "
         "20."
     )
-    assert sets.padding([1000, 995], 1000, "texts", "bytes") is None
+    assert set_notes.padding([1000, 995], 1000, "texts", "bytes") is None
 
 
 def test_a_question_whose_answer_is_cut_is_left_out():
@@ -139,7 +141,7 @@ def test_a_question_whose_answer_is_cut_is_left_out():
     ]
     lost = sum(end > 60 for end in ends)
     assert 0 < lost < len(ends)
-    told = f"{lost} questions are left out: their answers lie in what is cut."
+    told = f"{lost} questions are left out: their answers are cut off."
     assert told in task.notes(arrays)
     assert sum(int(task.count(s, arrays)) for s in SPLITS) == len(ends) - lost
 
@@ -168,7 +170,7 @@ def test_the_sentences_of_a_document_are_joined():
         text = b"\n".join(columns["en"][i].tobytes() for i in places)
         told = bytes(batch.source[row].astype(np.uint8).tolist())
         assert told[: len(text)] == text[:300]
-    with pytest.raises(BadInput, match="has no language 'xx'; it has en"):
+    with pytest.raises(BadInput, match="The language is 'xx'; for tico19 it must be"):
         replace(task, into="xx").arrays()
 
 
@@ -226,7 +228,7 @@ def test_a_summary_reads_its_question_and_meeting(passages):
 
 
 def test_hidden_bytes_are_asked_for():
-    task = tasks.make(f"masked_text(length=64,path={ROOT / 'attn_research'})")
+    task = tasks.make(f"masked_text(length=64,path={SOURCE})")
     batch = drawn(task, jax.random.key(0), "train", 512)
     asked = batch.weights > 0
     assert np.all(asked.sum(axis=1) == round(0.15 * 64))
@@ -245,25 +247,28 @@ def test_the_texts_of_a_data_set_are_modelled_each_once():
         low, high = arrays["text"].offsets_N[number : number + 2]
         wanted = dict.fromkeys(map(bytes, columns[split]["context"]))
         assert arrays["text"].values_L[low:high].tobytes() == b"\0".join(wanted)
-    with pytest.raises(BadInput, match="The feature start of xquad is no text"):
+    with pytest.raises(BadInput, match="The feature start of xquad must be text"):
         replace(task, feature="start").arrays()
 
 
 @pytest.mark.parametrize(
     ("spec", "words"),
     [
-        ("text(data=gap,feature=pronouns)", "has no pronouns"),
-        ("text(data=reviews)", "reviews is no data set of the catalogue"),
-        ("pronouns(data=movie_reviews)", "has no pronoun"),
-        ("classification(data=mnist_t10k)", "has no text; it has image, label"),
-        ("classification(data=tico19)", "has no label"),
-        ("audio_classification(data=gap)", "has no audio"),
-        ("summarisation(data=gap)", "has no transcript"),
-        ("image_classification(form=patches,patch=5)", "a side that divides both"),
-        ("image_classification(data=movie_reviews)", "has no images of one size"),
-        ("forecasting(context=400)", "too few for a context of 400"),
+        ("text(data=gap,feature=pronouns)", "must have pronouns"),
+        ("text(data=reviews)", "reviews is neither in the catalogue nor packed in"),
+        ("pronouns(data=movie_reviews)", "must have pronoun"),
+        ("classification(data=mnist_t10k)", "has image, label; it must have text"),
+        ("classification(data=tico19)", "must have classes in its feature label"),
+        ("audio_classification(data=gap)", "must have audio"),
+        ("summarisation(data=gap)", "must have transcript"),
+        ("image_classification(form=patches,patch=5)", "it must divide the sides"),
+        ("image_classification(data=movie_reviews)", "must have images of one size"),
+        ("forecasting(context=400)", "they must be shorter for the splits of etth1"),
         ("question_answering(language=fr)", "Unknown language 'fr'"),
-        ("question_answering(length=9)", "No answer of the train split of xquad lies"),
+        (
+            "question_answering(length=9)",
+            "it must be larger for the train split of xquad",
+        ),
         ("classification(data=movie_review)", "did you mean 'movie_reviews'"),
         ("classification(data=sentence_polarity)", "prepare it with: python scripts"),
     ],

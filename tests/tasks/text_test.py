@@ -5,9 +5,11 @@ import numpy as np
 import pytest
 
 from attn_research.options import BadInput
+from attn_research.tasks.contract import SPLITS
 from attn_research.tasks.data import packed
-from attn_research.tasks.sets import Stretches
-from attn_research.tasks.text import Text, documents, read, repeat_distance
+from attn_research.tasks.parts.sets import Stretches
+from attn_research.tasks.parts.texts import read
+from attn_research.tasks.text import Text, documents, repeat_distance
 from tests.tasks import oracles
 
 
@@ -69,8 +71,11 @@ def test_windows_stay_in_their_split_and_segments_at_their_file(tmp_path):
     [
         (lambda p: p / "none", "does not exist"),
         (lambda p: (p / "empty").touch() or p / "empty", "is empty"),
-        (lambda p: (p / "d").mkdir() or p / "d", "holds no file"),
-        (lambda p: (p / "short").write_text("abc") and p / "short", "bytes; more than"),
+        (lambda p: (p / "d").mkdir() or p / "d", "it must hold files"),
+        (
+            lambda p: (p / "short").write_text("abc") and p / "short",
+            "it must be at least",
+        ),
     ],
 )
 def test_a_bad_path_is_one_sentence(make, sentence, tmp_path):
@@ -87,7 +92,7 @@ def test_bytes_that_are_no_utf8_are_counted_and_kept(tmp_path):
     arrays = task.arrays()
     assert arrays["text"].values_L.tobytes() == path.read_bytes()
     assert task.notes(arrays) == [
-        f"50 bytes of {path} are no UTF-8 and read as they are."
+        f"50 bytes of {path} are not UTF-8; they are read as they are."
     ]
     path.write_text("plain " * 50)
     assert task.notes(task.arrays()) == []
@@ -109,3 +114,43 @@ def test_the_standard_library_is_there():
     parts = read("stdlib")
     assert all(data.size > 300_000 for data in parts.values())
     assert b"import" in bytes(parts["train"][:100_000])
+
+
+PROSE = "The quick brown fox jumps over the lazy dog; so does the vixen.\n" * 40
+
+
+@pytest.mark.parametrize(
+    "encoding", ["utf-8-sig", "utf-16", "utf-16-le", "utf-16-be", "utf-32"]
+)
+def test_a_text_in_another_encoding_is_read_as_utf_8(encoding, tmp_path):
+    """In UTF-16 every other byte is 0, which would end a segment after each letter."""
+    file = tmp_path / "notes.txt"
+    file.write_bytes(PROSE.encode(encoding))
+    found = read(str(file))
+    assert b"".join(found[split].tobytes() for split in SPLITS) == PROSE.encode()
+
+
+def test_bytes_that_are_no_text_stay_as_they_are(tmp_path):
+    content = bytes(np.random.default_rng(0).integers(0, 256, 4000, np.uint8))
+    (tmp_path / "noise").write_bytes(content)
+    found = read(str(tmp_path / "noise"))
+    assert b"".join(found[split].tobytes() for split in SPLITS) == content
+
+
+def test_links_are_followed_once_and_leftovers_are_not_read(tmp_path):
+    """A link to the folder itself would never end."""
+    for folder in ("elsewhere", "corpus/own"):
+        (tmp_path / folder).mkdir(parents=True)
+        for number in range(60):
+            (tmp_path / folder / f"{number}.txt").write_text(PROSE)
+    corpus = tmp_path / "corpus"
+    (corpus / "big").symlink_to(tmp_path / "elsewhere")
+    (corpus / "again").symlink_to(corpus)
+    before = read(str(corpus), ".txt")
+    assert sum(map(len, before.values())) >= 120 * len(PROSE)
+    for name in ("._1.txt", "#1.txt", ".DS_Store.txt"):
+        (corpus / "own" / name).write_text("left over")
+    (corpus / "own" / "1.txt~").write_text("left over")
+    after = read(str(corpus))
+    for split in SPLITS:
+        np.testing.assert_array_equal(before[split], after[split])

@@ -4,8 +4,10 @@ import jax
 import numpy as np
 import pytest
 
-from attn_research import flags, hypers, layout, population, program, tasks, train
+from attn_research import hypers, loop, tasks
 from attn_research.config import Config, Model, Population, Train
+from attn_research.host import exits, layout
+from attn_research.training import population, program
 from tests.tasks.specs import SMALL
 
 pytestmark = pytest.mark.usefixtures("data_sets")
@@ -60,7 +62,7 @@ def test_a_program_fits_every_kind_of_task(name):
 @pytest.mark.parametrize("spec", [*SMALL.values(), *MORE])
 def test_every_task_is_trained_and_tested(spec, pattern, tmp_path):
     whole = config(spec, pattern)
-    assert train.run(whole, ONE, tmp_path / "run") == flags.DONE
+    assert loop.run(whole, ONE, tmp_path / "run") == exits.DONE
     result = layout.read_result(tmp_path / "run")
     assert result is not None
     (member,) = result["members"]

@@ -4,16 +4,18 @@ import io
 import json
 import subprocess
 import sys
+from itertools import pairwise
 
 import numpy as np
 import pytest
 from PIL import Image
 
+from attn_research import tasks
 from attn_research.options import BadInput
 from attn_research.tasks.data import builder, images, packed, prepare
 from attn_research.tasks.data.catalogue import DATA_SETS
 from attn_research.tasks.data.display import Bar
-from tests.command import ROOT
+from tests.command import ROOT, command
 from tests.tasks.data import made
 
 tfds = pytest.importorskip("tensorflow_datasets")
@@ -152,8 +154,8 @@ def test_reviews_as_the_catalogue_of_tfds_keeps_them(tmp_path):
     rows = [{"text": "só", "label": 1}, {"text": "", "label": -1}]  # unsupervised: -1
     archive(tmp_path, "imdb_reviews/plain_text", features, rows)
     loaded = packed_from(tmp_path, "imdb_reviews")
-    assert [bytes(text).decode() for text in loaded["text"]] == ["só", ""]
-    assert loaded["label"].values.tolist() == [1, -1]
+    read = [bytes(text).decode() for text in loaded["text"]]
+    assert set(zip(read, loaded["label"].values, strict=True)) == {("só", 1), ("", -1)}
     assert loaded["label"].feature.names == ("neg", "pos")
 
 
@@ -167,8 +169,28 @@ def test_images_are_decoded(shape, tmp_path):
     }
     rows = [{"image": png(p), "label": 7, "id": "a"} for p in pixels]
     archive(tmp_path, "digits", features, rows)
-    loaded = packed_from(tmp_path, "digits")
-    np.testing.assert_array_equal(loaded["image"].values, pixels)
+    found = packed_from(tmp_path, "digits")["image"].values
+    assert {image.tobytes() for image in found} == {p.tobytes() for p in pixels}
+    assert found.shape == pixels.shape
+
+
+def test_classes_that_stand_in_order_are_mixed_and_documents_are_not(tmp_path):
+    """A tenth of what is sorted by class would be of one class."""
+    rows = [{"text": str(n), "label": int(n >= 100)} for n in range(200)]
+    label = KINDS.ClassLabel(names=["a", "b"])
+    archive(tmp_path, "sorted", {"text": KINDS.Text(), "label": label}, rows)
+    loaded = packed_from(tmp_path, "sorted")
+    told = [int(bytes(text)) for text in loaded["text"]]
+    assert sorted(told) == list(range(200)) and told != list(range(200))
+    assert loaded["label"].values.tolist() == [int(n >= 100) for n in told]
+    task = tasks.make(f"classification(data=sorted,data_dir={tmp_path},length=8)")
+    arrays = task.arrays()
+    for low, high in pairwise(arrays["edges"]):
+        assert set(arrays["label"][low:high].tolist()) == {0, 1}
+    pages = [{"text": row["text"]} for row in rows]
+    archive(tmp_path, "pages", {"text": KINDS.Text()}, pages)
+    loaded = packed_from(tmp_path, "pages")
+    assert [int(bytes(text)) for text in loaded["text"]] == list(range(200))
 
 
 def test_nested_answers_get_names_with_dots(tmp_path):
@@ -194,7 +216,7 @@ def test_translations_have_a_column_a_language_and_configs_are_told_apart(tmp_pa
     assert {name: bytes(column[0]) for name, column in loaded.items()} == {
         "de": "é".encode(), "en": b"e",
     }  # fmt: skip
-    with pytest.raises(BadInput, match="give one of wmt14/de-en, wmt14/fr-en"):
+    with pytest.raises(BadInput, match="must be one of wmt14/de-en, wmt14/fr-en"):
         prepare.names(["wmt14"], tmp_path)
 
 
@@ -269,3 +291,20 @@ def test_what_cannot_be_packed_is_one_sentence(tmp_path):
         assert words in message and str(tmp_path / name) in message
         assert "\n" not in message
         assert packed.location(name, tmp_path) is None
+
+
+def test_an_example_is_called_by_its_number_in_the_archive(tmp_path):
+    """Sets that are sorted by class are packed in another order."""
+    features = {"number": np.float32, "label": KINDS.ClassLabel(names=["a", "b"])}
+    rows = [{"number": 1.0, "label": int(n > 20)} for n in range(40)]
+    rows[13]["number"] = np.nan
+    archive(tmp_path, "gappy", features, rows)
+    words = r"Example 13 of gappy \(train\) holds nan at \[\] of number; every number"
+    for _ in range(2):
+        with Bar("gappy") as bar:
+            assert not prepare.prepare("gappy", None, tmp_path, bar)
+        with pytest.raises(BadInput, match=words):
+            packed.load("gappy", tmp_path)
+    assert packed.location("gappy", tmp_path) is None
+    done = command("prepare_data", "gappy", f"--data_dir={tmp_path}")
+    assert (done.code, done.out) == (65, "") and "Example 13 of gappy" in done.err

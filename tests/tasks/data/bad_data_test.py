@@ -52,14 +52,14 @@ def test_a_file_that_is_cut_short(tmp_path):
     path = tmp_path / "gap" / "gap-development.tsv"
     whole = path.read_bytes()
     path.write_bytes(whole[:-100])
-    wanted = f"holds {len(whole) - 100} bytes, {len(whole):,} are expected"
+    wanted = f"has {len(whole) - 100} bytes; it must be {len(whole):,}"
     fails(lambda: raw.verified(data, tmp_path), str(path), wanted)
 
 
 def test_a_file_of_another_content(tmp_path):
     data = made.data_set("gap", tmp_path)
     edited(tmp_path / "gap" / "gap-development.tsv", (b"left", b"felt"))
-    wanted = f"{data.files[0].sha256[:12]}... is expected"
+    wanted = f"it must be {data.files[0].sha256[:12]}..."
     fails(lambda: raw.verified(data, tmp_path), "gap-development.tsv has the", wanted)
 
 
@@ -98,7 +98,7 @@ FOUND = {
     ),
     "a line that is no JSON": (
         "qmsum", "qmsum/val.jsonl.gz", (b'{"meeting_id"', b'{"meeting_id'),
-        "val.jsonl line 1 is no JSON",
+        "val.jsonl line 1 is not JSON",
     ),
     "an answer that stands elsewhere": (
         "xquad", XQUAD, (b'"answer_start": 12', b'"answer_start": 11'),
@@ -130,7 +130,7 @@ FOUND = {
     ),
     "a label beyond the names": (
         "listops_d8", "listops_spinn/test_d8.tsv.gz", (b"3\t", b"13\t"),
-        "has the label 13; 0 to 9 is allowed",
+        "has the label 13; it must be 0 to 9",
     ),
     "a text without an article": (
         "wikitext2", "wikitext2_valid_test/test.txt", (b" = f = \n", b" f \n"), None,
@@ -142,7 +142,7 @@ FOUND = {
     ),
     "a value that is missing": (
         "etth1", "ett/ETTh1.csv.gz", (b"3.5,3.5", b"3.5,"),
-        "ETTh1.csv line 5 has '', which is no number",
+        "ETTh1.csv line 5 has ''; it must be a finite number",
     ),
     "a value too few": (
         "etth1", "ett/ETTh1.csv.gz", (b"3.5,3.5", b"3.5"),
@@ -150,18 +150,18 @@ FOUND = {
     ),
     "a value that is no number": (
         "etth1", "ett/ETTh1.csv.gz", (b"3.5", b"many"),
-        "line 5 has 'many', which is no number",
+        "line 5 has 'many'; it must be a finite number",
     ),
     "a value that is not finite": (
         "etth1", "ett/ETTh1.csv.gz", (b"3.5", b"nan"),
-        "line 5 has 'nan', which is no number",
+        "line 5 has 'nan'; it must be a finite number",
     ),
     "a date that is none": (
         "etth1", "ett/ETTh1.csv.gz", (b"2016-07-01 03:00", b"1 July"),
         "line 5 has the date '1 July:00'",
     ),
     "a table of other columns": (
-        "etth1", "ett/ETTh1.csv.gz", (b"HUFL", b"A"), "has no columns date, HUFL, HULL",
+        "etth1", "ett/ETTh1.csv.gz", (b"HUFL", b"A"), "must be date, HUFL, HULL",
     ),
 }  # fmt: skip
 
@@ -172,7 +172,7 @@ def test_a_raw_file_that_a_reader_refuses(mistake, tmp_path):
     data = made.data_set(name, tmp_path)
     edited(tmp_path / path, change)
     if words is None:  # one article fewer is found by the count of examples
-        words = "wikitext2 has 1 test examples; 2 are expected"
+        words = "wikitext2 has 1 test examples; it must be 2"
     fails(lambda: made.read(data, tmp_path), words)
 
 
@@ -181,13 +181,13 @@ def test_a_table_that_is_too_short(tmp_path):
     path = tmp_path / "ett" / "ETTh1.csv.gz"
     lines = gzip.decompress(path.read_bytes()).splitlines()[:9]
     path.write_bytes(gzip.compress(b"\n".join(lines)))
-    fails(lambda: made.read(data, tmp_path), "holds 8 hours; 10 are needed")
+    fails(lambda: made.read(data, tmp_path), "has 8 hours; it must be at least 10")
 
 
 def test_waves_of_another_rate(tmp_path):
     data = made.data_set("fsdd", tmp_path)
     made.fsdd(tmp_path / "fsdd", rate=16_000)
-    words = "has 16000 samples a second; 8000 are expected"
+    words = "has 16000 samples a second; it must be 8000"
     fails(lambda: made.read(data, tmp_path), "fsdd_8k_int16.npz", words)
 
 
@@ -195,9 +195,9 @@ def test_a_file_of_images_that_is_none(tmp_path):
     data = made.data_set("mnist_t10k", tmp_path)
     path = tmp_path / "mnist_t10k" / "t10k-labels-idx1-ubyte.gz"
     path.write_bytes(gzip.compress(made.idx(np.zeros((2, 2), np.uint8))))
-    fails(lambda: made.read(data, tmp_path), "is no IDX file of bytes in 1 axes")
+    fails(lambda: made.read(data, tmp_path), "must be an IDX file of bytes in 1 axes")
     path.write_bytes(gzip.compress(made.idx(np.zeros(20, np.uint8))[:-1]))
-    fails(lambda: made.read(data, tmp_path), "holds 19 values, not its")
+    fails(lambda: made.read(data, tmp_path), "has 19 values; it must be [20]")
 
 
 def test_images_without_pillow(tmp_path, monkeypatch):
@@ -229,16 +229,19 @@ GOOD = {
 @pytest.mark.parametrize(
     ("change", "words"),
     [
-        ({"label": 2}, "gap: example 0 of train has the label 2; 0 to 1 is allowed"),
+        ({"label": 2}, "gap: example 0 of train has the label 2; it must be 0 to 1"),
         ({"label": -1}, "has the label -1"),
         ({"text": b""}, "gap: example 0 of train has an empty text"),
         ({"text": b" \n"}, "has an empty text"),
         ({"notes": [b"b", b""]}, "has an empty notes"),
-        ({"points": np.zeros((3, 3))}, "has points of shape (3, 3), not (None, 2)"),
+        (
+            {"points": np.zeros((3, 3))},
+            "has points of shape (3, 3); it must be (None, 2)",
+        ),
         ({"points": np.zeros(2)}, "has points of shape (2,)"),
-        ({"points": np.full((1, 2), 256)}, "has points beyond uint8"),
-        ({"points": np.full((1, 2), -1)}, "has points beyond uint8"),
-        ({"more": 1}, "it should have text, label, points, notes"),
+        ({"points": np.full((1, 2), 256)}, "has points that uint8 cannot hold"),
+        ({"points": np.full((1, 2), -1)}, "has points that uint8 cannot hold"),
+        ({"more": 1}, "they must be text, label, points, notes"),
     ],
 )
 def test_an_example_that_does_not_fit_its_schema(change, words):
@@ -247,7 +250,7 @@ def test_an_example_that_does_not_fit_its_schema(change, words):
 
 def test_splits_and_counts_that_are_not_the_catalogues():
     schema.collect(DATA, [("train", GOOD)])
-    fails(lambda: schema.collect(DATA, []), "gap has 0 train examples; 1 are expected")
+    fails(lambda: schema.collect(DATA, []), "gap has 0 train examples; it must be 1")
     fails(lambda: schema.collect(DATA, [("dev", GOOD)]), "Unknown split of gap 'dev'")
 
 
@@ -255,7 +258,8 @@ def test_numbers_that_are_not_finite():
     feature = schema.array("float32", (None,), "numbers")
     for value in (np.nan, np.inf, 1e39):
         with np.errstate(over="ignore"):
-            fails(lambda v=value: schema.fit(feature, "x", [1.0, v], {}), "not finite")
+            words = f"holds {value} at [1] of x; every number must be finite"
+            fails(lambda v=value: schema.fit(feature, "x", [1.0, v], {}), words)
 
 
 def test_bytes_that_are_no_utf8_are_replaced_and_counted_and_none_moves(tmp_path):
@@ -289,4 +293,4 @@ def test_as_utf8_keeps_every_byte_where_it_is(content, want):
 def test_json_may_spell_half_a_surrogate_pair_or_hold_bytes_that_are_no_utf8():
     assert schema.as_utf8(raw.encoded(json.loads('"a\\ud800b"'))) == b"a???b"
     assert raw.encoded(raw.parsed(b'"\xff"', "here")) == b"\xff"
-    fails(lambda: raw.parsed(b"{", "here"), "here is no JSON (")
+    fails(lambda: raw.parsed(b"{", "here"), "here is not JSON (")

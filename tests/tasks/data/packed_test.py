@@ -7,10 +7,10 @@ import os
 import numpy as np
 import pytest
 
-from attn_research import durable
-from attn_research.durable import Damaged, DiskError
+from attn_research.host import durable
+from attn_research.host.durable import Damaged, DiskError
 from attn_research.options import BadInput
-from attn_research.tasks.data import packed, packing
+from attn_research.tasks.data import manifests, packed, packing
 from attn_research.tasks.data.schema import array, label, text, texts
 
 FEATURES = {
@@ -138,7 +138,7 @@ def test_a_data_set_that_is_not_prepared_names_the_command(tmp_path):
     with pytest.raises(BadInput, match="prepare_data.py imdb_reviews --data_dir="):
         packed.load("imdb_reviews", tmp_path)
     with pytest.raises(
-        BadInput, match=r"wikitext3 is no .* did you mean 'wikitext2'\?"
+        BadInput, match=r"wikitext3 is neither .* did you mean 'wikitext2'\?"
     ):
         packed.load("wikitext3", tmp_path)
 
@@ -222,8 +222,8 @@ def test_a_manifest_says_what_was_written_or_nothing(tmp_path):
     assert refused > 50
     path.write_bytes(whole)
     content = {**wanted, "layout": 2}
-    path.write_text(json.dumps(packed.sealed(content)))
-    with pytest.raises(Damaged, match="layout 2"):
+    path.write_text(json.dumps(manifests.sealed(content)))
+    with pytest.raises(Damaged, match="its layout is 2"):
         packed.load("mine", tmp_path)
 
 
@@ -264,9 +264,48 @@ def test_strings_of_a_mock_are_packed_as_their_bytes(tmp_path):
     assert [bytes(item) for item in loaded["notes"][0]] == [b"a"]
 
 
-def test_an_example_of_another_form_is_refused(tmp_path):
-    harmed = {**drawn(1)[0], "image": np.zeros((3, 2))}
-    with pytest.raises(BadInput, match=r"of image has the axes \(3, 2\); \(2, 3\)"):
-        write(tmp_path, {"train": [harmed]})
+def one(**changes):
+    return {**drawn(1)[0], **changes}
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        ({"image": np.zeros((3, 2))}, "has image of shape (3, 2); it must be (2, 3)"),
+        ({"image": np.full((2, 3), 256)}, "has image that uint8 cannot hold"),
+        ({"image": np.full((2, 3), 0.5)}, "has image that uint8 cannot hold"),
+        ({"image": np.full((2, 3), np.nan)}, "has image that uint8 cannot hold"),
+        ({"wave": np.array([0, -(2**15) - 1])}, "has wave that int16 cannot hold"),
+        ({"number": np.inf}, "holds inf at [] of number; every number must be finite"),
+        ({"label": 2}, "has the label 2; it must be 0 to 1, or -1 if it is unknown"),
+        ({"label": -2}, "has the label -2; it must be 0 to 1, or -1"),
+        ({"spans": np.zeros(3, int)}, "has spans of shape (3,); it must be (None, 3)"),
+    ],
+)
+@pytest.mark.parametrize("split", ["train", "test"])
+def test_an_example_that_does_not_fit_its_feature_is_named(
+    split, change, words, tmp_path
+):
+    splits = {"train": drawn(7), "test": drawn(2)}
+    splits[split] = [*splits[split][:2], one(**change), *splits[split][2:]]
+    with pytest.raises(BadInput) as caught:
+        write(tmp_path, splits)
+    said = str(caught.value)
+    assert said.startswith(f"Example 2 of mine ({split}) {words}") and "\n" not in said
+    assert packed.location("mine", tmp_path) is None
+    orders = {split: range(90, 100)}
+    with pytest.raises(BadInput, match=rf"Example 92 of mine \({split}\) "):
+        packing.write("mine", "1.0.0", FEATURES, splits, tmp_path, FACTS, orders)
+
+
+def test_a_class_that_nobody_knows_is_packed_and_a_set_without_names_has_any(tmp_path):
+    write(tmp_path, {"train": [one(label=-1), one(label=1)]})
+    assert packed.load("mine", tmp_path)["train"]["label"].values.tolist() == [-1, 1]
+    features = {"label": label((), "numbers")}
+    write(tmp_path, {"train": [{"label": 900}]}, features=features)
+    assert packed.load("mine", tmp_path)["train"]["label"].values.tolist() == [900]
+
+
+def test_the_name_of_a_feature_never_leaves_the_directory(tmp_path):
     with pytest.raises(BadInput, match="A feature or split of mine is 'a/b'"):
         write(tmp_path, {"a/b": []})

@@ -4,8 +4,8 @@ import re
 
 import pytest
 
-from attn_research.flags import BAD_INPUT, DISK, DONE
-from attn_research.lock import Lock
+from attn_research.host.exits import BAD_INPUT, DISK, DONE
+from attn_research.host.lock import Lock
 from attn_research.tasks.data import builder, packed
 from attn_research.tasks.data.catalogue import DATA_SETS
 from tests.command import command
@@ -77,22 +77,22 @@ def test_bytes_that_are_no_utf8_are_told(run, tmp_path, monkeypatch):
     path = tmp_path / "raw" / "gap" / "gap-validation.tsv"
     path.write_bytes(path.read_bytes().replace("ë".encode(), b"\xeb"))
     monkeypatch.setitem(DATA_SETS, "gap", made.known(DATA_SETS["gap"], path.parent))
-    told = "; 3 bytes of text were no UTF-8 and became '?'"
+    told = "; 3 bytes of text were not UTF-8 and became '?'"
     assert told in run("gap").out and told in run("gap").out
     assert packed.manifest("gap", tmp_path / "sets")["replaced"] == {"text": 3}
 
 
 def test_names_that_are_none(run):
-    refused(run("gpa"), "gpa is no data set of --list")
+    refused(run("gpa"), "gpa is neither in --list nor prepared by TFDS in")
     refused(run("gap", "gpa"), "did you mean 'gap'?")
-    refused(run("imdb_reviews"), "TFDS has prepared none of that name in")
+    refused(run("imdb_reviews"), "nor prepared by TFDS in")
     refused(run("../gap"), "The name of a data set is '..'")
     refused(run(), "No data set is named")
 
 
 def test_raw_files_that_are_not_there(run, tmp_path):
     ended = command("prepare_data", "gap", f"--data_dir={tmp_path / 'sets'}")
-    refused(ended, "--raw_dir is missing; give the directory that holds gap")
+    refused(ended, "--raw_dir is missing; it must be the directory that holds gap")
     (tmp_path / "raw" / "listops_spinn" / "test_d8.tsv.gz").unlink()
     refused(run("listops_d8"), "test_d8.tsv (or test_d8.tsv.gz) is missing; listops_d8")
 
@@ -101,7 +101,7 @@ def test_one_bad_set_does_not_stop_the_others(run, tmp_path):
     path = tmp_path / "raw" / "gap" / "gap-development.tsv"
     path.write_bytes(path.read_bytes()[:-1])
     ended = run(*NAMES)
-    refused(ended, "gap-development.tsv holds")
+    refused(ended, "gap-development.tsv has 1,045 bytes; it must be 1,046")
     assert "listops_d8: prepared in" in ended.out
 
 
@@ -140,7 +140,8 @@ def test_a_set_that_is_not_what_was_read_is_not_kept(run, tmp_path, monkeypatch)
 
 def test_the_table_shows_every_set_and_what_is_prepared(run, tmp_path):
     run("gap")
-    ended = run("--list")
+    listing = ("prepare_data", "--list", f"--data_dir={tmp_path / 'sets'}")
+    ended = command(*listing)
     rows = {line.split()[0]: line for line in ended.out.splitlines()}
     for name, data in DATA_SETS.items():
         assert data.task in rows[name] and data.licence in rows[name]
@@ -148,5 +149,5 @@ def test_the_table_shows_every_set_and_what_is_prepared(run, tmp_path):
         assert bool(re.search(r" MB +- ", rows[name])) == (name != "gap")
     path = tmp_path / "sets" / "packed" / "gap" / "1.0.0" / "train" / "text.npy"
     path.unlink()
-    assert "damaged" in run("--list").out
+    assert "damaged" in command(*listing).out
     assert str(tmp_path / "sets") in ended.out

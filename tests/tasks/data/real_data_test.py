@@ -1,6 +1,7 @@
 """The real files, where they are: counts, splits that share nothing, known figures."""
 
 import functools
+import os
 import re
 from pathlib import Path
 
@@ -12,7 +13,7 @@ from attn_research.tasks.data import packed, raw, schema
 from attn_research.tasks.data.catalogue import DATA_SETS
 from tests.command import ROOT, command
 
-RAW = ROOT.parent / "shared" / "data"
+RAW = Path(os.environ.get("CHECKOUT", ROOT)).parent / "shared" / "data"
 
 
 @functools.cache

@@ -6,9 +6,10 @@ import pytest
 
 from attn_research import tasks
 from attn_research.options import BadInput
-from attn_research.tasks import SPLITS, sets
+from attn_research.tasks import SPLITS
 from attn_research.tasks.data import packing, splits
 from attn_research.tasks.data.schema import array, label, text, texts
+from attn_research.tasks.parts import sets
 
 
 @pytest.mark.parametrize(
@@ -24,12 +25,14 @@ def test_what_stands_for_each_split(names, validation, test, left):
     found = splits.divided(names, "some")
     train = ("train", 0, left)
     assert found == {"train": train, "validation": validation, "test": test}
-    told = splits.told(names, "some")
+    told = splits.notes(names, "some")
     assert len(told) == (validation[0] != "validation") + (test[0] != "test")
 
 
 def test_without_train_there_is_nothing_to_learn():
-    with pytest.raises(BadInput, match="has the splits test; one of the name train"):
+    with pytest.raises(
+        BadInput, match="has the splits test; one of them must be train"
+    ):
         splits.divided(("test",), "some")
 
 
@@ -73,11 +76,51 @@ def test_images_without_a_validation_split(tmp_path):
     assert arrays["image"][:, 0, 0].tolist() == [*range(20), *range(4)]
 
 
+@pytest.mark.parametrize(
+    ("feature", "dtype", "shape", "task", "wanted"),
+    [
+        ("image", "float32", (4, 4, 1), "image_classification", "uint8"),
+        ("image", "uint16", (4, 4, 1), "image_generation", "uint8"),
+        ("image", "bool", (4, 4, 1), "image_classification", "uint8"),
+        ("audio", "float32", (None,), "audio_classification", "int16"),
+    ],
+)
+def test_numbers_in_another_unit_are_refused(
+    feature, dtype, shape, task, wanted, tmp_path
+):
+    """Images are divided by 255 and audio by 32768, whatever their dtype is."""
+    features = {feature: array(dtype, shape, "x"), "label": label("ab", "a letter")}
+    value = np.ones([n or 900 for n in shape], dtype)
+    rows = [{feature: value, "label": n % 2} for n in range(20)]
+    given = packed(tmp_path, "units", features, {"train": rows})
+    words = f"has the dtype {dtype}; it must be {wanted}"
+    with pytest.raises(BadInput, match=words):
+        tasks.make(f"{task}({given})").arrays()
+
+
+@pytest.mark.parametrize("split", SPLITS)
+def test_a_number_that_is_not_finite_is_named(split, tmp_path, monkeypatch):
+    """It would make a channel of the whole series NaN."""
+    features = {"values": array("float32", (None, 2), "x")}
+    series = {one: np.ones((200, 2), np.float32) for one in SPLITS}
+    series[split][7, 1] = np.inf
+    rows = {one: [{"values": values}] for one, values in series.items()}
+    words = rf"Example 0 of gap \({split}\) holds inf at \[7, 1\] of values"
+    with pytest.raises(BadInput, match=words):
+        packed(tmp_path, "gap", features, rows)
+    # Sets that earlier versions packed are read too.
+    with monkeypatch.context() as patched:
+        patched.setattr(packing, "numbers", lambda feature, name, value: value)
+        given = packed(tmp_path, "gap", features, rows)
+    with pytest.raises(BadInput, match=words):
+        tasks.make(f"forecasting({given},context=24,horizon=8)").arrays()
+
+
 def test_a_label_that_nobody_knows_is_refused(tmp_path):
     features = {"text": text("words"), "label": label(("neg", "pos"), "mood")}
     rows = [{"text": b"a", "label": -1 if n == 12 else 0} for n in range(20)]
     given = packed(tmp_path, "unknown", features, {"train": rows})
-    with pytest.raises(BadInput, match="has the label -1; 0 to 1 is allowed"):
+    with pytest.raises(BadInput, match="Example 12 of train has the label -1; it"):
         tasks.make(f"classification({given})").arrays()
 
 
@@ -123,7 +166,7 @@ def test_questions_in_the_form_of_squad(tmp_path):
     rows = [{name: row[name] for name in only} for row in rows]
     without = {name: features[name] for name in only}
     given = packed(tmp_path, "no_answers", without, {"train": rows})
-    with pytest.raises(BadInput, match="has no answer; it has question, context"):
+    with pytest.raises(BadInput, match="has question, context.*; it must have answers"):
         tasks.make(f"question_answering({given})").arrays()
 
 

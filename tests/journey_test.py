@@ -1,0 +1,131 @@
+"""The whole way of a stranger: his mixer in a file, a sweep, a page, a model, a file.
+
+With the wheel, in an empty folder, and what he sees at each step.
+"""
+
+import importlib.util
+import os
+import re
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from tests.command import ROOT
+from tests.wheel_test import beside, built  # noqa: F401
+
+STUDY = """
+from attn_research.config import Config, Model, Population, Train
+from attn_research.studies.study import Study
+
+STUDIES = {
+    "quick": Study(
+        "mine_or_theirs",
+        "Does a mean that decays recall?",
+        "It recalls no better than a convolution.",
+        Config(
+            task="recall(length=16,pairs=2,vocabulary=16)",
+            model=Model(width=16, layers=2),
+            train=Train(steps=30, batch=8, eval_every=10, eval_batches=1),
+        ),
+        {"model.pattern": ("mine", "conv", "dense(heads=2)")},
+        Population(seed=(0, 1), lr=(3e-3,)),
+    )
+}
+"""
+LOAD = """
+import numpy as np
+import attn_research as ar
+
+rows = ar.results("runs/mine", plugins=["mine.py"])
+print(sorted({row["mixer"] for row in rows}), len(rows))
+restored = ar.load("runs/mine", mixer="mine", plugins=["mine.py"])
+tokens_BT = np.arange(16)[None] % 16
+logits_BTV = restored.model.apply(restored.params, tokens_BT)
+np.save("logits.npy", logits_BTV)
+print(logits_BTV.shape, restored.step, restored.config.model.pattern)
+"""
+AGAIN = """
+import numpy as np
+import attn_research as ar
+
+restored = ar.load("mine.safetensors", plugins=["mine.py"])
+logits_BTV = restored.model.apply(restored.params, np.arange(16)[None] % 16)
+np.testing.assert_array_equal(logits_BTV, np.load("logits.npy"))
+print("the same bits")
+"""
+
+
+@pytest.mark.slow
+def test_a_stranger_goes_all_the_way_with_a_mixer_of_his_own(built, tmp_path):  # noqa: F811
+    python = beside(tmp_path / "venv", built)
+    folder = tmp_path / "empty"
+    folder.mkdir()
+    kept = {k: v for k, v in os.environ.items() if k not in ("PYTHONPATH", "CHECKOUT")}
+
+    def run(*words: str, code: int = 0) -> str:
+        done = subprocess.run(
+            [str(python.with_name(words[0])), *words[1:]],
+            cwd=folder,
+            env={**kept, "PYTHONSAFEPATH": "1", "XLA_FLAGS": ""},
+            capture_output=True,
+            text=True,
+        )
+        assert done.returncode == code, done.stdout + done.stderr
+        assert "Traceback" not in done.stderr
+        return done.stdout + done.stderr
+
+    def ours(*words: str, code: int = 0) -> str:
+        return run("attn-research", *words, code=code)
+
+    # He asks for his mixer before it is there, then writes it into a file.
+    plugin = "--plugin=mine.py"
+    assert "Unknown mixer" in ours("train", "--model.pattern=mine", "--out=x", code=65)
+    shutil.copy(ROOT / "tests" / "mine.py", folder / "mine.py")
+    said = ours("check", "mine", plugin)
+    assert "mine: shape: kept" in said and "broken" not in said
+
+    # He compares it with two of ours.
+    (folder / "own.py").write_text(STUDY)
+    sweep = ["sweep", "--experiment=own.py", plugin, "--out=runs/mine"]
+    assert "3 cells" in ours(*sweep, "--dry_run")
+    said = ours(*sweep)
+    assert len(re.findall(r"^\[\d/3\] \w+ .* in \d+ s$", said, re.M)) == 3, said
+    assert "results.csv: 6 members of finished cells." in said
+    ranking = said[said.index("results.csv") :]
+    for mixer in ("mine", "conv", "dense(heads=2)"):
+        assert re.search(rf"{re.escape(mixer)}\s", ranking), ranking
+    page = re.search(r"^The page of the study: (.*)$", said, re.M)
+    assert page and page[1].endswith("attn-research report runs/mine"), said
+    assert "3 done" in ours("sweep", "--out=runs/mine", "--status", plugin)
+
+    # He opens the page: the learning curves come first of all figures.
+    assert "Report: " in ours("report", "runs/mine", plugin)
+    html = (folder / "runs/mine/report/index.html").read_text()
+    assert "Does a mean that decays recall?" in html and "mine" in html
+    above = re.findall(r'<h2 id="([^"]+)">', html[: html.index("<figure>")])
+    assert above[0] == "setup" and above[-1].startswith("learning"), above
+
+    # He loads the best member of his mixer and predicts.
+    said = run("python", "-c", LOAD)
+    assert "['conv', 'dense(heads=2)', 'mine'] 6" in said
+    assert "(1, 16, 16) 30 mine(decay=0.9)" in said
+
+    # He takes it along as one file.
+    export = ["export", "runs/mine", "--mixer=mine", plugin, "--out=mine.safetensors"]
+    if importlib.util.find_spec("safetensors") is None:
+        assert "pip install 'attn_research[export]'" in ours(*export, code=65)
+        return
+    said = ours(*export)
+    assert re.search(
+        r"mine\.safetensors: member \d of .* at step 30, [\d,]+ bytes", said
+    )
+    assert "the same bits" in run("python", "-c", AGAIN)
+    data = bytearray((folder / "mine.safetensors").read_bytes())
+    data[-1] ^= 1
+    Path(folder / "mine.safetensors").write_bytes(data)
+    code = "import attn_research as ar; ar.load('mine.safetensors')"
+    assert "mine.safetensors is damaged" in subprocess.run(
+        [str(python), "-c", code], cwd=folder, capture_output=True, text=True
+    ).stderr  # fmt: skip
