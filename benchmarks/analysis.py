@@ -1,12 +1,13 @@
-"""How long a run of 16 members of 1,024 tokens takes to be analysed, by analysis.
+"""The time of each analysis of a run of 16 members of 1,024 tokens.
 
     python benchmarks/analysis.py --out=benchmarks/results/analysis_cpu.json
     python benchmarks/analysis.py --pattern=lstm --length=256 --what=mixing,gradients
 
-A run is trained for a few steps, then `scripts/analyze.py` looks inside of it in a
-process of its own, three times: with nothing compiled before, with what the first time
-has compiled but nothing kept, and with all results kept. Seconds of the wall clock and
-of the processor; of each analysis the wall clock.
+A run is trained for a few steps, then analysed by `scripts/analyze.py` in three
+processes of their own: the first compiles everything, the second has the compiled
+programs but no cached results (`compiled before`), the third has both (`kept`). The
+JSON has the seconds of the wall clock and of the processor, and the wall clock of each
+analysis.
 """
 
 import json
@@ -29,15 +30,15 @@ from attn_research.options import BadInput
 ROOT = Path(__file__).resolve().parents[1]
 LINE = re.compile(r"\s(\d+)/\d+  (\w+)  ([\d.]+) s$", re.M)
 
-flags.DEFINE_string("out", None, "JSON written; printed where none is named.")
-flags.DEFINE_string("pattern", "conv,dense", "Mixers of the run.")
+flags.DEFINE_string("out", None, "JSON file to write; by default the JSON is printed.")
+flags.DEFINE_string("pattern", "conv,dense", "Pattern of mixers of the run.")
 flags.DEFINE_integer("length", 1024, "Tokens of a sequence.", lower_bound=16)
 flags.DEFINE_integer("members", 16, "Members of the population.", lower_bound=1)
-flags.DEFINE_string("what", "", "Analyses, with commas between; by default all.")
+flags.DEFINE_string("what", "", "Analyses, separated by commas; by default all.")
 
 
 def train(directory: Path) -> None:
-    """A run of a few steps, so that there is a checkpoint to look inside of."""
+    """Trains for a few steps, so that the directory has a checkpoint to analyse."""
     seeds = ",".join(map(str, range(FLAGS.members)))
     pairs = FLAGS.length // 16
     called(
@@ -55,7 +56,7 @@ def train(directory: Path) -> None:
 
 
 def called(script: str, *arguments: str, **more: str) -> tuple[str, float, float]:
-    """What a script prints, and the seconds of the wall clock and of the processor."""
+    """The output of a script, and its seconds of the wall clock and the processor."""
     before, began = resource.getrusage(resource.RUSAGE_CHILDREN), time.monotonic()
     done = subprocess.run(
         [sys.executable, str(ROOT / "scripts" / f"{script}.py"), *arguments],
@@ -70,33 +71,33 @@ def called(script: str, *arguments: str, **more: str) -> tuple[str, float, float
     return done.stdout, time.monotonic() - began, spent
 
 
-def looked(run: Path, compiled: Path) -> dict[str, Any]:
-    """The seconds of one look inside of a run."""
+def analyse(run: Path, compiled: Path) -> dict[str, Any]:
+    """The seconds of one analysis of a run, in all and by part."""
     what = [f"--what={FLAGS.what}"] if FLAGS.what else []
-    where = {"JAX_COMPILATION_CACHE_DIR": str(compiled)}
-    out, seconds, spent = called("analyze", str(run), *what, **where)
+    cache = {"JAX_COMPILATION_CACHE_DIR": str(compiled)}
+    out, seconds, spent = called("analyze", str(run), *what, **cache)
     each = {name: float(took) for _, name, took in LINE.findall(out)}
     return {"seconds": seconds, "cpu_seconds": spent, "analyses": each}
 
 
 def run() -> int:
-    from attn_research import environment
+    from attn_research.host import environment
 
     with tempfile.TemporaryDirectory() as place:
         directory, compiled = Path(place, "run"), Path(place, "compiled")
         train(directory)
-        found = {"first": looked(directory, compiled)}
+        times = {"first": analyse(directory, compiled)}
         shutil.rmtree(directory / "analysis")
-        found["compiled before"] = looked(directory, compiled)
-        found["kept"] = looked(directory, compiled)
+        times["compiled before"] = analyse(directory, compiled)
+        times["kept"] = analyse(directory, compiled)
     setting = {name: FLAGS[name].value for name in ("pattern", "length", "members")}
-    told = {
+    result = {
         "setting": setting,
         "cores": environment.cores(),
-        **found,
+        **times,
         "environment": environment.software(),
     }
-    text = json.dumps(told, indent=1)
+    text = json.dumps(result, indent=1)
     if FLAGS.out:
         Path(FLAGS.out).write_text(text + "\n")
     else:

@@ -2,7 +2,7 @@
 
     python benchmarks/compile.py --out=benchmarks/results/compile_cpu.json
 
-The pattern is conv, dense; what is compiled is the loss and its gradients. Every
+The pattern is conv, dense; the program is the loss and its gradients. Every
 compilation is a new one, in this process, without a cache.
 """
 
@@ -15,12 +15,12 @@ from absl import flags
 
 from attn_research.flags import FLAGS, main
 
-flags.DEFINE_string("out", None, "File that the JSON is written to.")
+flags.DEFINE_string("out", None, "JSON file to write.")
 DEPTHS = (4, 24)
 
 
 def compiling(layers: int, scan: bool) -> float:
-    """Seconds to trace and compile a step of the model."""
+    """Seconds to trace and compile the loss and gradients of a model."""
     import jax
     import jax.numpy as jnp
 
@@ -43,21 +43,21 @@ def compiling(layers: int, scan: bool) -> float:
 
 
 def run() -> int:
-    from attn_research import environment
+    from attn_research.host import environment
 
-    compiling(2, False)  # what the first compilation of a process pays is no depth's
+    compiling(2, False)  # the first compilation of a process costs more
     seconds = {
         kind: {layers: compiling(layers, kind == "scan") for layers in DEPTHS}
         for kind in ("unrolled", "scan")
     }
-    found = {
+    result = {
         "seconds": seconds,
-        "24_over_4": {kind: own[24] / own[4] for kind, own in seconds.items()},
+        "24_over_4": {kind: by[24] / by[4] for kind, by in seconds.items()},
     }
-    print(json.dumps(found))
+    print(json.dumps(result))
     if FLAGS.out:
-        found["environment"] = environment.facts()
-        Path(FLAGS.out).write_text(json.dumps(found, indent=1) + "\n")
+        result["environment"] = environment.facts()
+        Path(FLAGS.out).write_text(json.dumps(result, indent=1) + "\n")
     return 0
 
 

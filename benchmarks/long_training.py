@@ -2,11 +2,11 @@
 
     python benchmarks/long_training.py --out=benchmarks/results/long_training_cpu.json
 
-Each mixer of the table, with its defaults, in a model of two layers that learns to add
-two numbers for two steps: a whole run of `scripts/train.py`, checkpoints and evaluation
-included, in a process of its own on one core. Written is what the compiler predicted,
-what the process reached, and the seconds of a step. An existing file keeps what is not
-measured anew.
+Each mixer of the table, with its defaults, trains for two steps in a model of two
+layers that learns to add two numbers: a whole run of `scripts/train.py`, including
+checkpoints and evaluation, in a process of its own on one core. The JSON has the peak
+memory that the compiler predicted, the peak of the process, and the seconds of a step.
+Mixers that are not measured again keep their entries in an existing file.
 """
 
 import json
@@ -22,16 +22,16 @@ from absl import flags
 
 from attn_research.flags import FLAGS, main
 
-flags.DEFINE_string("out", None, "File that the JSON is written to.")
-flags.DEFINE_list("only", None, "Names of mixers; by default all.")
+flags.DEFINE_string("out", None, "JSON file to write.")
+flags.DEFINE_list("only", None, "Mixers to measure; by default all.")
 flags.DEFINE_integer("length", 16_384, "Tokens of a sequence.")
 flags.DEFINE_integer("width", 128, "Width of the model.")
 TRAIN = Path(__file__).parent.parent / "scripts" / "train.py"
 
 
 def trained(name: str, causal: bool) -> dict[str, Any]:
-    """What a run of a mixer took and reached, or the last line it failed with."""
-    from attn_research import layout
+    """The memory, time and loss of a run, or the last line it failed with."""
+    from attn_research.host import layout
 
     with tempfile.TemporaryDirectory() as folder:
         command = [
@@ -69,23 +69,24 @@ def trained(name: str, causal: bool) -> dict[str, Any]:
 
 
 def run() -> int:
-    from attn_research import environment
-    from attn_research.modules import BOTH_WAYS_ONLY, MIXERS
+    from attn_research.host import environment
+    from attn_research.modules import MIXERS
+    from attn_research.modules.contract import both_ways_only
 
     path = Path(FLAGS.out) if FLAGS.out else None
-    found: dict[str, Any] = {"mixers": {}}
+    results: dict[str, Any] = {"mixers": {}}
     if path and path.exists():
-        found = json.loads(path.read_text())
-    found |= {"length": FLAGS.length, "width": FLAGS.width}
+        results = json.loads(path.read_text())
+    results |= {"length": FLAGS.length, "width": FLAGS.width}
     for name in MIXERS:
         if FLAGS.only and name not in FLAGS.only:
             continue
-        found["mixers"][name] = row = trained(name, name not in BOTH_WAYS_ONLY)
-        found["environment"] = environment.facts()
+        results["mixers"][name] = row = trained(name, not both_ways_only(MIXERS[name]))
+        results["environment"] = environment.facts()
         print(name, json.dumps(row), flush=True)
         if path:
-            path.write_text(json.dumps(found, indent=1) + "\n")
-    return int(any("failed" in row for row in found["mixers"].values()))
+            path.write_text(json.dumps(results, indent=1) + "\n")
+    return int(any("failed" in row for row in results["mixers"].values()))
 
 
 if __name__ == "__main__":

@@ -1,18 +1,19 @@
-"""What every mixer costs against length, beside the peers that exist.
+"""The cost of every mixer against length, next to its peers.
 
     python benchmarks/mixers.py --out=benchmarks/results/mixers_cpu.json
     python benchmarks/mixers.py --quick
 
-Batch 1, 4 heads of 64, causal (linformer and nystrom have no such form), one core and
-one thread each: CPU time of a forward, and of a forward with the backward of a drawn
-cotangent; peak memory as the compiler predicts it and as the process reaches it, in
-float32 or, by `--dtypes=bfloat16`, of bfloat16 inputs. Every subject runs in a process
-of its own, from the shortest length up, until a length takes longer than it may; ours
-and the peers have huge pages, without which every fresh array of 16 MB is 4,096 page
-faults. Exponents are fitted from 1,024 tokens on. Without PyTorch its peers are left
-out. An existing file keeps what is not measured anew, each subject with the commit it
-was measured at. On a machine that others share, `--rounds=3` measures all subjects in
-turn three times and keeps the least.
+Batch 1, 4 heads of 64, causal (linformer and nystrom have no causal form), one core and
+one thread each. Measured are the CPU time of a forward, and of a forward with the
+backward of a random cotangent; and peak memory, as predicted by the compiler and as
+reached by the process. Inputs are float32 or, with `--dtypes=bfloat16`, bfloat16.
+
+Every subject runs in a process of its own, from the shortest length up, until a length
+exceeds `--longest`. Ours and the peers use huge pages, without which every new array of
+16 MB is 4,096 page faults. Exponents are fitted from 1,024 tokens on. Without PyTorch
+its peers are left out. Subjects that are not measured again keep their entries in an
+existing file, each with the commit at which it was measured. On a shared machine,
+`--rounds=3` measures all subjects three times in turn and keeps the shortest times.
 """
 
 import importlib.util
@@ -86,15 +87,17 @@ FAMILIES = {
     "convolutional": ("conv", "dilated", "baseconv", "hyena"),
 }
 
-flags.DEFINE_string("out", None, "JSON written; a figure is written beside it.")
+flags.DEFINE_string("out", None, "JSON file to write, with a figure next to it.")
 flags.DEFINE_bool("quick", False, "A few subjects, two lengths: under two minutes.")
-flags.DEFINE_list("only", None, "Names of subjects; by default all.")
+flags.DEFINE_list("only", None, "Subjects to measure; by default all.")
 flags.DEFINE_list("dtypes", ["float32"], "float32, bfloat16.")
 flags.DEFINE_list("lengths", None, "Lengths; by default 256 to 16384.")
-flags.DEFINE_float("longest", 30.0, "CPU seconds a call may take before a next length.")
-flags.DEFINE_float("seconds", 5.0, "CPU seconds that a call is repeated for.")
+flags.DEFINE_float(
+    "longest", 30.0, "Stop a subject once 8x the CPU seconds of a call exceed this."
+)
+flags.DEFINE_float("seconds", 5.0, "CPU seconds for which a call is repeated.")
 flags.DEFINE_integer("rounds", 1, "Times that every subject is measured, in turn.")
-flags.DEFINE_string("subject", None, "kind/name measured in this process (internal).")
+flags.DEFINE_string("subject", None, "kind/name to measure in this process (internal).")
 
 
 def makers(kind: str) -> dict[str, Any]:
@@ -109,7 +112,7 @@ def makers(kind: str) -> dict[str, Any]:
 
 
 def timed(call: Any) -> float:
-    """CPU seconds of a call, the least of up to five after one that warms up."""
+    """CPU seconds of a call, the minimum of up to five after a warm-up."""
     call()
     best, began = float("inf"), time.process_time()
     for _ in range(5):
@@ -122,7 +125,7 @@ def timed(call: Any) -> float:
 
 
 def measure(kind: str, name: str, lengths: list[int], dtype: str) -> list[dict]:
-    """One row a length, until one takes too long."""
+    """One row per length, until one takes too long."""
     make, rows = makers(kind)[name], []
     for length in lengths:
         subject = make(length, dtype)
@@ -166,49 +169,49 @@ def exponents(rows: list[dict]) -> dict[str, float]:
     """The slope of each cost on a log-log scale, from 1,024 tokens on."""
     from attn_research.analysis.statistics import exponent
 
-    found = {}
+    results = {}
     long = [row for row in rows if row["length"] >= 1024]
     for cost in ("forward", "both", "forward_bytes", "both_bytes"):
         values = [row[cost] for row in long]
         if len(values) > 1 and all(values):
             lengths = [float(row["length"]) for row in long]
-            found[cost] = exponent(lengths, [float(v) for v in values]).mean
-    return found
+            results[cost] = exponent(lengths, [float(v) for v in values]).mean
+    return results
 
 
-def keep(found: dict[str, Any], subject: dict[str, Any], *, again: bool) -> None:
-    """Puts a subject among those found, in place of an earlier measurement of it.
+def keep(results: dict[str, Any], subject: dict[str, Any], *, again: bool) -> None:
+    """Adds a subject to the results, in place of an earlier measurement of it.
 
-    Measured `again` in one run, the less time of each length stays.
+    If it is measured `again` in one run, the shorter time at each length stays.
     """
 
     def same(other: dict[str, Any]) -> bool:
         return all(other[part] == subject[part] for part in ("kind", "name", "dtype"))
 
-    others = [other for other in found["subjects"] if not same(other)]
-    for before in filter(same, found["subjects"] if again else ()):
+    others = [other for other in results["subjects"] if not same(other)]
+    for before in filter(same, results["subjects"] if again else ()):
         for row, old in zip(subject["rows"], before["rows"], strict=False):
             for time_of in ("forward", "both"):
                 if old[time_of]:
                     row[time_of] = min(row[time_of], old[time_of])
     subject["exponents"] = exponents(subject["rows"])
-    found["subjects"] = [*others, subject]
+    results["subjects"] = [*others, subject]
 
 
-def draw(found: dict[str, Any], path: Path) -> None:
-    """Time and memory of a forward with backward against length, a family a column.
+def draw(results: dict[str, Any], path: Path) -> None:
+    """Draws time and memory of forward and backward by length, a column per family.
 
-    Dense attention is the grey line in all.
+    The grey line in each is dense attention.
     """
     import matplotlib
 
     matplotlib.use("svg")
     from matplotlib import pyplot
 
-    from attn_research.report.marks import marks
+    from attn_research.report.styles import styles
 
     single = {
-        s["name"]: s["rows"] for s in found["subjects"] if s["dtype"] == "float32"
+        s["name"]: s["rows"] for s in results["subjects"] if s["dtype"] == "float32"
     }
     figure, axes = pyplot.subplots(
         2, len(FAMILIES), figsize=(19, 9.5), sharex=True, sharey="row",
@@ -216,7 +219,7 @@ def draw(found: dict[str, Any], path: Path) -> None:
     )  # fmt: skip
     for column, (family, names) in zip(axes.T, FAMILIES.items(), strict=True):
         names = [name for name in names if name in single]
-        looks = marks(names)
+        looks = styles(names)
         for axis, cost, scale in zip(
             column, ("both", "both_bytes"), (1e3, 1), strict=True
         ):
@@ -252,15 +255,15 @@ def run() -> int:
         kind, _, name = FLAGS.subject.partition("/")
         print(json.dumps(measure(kind, name, lengths, FLAGS.dtypes[0])))
         return 0
-    from attn_research import environment
+    from attn_research.host import environment
 
     if FLAGS.quick:
         lengths = [1024, 4096]
         FLAGS.seconds = 0.5
     path = Path(FLAGS.out) if FLAGS.out else None
-    found: dict[str, Any] = {"subjects": []}
+    results: dict[str, Any] = {"subjects": []}
     if path and path.exists():
-        found = json.loads(path.read_text())
+        results = json.loads(path.read_text())
     facts = environment.facts()
     kinds = KINDS if importlib.util.find_spec("torch") else KINDS[:2]
     subjects = [
@@ -270,15 +273,15 @@ def run() -> int:
         if not FLAGS.only or name in FLAGS.only
         for dtype in FLAGS.dtypes
     ]
-    found["environment"] = facts
+    results["environment"] = facts
     for at in range(FLAGS.rounds):
         for kind, name, dtype in subjects:
             own: dict[str, Any] = {"kind": kind, "name": name, "dtype": dtype}
             own |= {"commit": facts["commit"]}
             own["rows"] = rows = child(kind, name, lengths, dtype)
-            keep(found, own, again=at > 0)
+            keep(results, own, again=at > 0)
             if path:
-                path.write_text(json.dumps(found, indent=1) + "\n")
+                path.write_text(json.dumps(results, indent=1) + "\n")
             shown = [
                 f"{r['length']}: {r['forward'] * 1e3:.1f} / "
                 + (f"{r['both'] * 1e3:.1f}" if r["both"] else "-")
@@ -286,7 +289,7 @@ def run() -> int:
             ]
             print(f"{name} {dtype} (ms)  " + "  ".join(shown), flush=True)
     if path:
-        draw(found, path.with_suffix(".svg"))
+        draw(results, path.with_suffix(".svg"))
     return 0
 
 

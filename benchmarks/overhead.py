@@ -1,10 +1,10 @@
-"""What the loop costs beside training: a cell of about a minute, start to result.
+"""The cost of the training loop itself, on a cell of about a minute from start to end.
 
     python benchmarks/overhead.py --out=benchmarks/results/overhead_cpu.json
 
-Everything outside the compiled advance counts as overhead: evaluations (their compute
-too), metrics, checkpoints, signals, the progress line. Compilation does not: it is
-reported beside it. The cell is the dense one of `experiments/recall_distance.py`.
+Everything outside the compiled advance counts as overhead: evaluations (including
+their compute), metrics, checkpoints, signals and the progress line. Compilation is
+reported separately. The cell is the dense one of `experiments/recall_distance.py`.
 """
 
 import json
@@ -17,12 +17,13 @@ from absl import flags
 from attn_research.config import Config, Model, Population, Train
 from attn_research.flags import FLAGS, main
 
-flags.DEFINE_string("out", None, "File that the JSON is written to.")
-flags.DEFINE_integer("steps", 1500, "Steps of each of the four members.")
+flags.DEFINE_string("out", None, "JSON file to write.")
+flags.DEFINE_integer("steps", 1500, "Training steps of each of the four members.")
 
 
 def run() -> int:
-    from attn_research import environment, layout, train
+    from attn_research import loop
+    from attn_research.host import environment, layout
 
     config = Config(
         task="recall(length=32,pairs=4)",
@@ -31,11 +32,11 @@ def run() -> int:
     )
     members = Population(seed=(0, 1), lr=(1e-3, 3e-3))
     with tempfile.TemporaryDirectory() as folder:
-        code = train.run(config, members, Path(folder) / "cell")
+        code = loop.run(config, members, Path(folder) / "cell")
         result = layout.read_result(Path(folder) / "cell")
     assert result is not None and code == 0, "the cell did not finish"
     seconds, inside = result["seconds"], result["advance_seconds"]
-    found = {
+    results = {
         "seconds": seconds,
         "advance_seconds": inside,
         "compile_seconds": result["compile_seconds"],
@@ -43,9 +44,9 @@ def run() -> int:
         "overhead": 1 - inside / seconds,
         "environment": environment.facts(),
     }
-    print(json.dumps({k: v for k, v in found.items() if k != "environment"}))
+    print(json.dumps({k: v for k, v in results.items() if k != "environment"}))
     if FLAGS.out:
-        Path(FLAGS.out).write_text(json.dumps(found, indent=1) + "\n")
+        Path(FLAGS.out).write_text(json.dumps(results, indent=1) + "\n")
     return 0
 
 

@@ -4,11 +4,11 @@
     python benchmarks/population.py --turns=0 --command_steps=500 --out=...
 
 The 2-layer attention model of width 64 on published recall (vocabulary 8192, batch 64,
-dropout 0.1 on the embedding), 16 members: 4 learning rates x 4 seeds. Every role runs
-alone, in a process of its own, on one core, in turns; the figure is model steps per
-second per core, the median of the turns. With --command_steps the time from command to
-result is measured too, on all cores; an existing file keeps what is not measured anew.
-The roles:
+dropout 0.1 on the embedding), 16 members: 4 learning rates x 4 seeds. The roles take
+turns, each alone in a process of its own on one core; the result is model steps per
+second per core, the median over the turns. --command_steps also measures the time from
+command to result, on all cores. Parts that are not measured again stay in an existing
+file. The roles:
 
     ours            populations as `train.run` compiles them
     naive           vmap over the members, the head everywhere, a dispatch per step
@@ -43,31 +43,35 @@ from attn_research.flags import FLAGS, main
 
 ROLES = ("ours", "naive", "torch", "torch_labelled")
 
-# PyTorch allocates anew in every step, and glibc gives large blocks back to the system
-# each time: with these settings it keeps them, and PyTorch runs up to 1.8x faster.
+# PyTorch allocates memory in every step, and by default glibc returns large blocks to
+# the system each time; with these settings it keeps them: PyTorch is up to 1.8x faster.
 KEEP_MEMORY = {
     "MALLOC_MMAP_THRESHOLD_": str(2**33),
     "MALLOC_TRIM_THRESHOLD_": str(2**34),
 }
 
-flags.DEFINE_string("out", None, "File that the JSON is written to.")
-flags.DEFINE_string("role", None, "Measures one role in this process (internal).")
-flags.DEFINE_integer("length", 64, "Length of that role (internal).")
+flags.DEFINE_string("out", None, "JSON file to write.")
+flags.DEFINE_string("role", None, "Role to measure in this process (internal).")
+flags.DEFINE_integer("length", 64, "Sequence length of that role (internal).")
 flags.DEFINE_list("cores", None, "Cores of that role (internal).")
-flags.DEFINE_float("seconds", 20.0, "Time measured of each role and turn.")
-flags.DEFINE_integer("turns", 3, "Turns of every role; 0 leaves the speed out.")
+flags.DEFINE_float("seconds", 20.0, "Seconds to measure each role in a turn.")
+flags.DEFINE_integer("turns", 3, "Turns of every role; 0: do not measure the speed.")
 flags.DEFINE_integer(
-    "command_steps", 0, "Also times command to result at this many steps on all cores."
+    "command_steps",
+    0,
+    "If not 0, also time command to result at this many steps.",
 )
-flags.DEFINE_list("command_peers", ["torch_labelled", "torch"], "Timed beside it.")
-flags.DEFINE_float(
-    "command_limit", 2.0, "A peer that takes this many times our time is stopped."
+flags.DEFINE_list(
+    "command_peers",
+    ["torch_labelled", "torch"],
+    "Peers to time, too.",
 )
-flags.DEFINE_float("patience", float("inf"), "Seconds that role may take (internal).")
+flags.DEFINE_float("command_limit", 2.0, "Stop a peer after this many times our time.")
+flags.DEFINE_float("patience", float("inf"), "Time limit of that role, s (internal).")
 
 
 def measure(role: str, length: int, seconds: float) -> dict[str, float]:
-    """One role in this process."""
+    """The speed of one role, measured in this process."""
     if role == "ours":
         return ours(length, seconds)
     if role == "naive":
@@ -95,7 +99,7 @@ def child(
     steps: int = 0,
     patience: float = math.inf,
 ) -> dict[str, float]:
-    """One role in a process of its own, on the given cores."""
+    """The speed of one role, measured in a process of its own on the given cores."""
     command = [
         sys.executable,
         __file__,
@@ -122,8 +126,8 @@ def child(
 def command_to_result(steps: int, cores: list[int]) -> dict[str, Any]:
     """Seconds from the command to the result of 16 members, on all cores.
 
-    A peer over the limit is stopped: its `ratio` is then a lower bound, and `members`
-    tells how many of its sixteen were done.
+    A peer over the limit is stopped; its `ratio` is then a lower bound, and `members`
+    is how many of the sixteen it finished.
     """
     import tempfile
 
@@ -152,28 +156,28 @@ def command_to_result(steps: int, cores: list[int]) -> dict[str, Any]:
             env=dict(os.environ, JAX_ENABLE_COMPILATION_CACHE="false"),
         )
         mine = time.perf_counter() - began
-    found: dict[str, Any] = {"steps": steps}
+    results: dict[str, Any] = {"steps": steps}
     for role in FLAGS.command_peers:
         began = time.perf_counter()
         done = child(role, 64, cores, steps, FLAGS.command_limit * mine)
         peer = time.perf_counter() - began
-        found[role] = {
+        results[role] = {
             "seconds": peer,
             "members": done["steps"] / steps,
             "ours": mine,
             "ratio": peer / mine,
         }
-    return found
+    return results
 
 
 def speed(length: int, cores: list[int]) -> dict[str, Any]:
-    """Steps per second of every role, and ours over each."""
+    """Steps per second of every role, and the ratio of ours to each."""
     turns: dict[str, list[dict[str, float]]] = {role: [] for role in ROLES}
     for _ in range(FLAGS.turns):
         for role in ROLES:
             turns[role].append(child(role, length, cores))
     middle = {
-        role: statistics.median(one["steps_per_second"] for one in turns[role])
+        role: statistics.median(turn["steps_per_second"] for turn in turns[role])
         for role in ROLES
     }
     over = {role: middle["ours"] / middle[role] for role in ROLES if role != "ours"}
@@ -185,14 +189,14 @@ def speed(length: int, cores: list[int]) -> dict[str, Any]:
     }
 
 
-def write(found: dict[str, Any], out: Path | None) -> None:
-    """Keeps what is measured so far."""
-    from attn_research import environment
+def write(results: dict[str, Any], out: Path | None) -> None:
+    """Writes the results so far."""
+    from attn_research.host import environment
 
-    found["environment"] = environment.facts()
-    found["environment"]["torch"] = importlib.metadata.version("torch")
+    results["environment"] = environment.facts()
+    results["environment"]["torch"] = importlib.metadata.version("torch")
     if out:
-        out.write_text(json.dumps(found, indent=1) + "\n")
+        out.write_text(json.dumps(results, indent=1) + "\n")
 
 
 def run() -> int:
@@ -202,17 +206,17 @@ def run() -> int:
         return 0
     cores = sorted(os.sched_getaffinity(0))
     out = Path(FLAGS.out) if FLAGS.out else None
-    found: dict[str, Any] = {"lengths": {}}
+    results: dict[str, Any] = {"lengths": {}}
     if out and out.exists():
-        found = json.loads(out.read_text())
+        results = json.loads(out.read_text())
     for length in PAIRS if FLAGS.turns else ():
-        found["lengths"][str(length)] = speed(length, cores[:1])
-        write(found, out)
+        results["lengths"][str(length)] = speed(length, cores[:1])
+        write(results, out)
     if FLAGS.command_steps:
-        kept = found.setdefault("command_to_result", {})
+        kept = results.setdefault("command_to_result", {})
         kept |= command_to_result(FLAGS.command_steps, cores)
         print(kept, flush=True)
-        write(found, out)
+        write(results, out)
     return 0
 
 

@@ -24,16 +24,17 @@ def config(length: int, steps: int = 10**6) -> Config:
 
 
 def ours(length: int, seconds: float) -> dict[str, float]:
-    """Steps per second of the compiled population, and its compilation."""
+    """The speed of the compiled population, its compile time and peak memory."""
     import jax
     import numpy as np
 
-    from attn_research import compiled, hypers, population, program
+    from attn_research import hypers
+    from attn_research.training import placed, population, program
 
     resolved = program.resolve(config(length))
     count = 16
-    made = compiled.prepare(resolved, count, ())
-    members_P = compiled.start(made, hypers.grid(MEMBERS), population.mesh())
+    made = placed.prepare(resolved, count, ())
+    members_P = placed.initial(made, hypers.grid(MEMBERS), population.mesh())
     members_P = made.advance(members_P, ((), np.int32(1)))
     jax.block_until_ready(members_P.step)
     done, began = 0, time.perf_counter()
@@ -50,14 +51,15 @@ def ours(length: int, seconds: float) -> dict[str, float]:
 
 
 def naive(length: int, seconds: float) -> dict[str, float]:
-    """vmap over members, head at every position, one step in a dispatch."""
+    """The speed of a vmap over members, head at every position, a step per dispatch."""
     import jax
     import jax.numpy as jnp
     import optax
 
-    from attn_research import evaluate, hypers, program, tasks
+    from attn_research import hypers, tasks
     from attn_research.losses import losses
     from attn_research.modules import models
+    from attn_research.training import metrics, program
 
     resolved = program.resolve(config(length))
     task = tasks.make(resolved.task)
@@ -74,7 +76,7 @@ def naive(length: int, seconds: float) -> dict[str, float]:
         def loss_of(params):
             logits = model.apply(params, batch.inputs, batch.segments, key)
             loss, _ = losses(logits, batch.targets, "token")
-            return evaluate.mean(loss, batch.weights)
+            return metrics.mean(loss, batch.weights)
 
         grads = jax.grad(loss_of)(params)
         transform = hypers.optimizer(one, resolved.train)

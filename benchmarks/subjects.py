@@ -1,8 +1,8 @@
-"""What `mixers.py` measures of ours: the ops at their core, and every mixer whole.
+"""The subjects of `mixers.py` that are ours: bare ops, and every mixer as a whole.
 
-A subject is made for a length and a dtype and gives two calls, forward and forward with
-backward, each of which returns when its result is there, and the bytes that the
-compiler set aside for them.
+A subject is built for a length and a dtype. It has two calls, forward and forward with
+backward, each of which blocks until its result is ready, and the bytes that the
+compiler reserves for them.
 """
 
 from collections.abc import Callable
@@ -14,10 +14,10 @@ STATES = 16
 
 
 class Subject(NamedTuple):
-    """Two calls and, where a compiler tells, their predicted peak memory in bytes.
+    """Two calls and, if a compiler predicts it, their peak memory in bytes.
 
-    `both` is None where there is no backward. Of its memory `both_temporary_bytes` are
-    neither arguments, which include the cotangent, nor results.
+    `both` is None if there is no backward. `both_temporary_bytes` is the part of its
+    memory that is neither arguments, which include the cotangent, nor results.
     """
 
     forward: Callable[[], Any]
@@ -39,13 +39,13 @@ def ops() -> dict[str, Callable[[int, str], Subject]]:
     from attn_research.ops.selective import selective_scan
 
     def chunked(q, k, v):
-        return dense.attend(q, k, v, mask=CAUSAL, implementation="chunked")
+        return dense.attention(q, k, v, mask=CAUSAL, implementation="chunked")
 
     def library(q, k, v):
         return jax.nn.dot_product_attention(q, k, v, is_causal=True)
 
     def windowed(q, k, v):
-        return sparse.attend(q, k, v, mask=window(255, 0))
+        return sparse.sparse_attention(q, k, v, mask=window(255, 0))
 
     def linear(q, k, v):
         q, k = (jax.nn.elu(x) + jnp.asarray(1, x.dtype) for x in (q, k))
@@ -73,7 +73,7 @@ def ops() -> dict[str, Callable[[int, str], Subject]]:
 
 
 def mixers() -> dict[str, Callable[[int, str], Subject]]:
-    """Every mixer of the table with its projections; causal, if it has such a form."""
+    """Every mixer of the table with its projections; causal if it has such a form."""
     from attn_research.modules import MIXERS
 
     return {name: _mixer(name) for name in MIXERS}
@@ -95,10 +95,12 @@ def _mixer(name: str) -> Callable[[int, str], Subject]:
     def make(length: int, dtype: str) -> Subject:
         import jax
 
-        from attn_research.functional import functional
-        from attn_research.modules import BOTH_WAYS_ONLY, MIXERS
+        from attn_research.modules import MIXERS
+        from attn_research.modules.contract import both_ways_only
+        from attn_research.pure import functional
 
-        mixer, causal = MIXERS[name], name not in BOTH_WAYS_ONLY
+        mixer: Any = MIXERS[name]
+        causal = not both_ways_only(mixer)
         model = functional(
             lambda rngs: mixer(
                 mixer.Options(), width=WIDTH, causal=causal, length=length, rngs=rngs
@@ -114,7 +116,7 @@ def _mixer(name: str) -> Callable[[int, str], Subject]:
 def _subject(call: Callable[..., Any], arguments: tuple[Any, ...]) -> Subject:
     import jax
 
-    from attn_research import memory
+    from attn_research.host import memory
 
     def pulled(cotangent: jax.Array, *arguments: Any) -> Any:
         output, back = jax.vjp(call, *arguments)

@@ -1,14 +1,14 @@
-"""What making the batches of each task costs beside training on them.
+"""The cost of making the batches of each task, compared with training on them.
 
     python benchmarks/tasks.py --out=benchmarks/results/tasks_cpu.json
     python benchmarks/tasks.py --only=recall,ngram --seconds=0.1
 
-Batches of 64 of every generated task at its defaults; beside them a step (forward,
-backward, update, and the batch itself) of the smallest model of the house, 2 layers of
-dense attention of width 64, without MLP. One core and one device; wall time, the
-median of the repeats. Making a batch is to stay below a tenth of the step: the tasks
-that exceed it are printed, with the reason that `REASONS` has. An existing file keeps
-what is not measured anew.
+Batches of 64 of every generated task at its defaults are compared with a step (forward,
+backward, update, and the batch itself) of a small model: 2 layers of dense attention of
+width 64, without MLP. Wall time on one core and one device, the median of the repeats.
+A batch should take less than a tenth of the step; tasks that exceed it are printed with
+their reason in `REASONS`. Tasks that are not measured again keep their entries in an
+existing file.
 """
 
 import dataclasses
@@ -26,18 +26,18 @@ from absl import flags
 from attn_research.config import Config, Model, Population, Train
 from attn_research.flags import FLAGS, main
 
-# Options of tasks that are gathered from data rather than generated.
+# Options of the tasks that read data rather than generate it.
 READ = {"data", "path"}
 BATCH, MOST = 64, 0.1
 REASONS: dict[str, str] = {}
 
-flags.DEFINE_string("out", None, "File that the JSON is written to.")
-flags.DEFINE_list("only", None, "Names or specs of tasks; by default all generated.")
-flags.DEFINE_float("seconds", 2.0, "Time measured of each batch and of each step.")
+flags.DEFINE_string("out", None, "JSON file to write.")
+flags.DEFINE_list("only", None, "Tasks or specs to measure; by default all generated.")
+flags.DEFINE_float("seconds", 2.0, "Seconds to measure each batch and each step.")
 
 
 def median(call: Callable[[], Any]) -> float:
-    """Seconds of a call after one that warms up, the median of at least three."""
+    """Seconds of a call after a warm-up, the median of at least three."""
     call()
     times: list[float] = []
     while len(times) < 3 or sum(times) < FLAGS.seconds:
@@ -63,15 +63,16 @@ def step_seconds(spec: str, arrays: Any) -> float:
     import jax
     import numpy as np
 
-    from attn_research import compiled, hypers, population, program
+    from attn_research import hypers
+    from attn_research.training import placed, population, program
 
     config = Config(
         task=spec,
         model=Model(pattern="dense", layers=2, width=64),
         train=Train(steps=10**6, batch=BATCH, eval_batches=1, test_batches=1),
     )
-    made = compiled.prepare(program.resolve(config), 1, arrays)
-    members_P = compiled.start(made, hypers.grid(Population()), population.mesh())
+    made = placed.prepare(program.resolve(config), 1, arrays)
+    members_P = placed.initial(made, hypers.grid(Population()), population.mesh())
 
     def step() -> None:
         nonlocal members_P
@@ -82,8 +83,9 @@ def step_seconds(spec: str, arrays: Any) -> float:
 
 
 def measure(spec: str) -> dict[str, Any]:
-    """Both times of one task, and the share of the first in the second."""
-    from attn_research import population, tasks
+    """Both times of one task, and the ratio of the first to the second."""
+    from attn_research import tasks
+    from attn_research.training import population
 
     task = tasks.make(spec)
     arrays = population.place(task.arrays(), population.mesh(), shared=True)
@@ -98,7 +100,7 @@ def measure(spec: str) -> dict[str, Any]:
 
 
 def generated() -> list[str]:
-    """The tasks whose batches are made by the task itself."""
+    """The tasks that generate their batches."""
     from attn_research.tasks import TASKS
 
     return [
@@ -112,14 +114,14 @@ def run() -> int:
     os.sched_setaffinity(0, sorted(os.sched_getaffinity(0))[:1])
     # Before jax is imported: a device for this core alone.
     os.environ["NPROC"] = "1"
-    from attn_research import environment
+    from attn_research.host import environment
 
     path = Path(FLAGS.out) if FLAGS.out else None
-    found: dict[str, Any] = {"batch": BATCH, "most": MOST, "tasks": {}}
+    results: dict[str, Any] = {"batch": BATCH, "most": MOST, "tasks": {}}
     if path and path.exists():
-        found = json.loads(path.read_text())
+        results = json.loads(path.read_text())
     for spec in FLAGS.only or generated():
-        row = found["tasks"][spec] = measure(spec)
+        row = results["tasks"][spec] = measure(spec)
         if row["share"] > MOST:
             row["reason"] = REASONS.get(spec, "not known")
         print(
@@ -127,10 +129,10 @@ def run() -> int:
             f"step {row['step_seconds'] * 1e3:.2f} ms, {row['share']:.1%}",
             flush=True,
         )
-        found["environment"] = environment.facts()
+        results["environment"] = environment.facts()
         if path:
-            path.write_text(json.dumps(found, indent=1) + "\n")
-    over = {n: r for n, r in found["tasks"].items() if r["share"] > MOST}
+            path.write_text(json.dumps(results, indent=1) + "\n")
+    over = {n: r for n, r in results["tasks"].items() if r["share"] > MOST}
     print(f"above {MOST:.0%} of a step: {', '.join(over) or 'none'}")
     for spec, row in over.items():
         print(f"{spec}: {row['reason']}")

@@ -1,7 +1,7 @@
 """The PyTorch peer of `population.py`: the same model, task and optimizer.
 
-Pre-norm attention without MLP, a tied head, published recall drawn in vectorised form,
-AdamW with clipping; one member is trained after another.
+Pre-norm attention without MLP, a tied head, published recall with vectorised sampling,
+AdamW with clipping; members are trained one after another.
 """
 
 import math
@@ -14,7 +14,7 @@ from torch import nn
 from torch.nn import functional as fn
 
 IGNORED = -100
-POWER = 0.01  # of the published law of gaps
+POWER = 0.01  # exponent of the published distribution of gaps
 
 
 class Attention(nn.Module):
@@ -53,7 +53,7 @@ class LM(nn.Module):
 
 
 def draw(batch: int, length: int, pairs: int, vocabulary: int):
-    """Tokens, the values asked for, and where they are asked for."""
+    """Tokens, the values to recall, and the positions of their queries."""
     half = vocabulary // 2
     keys = torch.rand(batch, half - 1).topk(pairs).indices + 1
     values = torch.rand(batch, half).topk(pairs).indices + half
@@ -78,9 +78,9 @@ def train(
     steps: int = 0,
     patience: float = math.inf,
 ) -> dict[str, float]:
-    """Model steps per second; `steps` of each member, or `seconds` over all of them.
+    """Model steps per second, over `steps` of each member or `seconds` for all.
 
-    `patience` is the time in seconds after which members that are not done are left.
+    After `patience` seconds the remaining members are skipped.
     """
     torch.set_num_threads(len(os.sched_getaffinity(0)))
     done, began = 0, time.perf_counter()

@@ -11,7 +11,7 @@ CHUNK = 64
 
 
 def peers() -> dict[str, Callable[[int, str], Subject]]:
-    """Name to a maker of the subject for a length and a dtype."""
+    """Name -> a function that builds the subject for a length and a dtype."""
     torch.set_num_threads(1)
     return {
         "torch SDPA": _heads(
@@ -27,7 +27,7 @@ def peers() -> dict[str, Callable[[int, str], Subject]]:
 
 
 def linear(q, k, v):
-    """Causal linear attention, chunk by chunk: the plain form of the literature."""
+    """Causal linear attention, chunk by chunk, in the plain form of the literature."""
     q, k = fn.elu(q) + 1, fn.elu(k) + 1
     batch, heads, length, size = q.shape
     shape = batch, heads, length // CHUNK, CHUNK, size
