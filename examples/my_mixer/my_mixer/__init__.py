@@ -1,0 +1,1 @@
+"""A mixer, a task and a study for attn_research."""
