@@ -197,6 +197,9 @@ def _parse(argv: Sequence[str], doc: str, takes: str, many: bool = False) -> lis
         raise BadInput(
             f"Unknown flag --{error.flagname}{_nearest(error.flagname)}"
         ) from None
+    except RecursionError:  # absl looks for names like this one letter by letter
+        names = (arg.lstrip("-").partition("=")[0] for arg in argv if arg[:1] == "-")
+        raise BadInput(f"Unknown flag --{max(names, key=len)}") from None
     except UnicodeError:
         files = [arg for arg in argv if arg.lstrip("-").startswith("flagfile")]
         raise BadInput(f"{' '.join(files)} is not text; it must be UTF-8") from None

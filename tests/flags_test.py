@@ -98,6 +98,7 @@ def test_options_of_the_task_are_flags_too():
             "--task.length lacks a value; it must be --task.length=VALUE",
         ),
         ("--nomodel.tied", "nomodel.tied"),
+        ("--" + "a" * 5000 + "=3", "Unknown flag --aaa"),
         ("--flagfile=nowhere", "nowhere"),
         ("more", "Unknown argument 'more'; every option is a flag"),
     ],
