@@ -39,7 +39,7 @@ STUDY, CELLS = "study.json", "cells"  # of a study, whose cells are runs
 ErrorKind = Literal[
     "bad_input", "memory_refused", "oom", "oom_killed", "killed", "disk", "internal"
 ]
-Phase = Literal["preparing", "compiling", "training", "testing", "decoding"]
+Phase = Literal["preparing", "compiling", "training", "testing", "decoding", "ending"]
 MEMBER = ("member", "seed", "lr", "weight_decay", "status", "step")
 
 

@@ -6,21 +6,24 @@ same of all of them.
 """
 
 import math
+import os
 import sys
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from attn_research.host import heartbeat
+from attn_research.host import heartbeat, layout
 from attn_research.host.durable import Damaged
 from attn_research.host.heartbeat import Beat
 from attn_research.host.progress import duration, summary
 from attn_research.launch.labels import short
+from attn_research.options import BadInput
 from attn_research.studies import store
 from attn_research.studies.results import fields
 
-MINUTE = 60.0  # seconds between lines
+MINUTE = 60.0  # seconds between lines, unless the environment has others
+VARIABLE = "ATTN_RESEARCH_LINE_SECONDS"
 BLINK = 0.5  # seconds between two drawings of the table
 SHOWN = 20  # cells in the table
 HEADER = ("cell", "members", "step", "phase", "left", "best / median / worst")
@@ -56,11 +59,31 @@ class Cell(NamedTuple):
     steps: int
 
 
+def between_lines() -> float:
+    """Seconds between two lines: 60, or those of `VARIABLE` in the environment.
+
+    Raises `BadInput` unless they are a positive, finite number.
+    """
+    given = os.environ.get(VARIABLE)
+    if given is None:
+        return MINUTE
+    try:
+        seconds = float(given)
+    except ValueError:
+        seconds = math.nan
+    if not 0 < seconds < math.inf:
+        raise BadInput(
+            f"{VARIABLE} is {given!r}; it must be a positive number of seconds"
+        )
+    return seconds
+
+
 class Watch:
     """Shows the cells of the study in `directory`, as a context manager.
 
     `axes` are the fields that differ between the cells. What the sweep reports goes
-    through `report`, so that it stands above the table.
+    through `report`, so that it stands above the table. Raises `BadInput` if the
+    environment gives no number of seconds between lines.
     """
 
     def __init__(
@@ -73,7 +96,9 @@ class Watch:
         self.directory, self.axes = directory, list(axes)
         self._report = report
         self.terminal = sys.stdout.isatty() if terminal is None else terminal
+        self._period = BLINK if self.terminal else between_lines()
         self._known: dict[str, Cell] = {}
+        self._beats: dict[str, Beat] = {}  # the last of each cell
         self._last = time.monotonic()
         self._live: Any = None
 
@@ -99,7 +124,7 @@ class Watch:
     def look(self, view: View) -> None:
         """Shows how far the sweep is, if it is time to."""
         now = time.monotonic()
-        if now - self._last < (MINUTE if self._live is None else BLINK):
+        if now - self._last < self._period:
             return
         self._last = now
         beats = [self._beat(cell.id) for cell in view.running]
@@ -109,7 +134,16 @@ class Watch:
             self._live.update(self._table(view, beats, now), refresh=True)
 
     def _beat(self, id: str) -> Beat | None:
-        return heartbeat.read(store.place(self.directory, id))
+        """How far a cell is: at its end, once it has deleted its news."""
+        place = store.place(self.directory, id)
+        beat, last = heartbeat.read(place), self._beats.get(id)
+        if beat is None and last is not None:
+            beat = last
+            if last.phase != "ending" and not (place / layout.PROGRESS).exists():
+                beat = last._replace(phase="ending", since=time.time(), left=0.0)
+        if beat is not None:
+            self._beats[id] = beat
+        return beat
 
     def _names(self, view: View) -> list[str]:
         return [" ".join(filter(None, self._cell(c.id).axes)) for c in view.running]

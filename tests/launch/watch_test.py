@@ -13,6 +13,7 @@ from attn_research.host.lock import Lock
 from attn_research.launch import local, overview, watch
 from attn_research.launch.logs import EVALUATION
 from attn_research.launch.watch import Running, View, Watch, remaining
+from attn_research.options import BadInput
 from attn_research.studies import store
 from attn_research.studies.study import cells
 from tests.command import command as script
@@ -55,6 +56,33 @@ def test_a_line_a_minute_says_how_far_all_are(three):
     assert first == "0 of 3 cells done, 2 running, 1 waiting, about 3 min left"
     assert one.endswith("step 30/120 accuracy 0.9 / 0.5 / 0.25 90 s left")
     assert one.startswith("[1]") and two.startswith("[2]") and "starting 30 s" in two
+
+
+def test_a_cell_that_has_ended_is_not_starting(three):
+    """What is torn is no news; what is deleted is the end."""
+    told = []
+    news = store.place(three.directory, three.ids[0]) / layout.PROGRESS
+    with Watch(three.directory, ["task.gap"], told.append, terminal=False) as seen:
+        for change in (
+            lambda: beat(three, 0, **FIRST, scores=[0.9, 0.5, 0.25]),
+            lambda: news.write_text("{"),
+            news.unlink,
+            lambda: beat(three, 0, **FIRST, scores=[0.9, 0.5, 0.25]),
+        ):
+            change()
+            seen._last -= watch.MINUTE
+            seen.look(view(three, running=1))
+    first, torn, ended, again = (line.split("; ")[1] for line in told)
+    assert "step 30/120" in first and torn == first == again
+    assert "ending 0 s accuracy 0.9 / 0.5 / 0.25" in ended
+
+
+@pytest.mark.parametrize("given", ["soon", "0", "-1", "nan", "inf", ""])
+def test_seconds_between_lines_must_be_a_positive_number(three, given, monkeypatch):
+    monkeypatch.setenv(watch.VARIABLE, given)
+    with pytest.raises(BadInput, match=f"is '{given}'; it must be a positive number"):
+        Watch(three.directory, [], print, terminal=False)
+    Watch(three.directory, [], print, terminal=True)  # a table has no lines
 
 
 def test_a_terminal_has_a_table_that_is_drawn_over(three, monkeypatch):
