@@ -1,6 +1,5 @@
 """Folders of a user: classes, documents, pairs of texts, sets that `datasets` saves."""
 
-import json
 from pathlib import Path
 
 import numpy as np
@@ -209,43 +208,3 @@ def test_recordings_of_folders_are_their_samples(form, tmp_path):
     )
     (tmp_path / "low" / f"0.{form}").write_bytes(b"RIFF")
     refused("cannot be read", tmp_path, "audio_classification")
-
-
-# --- sets that `datasets` saves ------------------------------------------------------
-
-
-def saved(path, rows, split, named=True):
-    """A split as `datasets` saves it: a stream of Arrow that knows its classes."""
-    names = ["no", "yes"]
-    kind = {"names": names if named else None, "_type": "ClassLabel"}
-    facts = {"info": {"features": {"label": kind, "text": {"_type": "Value"}}}}
-    rows = [{"text": t, "label": names.index(label)} for t, label in rows]
-    made = pyarrow.Table.from_pylist(rows).replace_schema_metadata(
-        {"huggingface": json.dumps(facts)}
-    )
-    folder = path / split
-    folder.mkdir(parents=True)
-    with pyarrow.ipc.new_stream(
-        folder / "data-00000-of-00001.arrow", made.schema
-    ) as out:
-        out.write_table(made)
-    for name in ("state.json", "dataset_info.json"):
-        (folder / name).write_text("{}")
-
-
-def test_a_saved_set_keeps_its_splits_and_the_names_of_its_classes(tmp_path):
-    path = tmp_path / "all"
-    for n, split in enumerate(("train", "validation", "test")):
-        saved(path, reviews(20, 20 * n), split)
-    (path / "dataset_dict.json").write_text('{"splits": ["train", "test"]}')
-    found = seen(path)
-    assert found.found.data.features["label"].names == ("no", "yes")
-    for n, split in enumerate(SPLITS):
-        assert found.texts(split) == {text for text, _ in reviews(20, 20 * n)}
-    alone = seen(path / "train")
-    assert {row["text"].decode() for row in alone.rows()} == {t for t, _ in reviews(20)}
-    saved(tmp_path / "numbered", reviews(20), "train", named=False)
-    numbered = seen(tmp_path / "numbered" / "train")
-    assert numbered.found.data.features["label"].names == ("0", "1")
-    saved(path, reviews(20, 60), "unsupervised")
-    refused("a split named 'unsupervised'; it must be train", path)

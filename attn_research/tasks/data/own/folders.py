@@ -6,7 +6,7 @@ from pathlib import Path
 from attn_research.options import BadInput
 from attn_research.tasks.contract import SPLITS, Split
 from attn_research.tasks.data import files
-from attn_research.tasks.data.own import pairs, tables
+from attn_research.tasks.data.own import pairs, saved, tables
 from attn_research.tasks.data.own.asked import SPLIT_WORDS, split_word
 from attn_research.tasks.data.own.pairs import left_out, listed
 from attn_research.tasks.data.own.tables import Row, Table, printable
@@ -55,14 +55,8 @@ def _read(path: Path, kind: str) -> Table:
 
 
 def _folder(path: Path, kind: str) -> Table:
-    if (path / "dataset_dict.json").exists():  # as DatasetDict.save_to_disk writes it
-        parts = {_split(p.name, p): p for p in listed(path) if p.is_dir()}
-        return _joined(
-            (table, f"{parts[split].name}/{table.name}", split)
-            for split in SPLITS
-            if split in parts
-            for table in _tables(parts[split])
-        )
+    if (parts := saved.shards(path)) is not None:
+        return _joined(parts)
     if found := _tables(path):
         words: dict[Path, Split | None] = {p: split_word(p.stem) for p in found}
         if any(words.values()) and not all(words.values()):
@@ -95,22 +89,12 @@ def _folder(path: Path, kind: str) -> Table:
 
 
 def _tables(path: Path) -> list[Path]:
-    """The tables of a folder, without what `datasets` writes beside its own."""
-    notes = ("dataset_info.json", "state.json", "dataset_dict.json")
+    """The tables of a folder, without the notes of `datasets` on them."""
     return [
         p
         for p in listed(path)
-        if p.suffix.lower() in tables.READERS and p.name not in notes and p.is_file()
+        if p.suffix.lower() in tables.READERS and p.name != saved.INFO and p.is_file()
     ]
-
-
-def _split(name: str, path: Path) -> Split:
-    found = SPLIT_WORDS.get(name.lower())
-    if found is None:
-        raise BadInput(
-            f"{path} is a split named {name!r}; it must be train, validation or test"
-        )
-    return found
 
 
 def _joined(parts: Iterable[tuple[Path, str, Split | None]]) -> Table:
