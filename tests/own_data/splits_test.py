@@ -3,6 +3,7 @@
 import pytest
 
 from attn_research.tasks.contract import SPLITS
+from attn_research.tasks.data.own.plain import plain
 from tests.own_data.reading import refused, reviews, seen, table
 
 
@@ -111,6 +112,56 @@ def test_a_text_in_two_given_splits_stays_in_the_later(tmp_path):
         "(a.csv line 4): left out." in found.lines
     )
     assert "2 rows repeat in train what is in validation or test" in found.lines
+
+
+def shouted(text: str) -> str:
+    """The same words in another case, with other spaces and other points."""
+    return f"  {text.upper().replace(' ', ' - ')}!"
+
+
+def test_near_copies_share_a_split_that_is_drawn(tmp_path):
+    rows = [*reviews(60), *((shouted(text), label) for text, label in reviews(60))]
+    found = seen(table(tmp_path / "a.csv", rows))
+    assert len(found.rows()) == 120 and "but for case" not in found.lines
+    for split in SPLITS:
+        texts = found.texts(split)
+        loud = {text for text in texts if text != text.lower()}
+        assert {shouted(text) for text in texts - loud} == loud != set()
+
+
+def test_a_near_copy_in_two_given_splits_is_told(tmp_path):
+    rows = [(*row, "train validation test".split()[n % 3]) for n, row in
+            enumerate(reviews(30))]  # fmt: skip
+    rows += [(shouted(reviews()[2][0]), "no", "train"),
+             (shouted(reviews()[2][0]) + "!", "no", "validation")]  # fmt: skip
+    path = table(tmp_path / "a.csv", rows, header=("text", "label", "part"))
+    found = seen(path, split="part")
+    assert len(found.rows()) == 32
+    for split, later, line in (
+        ("train", "validation or test", 32),
+        ("validation", "test", 33),
+    ):
+        assert (
+            f"1 row repeats in {split} what is in {later} but for case, spaces and "
+            f"punctuation, first a.csv line {line} (a.csv line 4): it stays."
+            in found.lines
+        )
+
+
+@pytest.mark.parametrize(
+    ("one", "other", "same"),
+    [
+        ("Good, really good!", "good   really\tGOOD", True),
+        ("«Straße»", "strasse", True),
+        ("ﬁne café", "Fine CAFÉ", True),  # a ligature, an accent of its own
+        ("3 + 4", "3 = 4", False),  # symbols count
+        ("की", "का", False),  # so do marks, which are vowels in some scripts
+        ("not good", "notgood", False),
+        ("...", "???", False),  # nothing is left of either
+    ],
+)
+def test_what_tells_texts_apart(one, other, same):
+    assert (plain(one.encode()) == plain(other.encode())) == same
 
 
 def test_a_split_that_nothing_is_left_of_is_refused(tmp_path):

@@ -9,6 +9,7 @@ import numpy as np
 from attn_research.options import BadInput
 from attn_research.tasks.data.own import columns, media
 from attn_research.tasks.data.own.pairs import LANGUAGE
+from attn_research.tasks.data.own.plain import plain
 from attn_research.tasks.data.own.tables import Row
 from attn_research.tasks.data.raw import encoded
 from attn_research.tasks.data.schema import Example, Feature, array, text, texts
@@ -19,12 +20,19 @@ Roles = Mapping[str, str]
 class Read(NamedTuple):
     """An example; what keeps rows together, and what no two splits may share.
 
-    Its label, if it has one, is still the name of its class.
+    Its label, if it has one, is still the name of its class. `near` is the content
+    without what does not tell texts apart.
     """
 
     example: Example
     group: bytes
     content: bytes
+    near: bytes
+
+
+def _of_text(example: Example, group: bytes, content: bytes) -> Read:
+    """Texts that are nearly equal stay together."""
+    return Read(example, plain(group), content, plain(content))
 
 
 class Around(NamedTuple):
@@ -52,7 +60,7 @@ def _text(row: Row, roles: Roles, role: str) -> bytes:
 
 def _classification(row: Row, roles: Roles, around: Around) -> Read:
     content = _text(row, roles, "text")
-    return Read({"text": content, "label": _label(row, roles)}, content, content)
+    return _of_text({"text": content, "label": _label(row, roles)}, content, content)
 
 
 def _label(row: Row, roles: Roles) -> str:
@@ -61,13 +69,13 @@ def _label(row: Row, roles: Roles) -> str:
 
 def _plain(row: Row, roles: Roles, around: Around) -> Read:
     content = _text(row, roles, "text")
-    return Read({"text": content}, content, content)
+    return _of_text({"text": content}, content, content)
 
 
 def _translation(row: Row, roles: Roles, around: Around) -> Read:
     example = {role: _text(row, roles, role) for role in sorted(roles)}
     first = example[languages(roles)[0]]
-    return Read(example, example.get("document", first), first)
+    return _of_text(example, example.get("document", first), first)
 
 
 def languages(roles: Iterable[str]) -> list[str]:
@@ -85,7 +93,7 @@ def _summarisation(row: Row, roles: Roles, around: Around) -> Read:
         "summaries": [_text(row, roles, "summary")],
         "spans": np.zeros((0, 3), np.int32),
     }
-    return Read(example, whole, query + b"\0" + whole)
+    return _of_text(example, whole, query + b"\0" + whole)
 
 
 def _questions(row: Row, roles: Roles, around: Around) -> Read:
@@ -115,7 +123,7 @@ def _questions(row: Row, roles: Roles, around: Around) -> Read:
         "answer": encoded(answer),
         "start": np.int32(len(encoded(context[:at]))),
     }
-    return Read(example, paragraph, asked + b"\0" + paragraph)
+    return _of_text(example, paragraph, asked + b"\0" + paragraph)
 
 
 def _letter(row: Row, column: str) -> int:
@@ -145,7 +153,8 @@ def _audio(row: Row, roles: Roles, around: Around) -> Read:
 
 def _classified(row: Row, roles: Roles, name: str, made: np.ndarray) -> Read:
     content = f"{made.shape}".encode() + made.tobytes()
-    return Read({name: made, "label": _label(row, roles)}, content, content)
+    example = {name: made, "label": _label(row, roles)}
+    return Read(example, content, content, content)
 
 
 KINDS: dict[str, Kind] = {

@@ -18,13 +18,15 @@ class Made:
     """A row as an example.
 
     Rows of one `group` share a split, which is drawn by it; `content` is what no two
-    splits may share; `label` is a class or "".
+    splits may share, `near` what it is but for case, spaces and punctuation; `label` is
+    a class or "".
     """
 
     where: str
     example: Example
     group: bytes
     content: bytes
+    near: bytes
     label: str = ""
     split: Split | None = None
 
@@ -49,8 +51,9 @@ def divided(made: list[Made], source: str, grouped: bool) -> tuple[Divided, list
 
     A split that is not given is drawn by the hash of the group: of all rows, or of
     those of train. A row of train or validation whose content is in a later split is
-    left out, and so is one that repeats an earlier row of its split. Raises `BadInput`
-    if a group is in two of the given splits, or if a split would be empty.
+    left out, and so is one that repeats an earlier row of its split; one that nearly
+    does is reported. Raises `BadInput` if a group is in two of the given splits, or if
+    a split would be empty.
     """
     notes = []
     given = {row.split for row in made} - {None}
@@ -74,6 +77,7 @@ def divided(made: list[Made], source: str, grouped: bool) -> tuple[Divided, list
     notes += told
     rows, told = _without_copies(rows)
     notes += told
+    notes += _near_leaks(rows)
     notes += _contradictions(rows)
     found: Divided = {s: [m.example for m, own in rows if own == s] for s in SPLITS}
     for split in SPLITS:
@@ -141,6 +145,23 @@ def _without_leaks(rows: Rows) -> tuple[Rows, list[str]]:
             )
             rows = [r for r in rows if r[1] != split or r[0].content not in seen]
     return rows, notes
+
+
+def _near_leaks(rows: Rows) -> list[str]:
+    """A sentence on the rows of each split that nearly are in a later one."""
+    notes = []
+    for split in ("validation", "train"):
+        later = SPLITS[SPLITS.index(split) + 1 :]
+        seen = {row.near: row.where for row, own in reversed(rows) if own in later}
+        near = [row for row, own in rows if own == split and row.near in seen]
+        if near:
+            notes.append(
+                f"{_count(near, 'repeat')} in {split} what is in {' or '.join(later)} "
+                f"but for case, spaces and punctuation, first {near[0].where} "
+                f"({seen[near[0].near]}): "
+                + ("it stays." if len(near) == 1 else "they stay.")
+            )
+    return notes
 
 
 def _without_copies(rows: Rows) -> tuple[Rows, list[str]]:

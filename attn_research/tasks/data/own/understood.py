@@ -125,9 +125,10 @@ def _made(
     made, missing, padded = [], [], []
     for row in table.rows:
         try:
-            example, group, content = kinds.KINDS[asked.kind].read(row, roles, around)
+            read = kinds.KINDS[asked.kind].read(row, roles, around)
             if asked.group:
-                group = columns.text(row, asked.group, "group").encode(errors="replace")
+                own = columns.text(row, asked.group, "group")
+                read = read._replace(group=own.encode(errors="replace"))
         except Missing as error:
             if not asked.drop_missing:
                 raise BadInput(
@@ -135,12 +136,12 @@ def _made(
                 ) from None
             missing.append(str(error))
             continue
-        _check(example, row.where)
+        _check(read.example, row.where)
         split = splitting.of_row(row, asked.split)
-        own = str(example.get("label", ""))
+        name = str(read.example.get("label", ""))
         if "label" in roles and columns.padded(row, roles["label"]):
             padded.append(row.where)
-        made.append(Made(row.where, example, group, content, own, split))
+        made.append(Made(row.where, *read, name, split))
     if not made:
         raise BadInput(f"{asked.source} has no row with every value; it must have some")
     notes = []
