@@ -60,7 +60,7 @@ def run(
     beat = Heartbeat(directory, train.steps)
     with checkpoints as writer, Interrupt() as interrupt, beat:
         clear(directory)
-        if (code := claim.ended(directory)) is not None:
+        if (code := claim.ended(directory, config)) is not None:
             return code
         around = {**environment.facts(), **plugins.facts(program.plugged(config))}
         task = tasks.make(config.task)

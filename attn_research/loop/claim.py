@@ -35,14 +35,33 @@ def resolved(directory: Path, config: Config, population: Population) -> Config:
     return config
 
 
-def ended(directory: Path) -> int | None:
-    """The exit code of a run that is done already, None if it is not."""
+def ended(directory: Path, config: Config) -> int | None:
+    """The exit code of a run that is done already, None if it is not.
+
+    What is said of it includes that its data have changed since, or cannot be read.
+    """
     done = layout.read_result(directory)
     if done is None:
         return None
-    print(f"{directory} is done already; nothing was run.", flush=True)
+    words = f"{directory} is done already; nothing was run.{_since(directory, config)}"
+    print(words, flush=True)
     diverged = outcome.all_diverged(done["members"])
     return exits.ALL_DIVERGED if diverged else exits.DONE
+
+
+def _since(directory: Path, config: Config) -> str:
+    """What has become of the data of a run that is done, "" if they are the same."""
+    there = layout.read_config(directory).data
+    try:
+        data = trees.digest(tasks.make(config.task).arrays())
+    except (BadInput, Damaged, OSError) as error:
+        return f" Its data are not there to be compared ({error})."
+    if there in ("", data):  # by the version that began it
+        return ""
+    return (
+        " Its data have changed since: the result is of those it was trained on, and "
+        "--out must be another directory to train on these."
+    )
 
 
 def _as_begun(directory: Path, config: Config) -> Config:

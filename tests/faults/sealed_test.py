@@ -108,6 +108,26 @@ def test_a_run_goes_on_with_the_data_that_it_began_with_only(tmp_path):
     assert layout.read_result(run) is not None
 
 
+def test_a_run_that_is_done_says_that_its_data_have_changed(tmp_path, capsys):
+    text = tmp_path / "corpus.txt"
+    text.write_text("".join(LINES))
+    config = dataclasses.replace(CONFIG, task=f"text(path={text},length=16)")
+    run = trained(tmp_path / "run", config)
+    result = (run / layout.RESULT).read_bytes()
+
+    def again() -> str:
+        capsys.readouterr()
+        assert loop.run(config, Population(), run) == 0
+        assert (run / layout.RESULT).read_bytes() == result
+        return capsys.readouterr().out
+
+    assert again() == f"{run} is done already; nothing was run.\n"
+    text.write_text("".join(random.Random(0).sample(LINES, len(LINES))))
+    assert "Its data have changed since: the result is of those it was" in again()
+    text.unlink()
+    assert "Its data are not there to be compared" in again()
+
+
 def test_a_log_that_lost_evaluations_is_not_gone_on_with(whole, tmp_path):
     run = shutil.copytree(whole, tmp_path / "run")
     there = layout.read_config(run)
