@@ -110,7 +110,8 @@ def test_an_irregular_step_is_refused_with_its_row(tmp_path):
     path = written(tmp_path / "a.csv", lines)
     for gaps in ("refuse", "fill"):
         refused("a.csv line 11 is 1:07:00 after the row before it; the step of the "
-                "series is 1:00:00", path, "forecasting", gaps=gaps)  # fmt: skip
+                "series is 1:00:00, and times must be whole steps apart: bring the "
+                "series to equal steps", path, "forecasting", gaps=gaps)  # fmt: skip
 
 
 def test_decimal_commas_are_read_and_reported(tmp_path):

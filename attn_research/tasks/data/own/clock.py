@@ -175,8 +175,9 @@ def timeline(
         at = order[int(place)]
         raise BadInput(
             f"{places[at]} is {_apart(second, order, int(place), unit)} after the row "
-            f"before it; the step of the series is {words}{hint}, and every time must "
-            "be a multiple of it after the first"
+            f"before it; the step of the series is {words}{hint}, and times must be "
+            "whole steps apart: bring the series to equal steps, as by its means over "
+            "each, and prepare that"
         )
     return Timeline(order, whole.astype(int).tolist(), words)
 
