@@ -20,7 +20,7 @@ from attn_research.report import figures, formatting, plans
 from attn_research.report.figures import Plan
 from attn_research.report.samples import results
 from attn_research.report.saving import inline, save, template
-from attn_research.studies import store
+from attn_research.studies import scale, store
 from attn_research.studies.study import Finding, Study, findings, verdict
 
 VERDICTS = ("supported", "refuted", "mixed", "undecided", "no verdict")
@@ -104,7 +104,8 @@ def _entry(directory: Path, study: Study | None, taken: set[str]) -> Entry:
     states = store.status(directory, described)
     rows = plans.prepare(store.rows(directory, described=described))
     missing = store.missing(described, states)
-    study_findings = findings(study, rows, len(missing)) if study else []
+    named = scale.as_named(study, rows) if study else []
+    study_findings = findings(study, named, len(missing)) if study else []
     name, again = described["name"], 1
     while name in taken:
         again += 1

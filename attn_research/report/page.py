@@ -31,7 +31,7 @@ from attn_research.report.saving import inline, save, template
 from attn_research.report.series import group_by
 from attn_research.report.setup import setup
 from attn_research.report.tables import tables
-from attn_research.studies import store
+from attn_research.studies import scale, store
 from attn_research.studies.study import Finding, Study, findings, verdict
 
 
@@ -57,7 +57,8 @@ def write(directory: str | os.PathLike[str], study: Study | None = None) -> Writ
     unread = {state.id for state in states if state.state == "unreadable"}
     rows = prepare(store.collect(directory, print, described, unread.add))
     missing = store.missing(described, states)
-    study_findings = findings(study, rows, len(missing)) if study else []
+    named = scale.as_named(study, rows) if study else []
+    study_findings = findings(study, named, len(missing)) if study else []
     folder = directory / "report"
     folder.mkdir(exist_ok=True)
     clear(folder)

@@ -16,12 +16,12 @@ goes before the scale; the heads are those of mixers that have several by defaul
 
 import dataclasses
 import math
-from collections.abc import Container
+from collections.abc import Container, Sequence
 from typing import NamedTuple
 
 from attn_research.config import Config, Population, edit
 from attn_research.options import unknown
-from attn_research.studies.study import Study, variant
+from attn_research.studies.study import Row, Study, variant
 
 NAMES = ("nano", "tiny", "small", "base")
 
@@ -94,6 +94,27 @@ def headed(pattern: str, heads: int) -> str:
     from attn_research.modules import pattern as patterns
 
     return patterns.fill(pattern, "heads", heads, lambda default: default > 1)
+
+
+def as_named(one: Study, rows: Sequence[Row]) -> list[Row]:
+    """The rows with each mixer as the study names it, whatever scale it was run at.
+
+    A scale fills in the heads, and the expectations of a study know its own names.
+    """
+    own = one.axes.get("model.pattern", (one.base.model.pattern,))
+    filled = {
+        _brief(headed(pattern, scale(name).heads)): _brief(pattern)
+        for name in NAMES
+        for pattern in own
+    }
+    names = filled | {_brief(pattern): _brief(pattern) for pattern in own}
+    return [{**row, "mixer": names.get(row["mixer"], row["mixer"])} for row in rows]
+
+
+def _brief(pattern: str) -> str:
+    from attn_research.modules import pattern as patterns
+
+    return patterns.brief(pattern)
 
 
 def sentence(name: str, size: Scale) -> str:

@@ -66,6 +66,26 @@ def test_a_study_keeps_its_axes():
     assert scale.study(one, scale.scale("tiny"), {"lr"}).population == one.population
 
 
+def test_expectations_know_mixers_by_the_names_of_their_study():
+    one = Study("s", "?", ".", Config(), {"model.pattern": ["dense", "conv,linear"]})
+    for name in scale.NAMES:
+        scaled = scale.study(one, scale.scale(name))
+        rows = [
+            {"mixer": pattern.brief(text), "member": n}
+            for n, text in enumerate(scaled.axes["model.pattern"])
+        ]
+        assert len({row["mixer"] for row in rows} - {"dense", "conv,linear"}) == (
+            0 if name == "tiny" else 2  # whose heads are those of the mixers
+        )
+        named = scale.as_named(one, rows)
+        assert [row["mixer"] for row in named] == ["dense", "conv,linear"]
+        assert [row["member"] for row in named] == [0, 1]
+    # What the study itself calls so, and what it does not know, stay.
+    both = Study("s", "?", ".", axes={"model.pattern": ["dense", "dense(heads=8)"]})
+    rows = [{"mixer": mixer} for mixer in ("dense(heads=8)", "dense(heads=3)", "lstm")]
+    assert scale.as_named(both, rows) == rows
+
+
 def test_a_dry_run_says_what_the_scale_sets():
     done = command(
         "sweep",
