@@ -139,7 +139,7 @@ BROKEN = {
     "an optimizer of two": (
         "OPTIMIZERS = {'mine': lambda a, b: a}\n",
         1,
-        "it must take hypers alone",
+        "it must take hypers, or hypers and traits",
     ),
     "no transform": ("OPTIMIZERS = {'mine': id}\n", 1, "must be a transform of optax"),
     "an analysis": ("ANALYSES = {'mine': id}\n", 1, "it must be an inside.Analysis"),
@@ -172,7 +172,7 @@ def test_a_check_of_a_plugin_alone_says_what_it_brings(good, tmp_path):
     for name in ("mine", "echo"):
         assert name in said.err
     empty = tmp_path / "empty.py"
-    empty.write_text("import optax\nOPTIMIZERS = {'sgd': lambda h: optax.sgd(h.lr)}\n")
+    empty.write_text("import optax\nOPTIMIZERS = {'slow': lambda h: optax.sgd(h.lr)}\n")
     said = command("check", f"--plugin={empty}")
     assert_one_sentence(said, "which brings no mixer and no task; there must be")
 

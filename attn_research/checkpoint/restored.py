@@ -38,6 +38,14 @@ class Restored(NamedTuple):
     step: int
     data: str = ""
 
+    def __repr__(self) -> str:
+        numbers = ", ".join(f"{name}={value}" for name, value in self.hypers.items())
+        count = sum(leaf.size for leaf in jax.tree.leaves(self.params))
+        return (
+            f"Restored({self.config.model.pattern} on {self.config.task}, {numbers}, "
+            f"step {self.step:,}, {count:,} parameters)"
+        )
+
 
 class Described(NamedTuple):
     """A checkpoint's description of one member's parameters.

@@ -131,7 +131,23 @@ class Train:
     )
     optimizer: str = option(
         "adamw",
-        "adamw, or an optimizer of a plugin in the place of Adam's moments.",
+        "adamw, lion, sgd, adafactor, muon (matrices of the trunk; Adam's moments for "
+        "the rest), or an optimizer of a plugin.",
+        later=True,
+    )
+    accumulate: int = option(
+        1,
+        "Parts of a batch that are seen one after another, in the memory of one, their "
+        "gradients summed before the step.",
+        low=1,
+        later=True,
+    )
+    average: float = option(
+        0.0,
+        "Decay of a moving average of the parameters, which is what is evaluated and "
+        "kept; 0: none.",
+        low=0,
+        below=1,
         later=True,
     )
     metrics: tuple[str, ...] | None = option(

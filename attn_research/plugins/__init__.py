@@ -5,7 +5,7 @@ A plugin is a Python file, or a module of a package, with some of these dicts:
     MIXERS = {"mine": Mine}             classes of mixers, or presets of one
     TASKS = {"my_task": MyTask}         classes of tasks
     METRICS = {"top5": Score(...)}      a score of predictions (`losses.Score`)
-    OPTIMIZERS = {"lion": lion}         hypers -> the optax transform in Adam's place
+    OPTIMIZERS = {"mine": mine}         hypers -> the optax transform in Adam's place
     ANALYSES = {"my_view": Analysis("One sentence.", show)}
 
 Nothing happens when it is imported; `load` reads the dicts, checks every entry and adds

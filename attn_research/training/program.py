@@ -18,16 +18,18 @@ from jax.sharding import Mesh
 
 from attn_research import plugins, tasks
 from attn_research.config import Config, Start
-from attn_research.hypers import OPTIMIZERS, Hypers, learning, optimizer
+from attn_research.hypers import OPTIMIZERS, Hypers, optimizer
 from attn_research.losses import METRICS, hits, losses, own
 from attn_research.modules import models, pattern
 from attn_research.modules.contract import Cost
+from attn_research.ops.platform import on
 from attn_research.options import INT_MAX, BadInput, unknown
 from attn_research.options.specs import parse
 from attn_research.pure import Functional, Params
 from attn_research.tasks import contract
 from attn_research.tasks.contract import Batch
 from attn_research.training import metrics
+from attn_research.training.gradients import begun, gradient, learner, stepped
 from attn_research.training.population import (
     DIVERGED,
     RUNNING,
@@ -113,6 +115,11 @@ def resolve(config: Config) -> Config:
             f"strides leaves {positions} positions; it must leave at least "
             f"{2 * spec.symbols - 1}"
         )
+    if config.train.batch % config.train.accumulate:
+        raise BadInput(
+            f"train.accumulate is {config.train.accumulate} and train.batch "
+            f"{config.train.batch}; a batch must divide into parts of equal size"
+        )
     cost(resolved)  # builds the shapes
     if resolved.init == Start():
         return resolved
@@ -162,11 +169,15 @@ def sizes(task: tasks.Task) -> models.Sizes:
     return models.Sizes(*(getattr(spec, name) for name in models.Sizes._fields))
 
 
-def make(config: Config, onto: Mesh) -> Program:
-    """The program of a resolved config on a mesh of devices."""
+def make(config: Config, onto: Mesh, platform: str | None = None) -> Program:
+    """The program of a resolved config on a mesh of devices.
+
+    It is traced for the `platform` (see `ops.platform`); None: for this machine.
+    """
     execution = config.train.execution
     if execution == "auto":
-        execution = default_execution()
+        with on(platform):
+            execution = default_execution()
     task = tasks.make(config.task)
     spec, train = reported(config), config.train
     model = models.build(config.model, sizes(task))
@@ -179,7 +190,7 @@ def make(config: Config, onto: Mesh) -> Program:
         params = trunk.started(initial, given)
         return Member(
             params=params,
-            optimizer=optimizer(hypers, train, traits).init(params),
+            optimizer=begun(optimizer(hypers, train, traits), params, train),
             step=jnp.zeros((), jnp.int32),
             status=jnp.full((), RUNNING, jnp.int32),
             loss_sum=jnp.zeros((), jnp.float32),
@@ -201,23 +212,18 @@ def make(config: Config, onto: Mesh) -> Program:
         if any(random):
             key = jax.random.fold_in(jax.random.fold_in(root, DROPOUT), member.step)
 
-        def loss_of(params: Params) -> jax.Array:
-            learned = learning(params, traits)
-            outputs, labelled, _ = predict(spec, model, learned, batch, key)
-            loss, _ = losses(
-                outputs,
-                labelled.targets,
-                spec.target,
-                batch.segments,
-                weights=labelled.weights,
-            )
-            return metrics.mean(loss, labelled.weights)
-
-        loss, grads = jax.value_and_grad(loss_of)(member.params)
-        transform = optimizer(member.hypers, train, traits)
-        with jax.numpy_dtype_promotion("standard"):  # optax mixes counts and rates
-            updates, state = transform.update(grads, member.optimizer, member.params)
-            params = optax.apply_updates(member.params, updates)
+        current = learner(member.params, member.optimizer)
+        loss, grads = gradient(
+            spec, model, traits, current, batch, key, train.accumulate
+        )
+        params, state = stepped(
+            optimizer(member.hypers, train, traits),
+            grads,
+            member.params,
+            member.optimizer,
+            train,
+            member.step,
+        )
         # A sum of squares is finite only if every number is.
         finite = jnp.isfinite(loss) & jnp.isfinite(optax.tree.norm(grads))
         finite &= jnp.isfinite(optax.tree.norm(params))
@@ -288,7 +294,7 @@ def make(config: Config, onto: Mesh) -> Program:
         spec=spec,
         sizes=sizes(task),
         model=model,
-        init=over_members(init, execution, onto),
-        advance=over_members(advance, execution, onto),
-        evaluate=over_members(measure, execution, onto),
+        init=over_members(init, execution, onto, platform),
+        advance=over_members(advance, execution, onto, platform),
+        evaluate=over_members(measure, execution, onto, platform),
     )

@@ -65,6 +65,9 @@ def test_twelve_layers_come_back_in_their_order(tmp_path):
     best = jax.tree.map(lambda leaf: leaf[1], params_P)
     assert same(restored.params, best) and restored.step == 3
     assert restored.hypers == {"seed": 1, "lr": 1e-3, "weight_decay": 0.1}
+    shown = repr(restored)
+    assert "conv on recall, seed=1, lr=0.001" in shown and "step 3" in shown
+    assert len(shown) < 200, "the arrays are shown"
     tokens_BT = jnp.zeros((1, 4), jnp.int32)
     np.testing.assert_array_equal(
         restored.model.apply(restored.params, tokens_BT),
