@@ -52,8 +52,9 @@ ONLY = {
     "jinja2": {"report"},
 }
 # The measure of the house: a stranger holds so much in his head.
-# Commands ask the door which run of a study is meant; sinks name the hypers of members.
-ROOMS, PAIRS, FILES, ROWS = 28, 168, 12, 25
+# Commands ask the door which run of a study is meant; sinks name the hypers of members;
+# training names the platform by which ops choose their forms.
+ROOMS, PAIRS, FILES, ROWS = 28, 169, 12, 25
 OUTSIDE = ("scripts", "experiments", "benchmarks")
 
 

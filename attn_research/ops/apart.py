@@ -11,6 +11,8 @@ from typing import Any, TypeVar
 
 import jax
 
+from attn_research.ops.platform import accelerated
+
 T = TypeVar("T")
 
 
@@ -18,9 +20,12 @@ def by_parts(call: Callable[..., T], *arrays: Any) -> T:
     """`call(*arrays)`, the first axis of every array and of the result being the batch.
 
     `call` must treat rows independently. With one device, a batch that the devices do
-    not divide, or rows that are local already (inside `shard_map`), it is called once.
+    not divide, rows that are local already (inside `shard_map`), or on an accelerator,
+    where rows are side by side, it is called once.
     """
     batch = jax.tree.leaves(arrays)[0].shape[0]
+    if accelerated():  # rows are side by side: there is no loop over them
+        return call(*arrays)
     parts = jax.device_count()
     local = bool(jax.sharding.get_abstract_mesh().manual_axes)
     if parts == 1 or batch % parts or local:

@@ -9,6 +9,10 @@ from typing import NamedTuple
 import jax
 import jax.numpy as jnp
 
+from attn_research.ops.platform import accelerated
+
+LEAST = 128
+
 
 def real(x_BT: jax.Array, segments_BT: jax.Array | None) -> jax.Array:
     """x with zeros at padding: chosen, not multiplied, for padding may hold NaN."""
@@ -16,6 +20,14 @@ def real(x_BT: jax.Array, segments_BT: jax.Array | None) -> jax.Array:
         return x_BT
     real_BT = jnp.expand_dims(segments_BT != 0, tuple(range(2, x_BT.ndim)))
     return jnp.where(real_BT, x_BT, 0)
+
+
+def tokens(chunk: int) -> int:
+    """The tokens of a chunk here, of the `chunk` that was asked for.
+
+    On an accelerator at least `LEAST`: there a step costs more than its products.
+    """
+    return max(chunk, LEAST) if accelerated() else chunk
 
 
 def cut(x_BT: jax.Array, chunk: int) -> jax.Array:

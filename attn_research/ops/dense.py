@@ -20,12 +20,10 @@ from attn_research.ops.kernels import splash
 from attn_research.ops.linearity import linear_in
 from attn_research.ops.logits import PLAIN, Logits, capped, spread
 from attn_research.ops.masks import CAUSAL, FULL, Band, Mask, matrix, together
+from attn_research.ops.platform import accelerated, cudnn, platform
 from attn_research.ops.positions import restart
 
 Implementation = Literal["naive", "chunked", "library", "splash"]
-
-# The whole score matrix keeps an accelerator busy as long as it fits: 1 GiB.
-SCORES = 2**28
 
 
 @linear_in("v_BSGE")
@@ -76,7 +74,7 @@ def attention(
             )
         return library(*arrays, **seen)
     if lack or not splash.runs():
-        here = f"runs on a TPU; this is a {jax.default_backend()}"
+        here = f"runs on a TPU; this is a {platform()}"
         raise ValueError(f"splash {'lacks ' + lack if lack else here}")
     return splash.splash_attention(
         *arrays, mask=mask, segments_BT=segments_BT, cap=logits.cap
@@ -113,25 +111,30 @@ def check_mask(
 def choose(
     q_BTHK: Any, k_BSGK: Any, v_BSGE: Any, mask: Mask, source_BS: Any, plain: bool
 ) -> Implementation:
-    """The best implementation for these arrays on the default platform.
+    """The best implementation for these arrays on the platform.
 
-    On a CPU blocks win at every length: 1.3 times at 64 tokens, 14 times at 1,024.
+    On a CPU blocks win at every length: 1.3 times at 64 tokens, 14 times at 1,024. An
+    accelerator is kept busy by the whole score matrix, as long as it fits.
     """
-    plain = plain and source_BS is None and mask in (FULL, CAUSAL)
-    if plain and cudnn(q_BTHK) and q_BTHK.shape[-1] == v_BSGE.shape[-1]:
+    same_size = q_BTHK.shape[-1] == v_BSGE.shape[-1]
+    if plain and source_BS is None and same_size and fused(q_BTHK, mask):
         return "library"
-    if jax.default_backend() == "cpu":
+    if not accelerated():
         return "chunked" if q_BTHK.shape[1] > 1 else "naive"
-    scores = math.prod(q_BTHK.shape[:3]) * k_BSGK.shape[1]
-    return "naive" if scores <= SCORES else "chunked"
+    keys = k_BSGK.shape[1]
+    few = math.prod(q_BTHK.shape[:3]) * keys <= flash.SCORES
+    return "naive" if few and not flash.narrow(mask, keys) else "chunked"
 
 
-def cudnn(q_BTHK: Any) -> bool:
-    """Whether cuDNN's fused attention takes such queries here."""
+def fused(q_BTHK: Any, mask: Mask) -> bool:
+    """Whether cuDNN's fused attention runs there and takes such queries and masks.
+
+    It knows bands that end at the query, or none.
+    """
     size = q_BTHK.shape[-1]
     return (
-        jax.default_backend() == "gpu"
-        and "cuda" in jax.devices()[0].client.platform_version.lower()
+        cudnn()
+        and (mask == FULL or (isinstance(mask, Band) and mask.right == 0))
         and q_BTHK.dtype in (jnp.bfloat16, jnp.float16)
         and size <= 128
         and size % 8 == 0
@@ -239,19 +242,19 @@ def library(
             f"{q_BTHK.dtype}; values must have the head size of the keys, and not be "
             "float64"
         )
+    arrays = q_BTHK, k_BSGK, v_BSGE
+    if source_BS is None and isinstance(mask, Band) and fused(q_BTHK, mask):
+        return jax.nn.dot_product_attention(
+            *arrays,
+            is_causal=mask.right == 0,
+            local_window_size=None if mask.left is None else (mask.left, 0),
+            implementation="cudnn",
+        )
     T, S = q_BTHK.shape[1], k_BSGK.shape[1]
-    plain = source_BS is None and mask in (FULL, CAUSAL)
+    if source_BS is None and mask in (FULL, CAUSAL):
+        return jax.nn.dot_product_attention(*arrays, is_causal=mask == CAUSAL)
     admit_BTS = admitted(T, S, mask=mask, segments_BT=segments_BT, source_BS=source_BS)
-    out_BTHE = jax.nn.dot_product_attention(
-        q_BTHK,
-        k_BSGK,
-        v_BSGE,
-        mask=None if plain else admit_BTS[:, None],
-        is_causal=plain and mask == CAUSAL,
-        implementation="cudnn" if plain and cudnn(q_BTHK) else "xla",
-    )
-    if plain:
-        return out_BTHE
+    out_BTHE = jax.nn.dot_product_attention(*arrays, mask=admit_BTS[:, None])
     return jnp.where(admit_BTS.any(axis=-1)[..., None, None], out_BTHE, 0)
 
 

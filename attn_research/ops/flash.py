@@ -18,11 +18,15 @@ import jax.numpy as jnp
 from attn_research.ops import precision
 from attn_research.ops.apart import by_parts
 from attn_research.ops.logits import PLAIN, Logits
-from attn_research.ops.masks import Mask
-from attn_research.ops.plan import Block, Chosen, Plan, near
+from attn_research.ops.masks import Band, Mask
+from attn_research.ops.plan import At, Block, Chosen, Plan, near
+from attn_research.ops.platform import accelerated
+from attn_research.ops.rows import Rows, over
 from attn_research.ops.tiles import tiles
 
 BLOCK = 256
+# On accelerators: the least block, the most keys of one, and the most scores at once.
+LANES, KEYS, SCORES = 128, 4096, 2**28
 
 
 def flash_attention(
@@ -33,7 +37,7 @@ def flash_attention(
     mask: Mask,
     segments_BT: jax.Array | None = None,
     source_BS: jax.Array | None = None,
-    block: int = BLOCK,
+    block: int | None = None,
     logits: Logits = PLAIN,
     chosen: Chosen | None = None,
 ) -> jax.Array:
@@ -55,7 +59,7 @@ def _attention(
     chosen: Chosen | None,
     *,
     mask: Mask,
-    block: int,
+    block: int | None,
     logits: Logits,
 ) -> jax.Array:
     (B, T, H, _), (S, G) = q_BTHK.shape, k_BSGK.shape[1:3]
@@ -63,7 +67,8 @@ def _attention(
     if segments_BT is None or source_BS is None:
         segments_BT = jnp.ones((B, T), jnp.int32)
         source_BS = jnp.ones((B, S), jnp.int32)
-    C, D = _even(T, block), _even(S, block)
+    most = (block, block) if block else sizes(mask, B * H, S)
+    C, D = _even(T, most[0]), _even(S, most[1])
     segment_BIC = _blocks(segments_BT[:, :, None, None], C)[..., 0]
     source_BJS = _blocks(source_BS[:, :, None, None], D)[..., 0]
     bias_HD, wide = logits.bias_HD, precision.wide(q_BTHK.dtype)
@@ -78,8 +83,7 @@ def _attention(
             _blocks(chosen.own[:, :, None, None], C)[..., 0],
             _blocks(chosen.keys[:, :, None, None], D)[..., 0],
         )
-    out_RICE: jax.Array = _attend(
-        Plan(mask, H, G, S, logits.cap, segmented or S % D != 0),
+    rows = Rows(
         _blocks(q_BTHK, C),
         _blocks(k_BSGK, D),
         _blocks(v_BSGE, D),
@@ -90,8 +94,40 @@ def _attention(
         bias_HD,
         sink_H,
     )
+    plan = Plan(mask, H, G, S, logits.cap, segmented or S % D != 0)
+    out_RICE: jax.Array = _attend(plan, rows)
     out_BHTE = out_RICE.reshape(B, H, -1, v_BSGE.shape[-1])[:, :, :T]
     return out_BHTE.swapaxes(1, 2)
+
+
+def sizes(mask: Mask, rows: int, keys: int) -> tuple[int, int]:
+    """How many queries and keys a block has, at most.
+
+    On an accelerator all rows go through a block at once, and few large products are
+    fast: queries see all keys that they may reach, up to `KEYS`, in one step, as many
+    queries as keep the scores within `SCORES`.
+    """
+    if not accelerated():
+        return BLOCK, BLOCK
+    if not isinstance(mask, Band):
+        return LANES, LANES
+    if narrow(mask, keys):
+        # Two blocks of keys, wherever a block of queries lies.
+        return BLOCK, -(-keys // int(keys // _reach(mask)))
+    seen = min(keys, KEYS)
+    return max(LANES, SCORES // (rows * seen) // LANES * LANES), seen
+
+
+def narrow(mask: Mask, keys: int) -> bool:
+    """Whether a block of queries sees few of the keys on an accelerator."""
+    return isinstance(mask, Band) and 2 * _reach(mask) < keys
+
+
+def _reach(mask: Band) -> float:
+    """How many keys a block of queries reaches, from the first to the last."""
+    if mask.left is None or mask.right is None:
+        return math.inf
+    return mask.left + BLOCK + mask.right
 
 
 def _even(length: int, block: int) -> int:
@@ -107,39 +143,30 @@ def _blocks(x_BTHK: jax.Array, block: int) -> jax.Array:
 
 
 @partial(jax.custom_vjp, nondiff_argnums=(0,))
-def _attend(plan: Plan, *arrays) -> jax.Array:
-    return _forward(plan, *arrays)[0]
+def _attend(plan: Plan, rows: Rows) -> jax.Array:
+    return _forward(plan, rows)[0]
 
 
-def _forward(
-    plan: Plan,
-    q_RICK,
-    k_RJSK,
-    v_RJSE,
-    segment_BIC,
-    source_BJS,
-    listed,
-    chosen,
-    bias_HD,
-    sink_H,
-):
-    rows, blocks, C, K = q_RICK.shape
-    J, S, E = v_RJSE.shape[1:]
-    wide = precision.wide(q_RICK.dtype)
+def _forward(plan: Plan, rows: Rows):
+    blocks, C, K = rows.q_RICK.shape[1:]
+    J, S, E = rows.v_XJSE.shape[1:]
+    wide = precision.wide(rows.q_RICK.dtype)
 
-    def row(r):
-        x, b, h = plan.rows(r)
+    def row(at: At, rows: Rows):
+        sink_H = rows.sink_H
 
         def queries(i):
-            q_CK, segment_C = q_RICK[r, i], segment_BIC[b, i]
-            block = Block(r, b, i, C, S, listed, chosen)
+            q_CK = rows.q_RICK[*at.row, i]
+            segment_C = rows.segment_BIC[*at.batch, i]
+            block = Block(at, i, C, S, J, rows.listed, rows.chosen)
 
             def keys(j, carry):
                 top_C, total_C, sum_CE = carry
-                v_SE = v_RJSE[x, j]
-                raw_CS = _product("CK,SK->CS", q_CK, k_RJSK[x, j]) / math.sqrt(K)
-                score_CS = plan.score(raw_CS, near(bias_HD, h, block, j, J))
-                admit_CS = plan.admit(block, j, segment_C, source_BJS[b, j])
+                k_SK, v_SE = rows.k_XJSK[*at.key, j], rows.v_XJSE[*at.key, j]
+                raw_CS = _product("CK,SK->CS", q_CK, k_SK) / math.sqrt(K)
+                score_CS = plan.score(raw_CS, near(rows.bias_HD, block, j))
+                source_S = rows.source_BJS[*at.batch, j]
+                admit_CS = plan.admit(block, j, segment_C, source_S)
                 score_CS = jnp.where(admit_CS, score_CS, -jnp.inf)
                 new_C = jnp.maximum(top_C, score_CS.max(axis=1))
                 # No key seen so far: 0 in place of -inf keeps the powers at 0.
@@ -152,18 +179,18 @@ def _forward(
 
             # A sink is a first key without a value.
             none_C = jnp.full(C, -jnp.inf, wide)
-            top_C = none_C if sink_H is None else jnp.broadcast_to(sink_H[h], C)
+            top_C = none_C if sink_H is None else jnp.broadcast_to(sink_H[*at.head], C)
             total_C = jnp.full(C, 0 if sink_H is None else 1, wide)
             carry = top_C, total_C, jnp.zeros((C, E), wide)
             top_C, total_C, sum_CE = plan.walk(block, keys, carry)
             empty_C = total_C == 0
             total_C = jnp.where(empty_C, 1, total_C)
             log_C = jnp.where(empty_C, 0, top_C) + jnp.log(total_C)
-            return (sum_CE / total_C[:, None]).astype(v_RJSE.dtype), log_C
+            return (sum_CE / total_C[:, None]).astype(rows.v_XJSE.dtype), log_C
 
         return jax.lax.map(queries, jnp.arange(blocks, dtype=jnp.int32))
 
-    return jax.lax.map(row, jnp.arange(rows, dtype=jnp.int32))
+    return over(plan, row, rows)
 
 
 def _product(spec: str, *operands: jax.Array) -> jax.Array:
@@ -171,35 +198,33 @@ def _product(spec: str, *operands: jax.Array) -> jax.Array:
     return jnp.einsum(spec, *operands, preferred_element_type=wide)
 
 
-def _residuals(plan: Plan, *arrays):
-    out_RICE, log_RIC = _forward(plan, *arrays)
-    return out_RICE, (*arrays, out_RICE, log_RIC)
+def _residuals(plan: Plan, rows: Rows):
+    out_RICE, log_RIC = _forward(plan, rows)
+    return out_RICE, rows._replace(out_RICE=out_RICE, log_RIC=log_RIC)
 
 
-def _backward(plan: Plan, saved, grad_RICE):
-    q_RICK, k_RJSK, v_RJSE, segment_BIC, source_BJS, listed, chosen = saved[:7]
-    bias_HD, sink_H, out_RICE, log_RIC = saved[7:]
-    rows, blocks, C, K = q_RICK.shape
-    J, S = k_RJSK.shape[1:3]
-    wide = precision.wide(q_RICK.dtype)
+def _backward(plan: Plan, saved: Rows, grad_RICE):
+    blocks, C, K = saved.q_RICK.shape[1:]
+    J, S, E = saved.v_XJSE.shape[1:]
+    wide = precision.wide(saved.q_RICK.dtype)
     scale = 1 / math.sqrt(K)
 
-    def row(r):
-        x, b, h = plan.rows(r)
-
+    def row(at: At, rows: Rows):
         def queries(grads, i):
-            q_CK, segment_C, log_C = q_RICK[r, i], segment_BIC[b, i], log_RIC[r, i]
-            block = Block(r, b, i, C, S, listed, chosen)
-            grad_CE = grad_RICE[r, i]
-            shared_C = _product("CE,CE->C", grad_CE, out_RICE[r, i])
+            q_CK, log_C = rows.q_RICK[*at.row, i], rows.log_RIC[*at.row, i]
+            segment_C = rows.segment_BIC[*at.batch, i]
+            block = Block(at, i, C, S, J, rows.listed, rows.chosen)
+            grad_CE = rows.grad_RICE[*at.row, i]
+            shared_C = _product("CE,CE->C", grad_CE, rows.out_RICE[*at.row, i])
 
             def keys(j, grads):
                 dq_CK, dk_JSK, dv_JSE, dbias_D = grads
-                k_SK, v_SE = k_RJSK[x, j], v_RJSE[x, j]
+                k_SK, v_SE = rows.k_XJSK[*at.key, j], rows.v_XJSE[*at.key, j]
                 raw_CS = _product("CK,SK->CS", q_CK, k_SK) * scale
-                bias_D = near(bias_HD, h, block, j, J)
+                bias_D = near(rows.bias_HD, block, j)
                 score_CS, back = jax.vjp(plan.score, raw_CS, bias_D)
-                admit_CS = plan.admit(block, j, segment_C, source_BJS[b, j])
+                source_S = rows.source_BJS[*at.batch, j]
+                admit_CS = plan.admit(block, j, segment_C, source_S)
                 score_CS = jnp.where(admit_CS, score_CS, -jnp.inf)
                 weight_CS = jnp.exp(score_CS - log_C[:, None])
                 dv_SE = _product("CS,CE->SE", weight_CS.astype(grad_CE.dtype), grad_CE)
@@ -207,7 +232,7 @@ def _backward(plan: Plan, saved, grad_RICE):
                 draw_CS, more_D = back(weight_CS * (dweight_CS - shared_C[:, None]))
                 draw_CS = (draw_CS * scale).astype(q_CK.dtype)
                 if dbias_D is not None:
-                    start = block.near(j, J)
+                    start = block.near(j)
                     near_D = jax.lax.dynamic_slice(dbias_D, (start,), more_D.shape)
                     dbias_D = jax.lax.dynamic_update_slice(
                         dbias_D, near_D + more_D, (start,)
@@ -224,12 +249,14 @@ def _backward(plan: Plan, saved, grad_RICE):
                 block, keys, (jnp.zeros(q_CK.shape, wide), *grads)
             )
             if dsink is not None:
-                dsink = dsink - (jnp.exp(sink_H[h] - log_C) * shared_C).sum()
+                sink = rows.sink_H[*at.head]
+                dsink = dsink - (jnp.exp(sink - log_C) * shared_C).sum()
             return (*grads, dsink), dq_CK
 
+        bias_HD, sink_H = saved.bias_HD, saved.sink_H
         zeros = (
-            jnp.zeros(k_RJSK.shape[1:], wide),
-            jnp.zeros(v_RJSE.shape[1:], wide),
+            jnp.zeros((J, S, K), wide),
+            jnp.zeros((J, S, E), wide),
             None if bias_HD is None else jnp.zeros(bias_HD.shape[1], wide),
             None if sink_H is None else jnp.zeros((), wide),
         )
@@ -238,7 +265,7 @@ def _backward(plan: Plan, saved, grad_RICE):
         )
         return dq_ICK, *grads
 
-    dq, dk, dv, dbias, dsink = jax.lax.map(row, jnp.arange(rows, dtype=jnp.int32))
+    dq, dk, dv, dbias, dsink = over(plan, row, saved._replace(grad_RICE=grad_RICE))
 
     def grouped(d, like):
         # Every query head of a group adds to the gradient of its one key head.
@@ -248,8 +275,15 @@ def _backward(plan: Plan, saved, grad_RICE):
         # Every row of the batch adds to the gradient of its head.
         return None if d is None else d.reshape(-1, plan.heads, *d.shape[1:]).sum(0)
 
-    arrays = dq.astype(q_RICK.dtype), grouped(dk, k_RJSK), grouped(dv, v_RJSE)
-    return *arrays, None, None, None, None, summed(dbias), summed(dsink)
+    nothing = dict.fromkeys(Rows._fields)
+    found = {
+        "q_RICK": dq.astype(saved.q_RICK.dtype),
+        "k_XJSK": grouped(dk, saved.k_XJSK),
+        "v_XJSE": grouped(dv, saved.v_XJSE),
+        "bias_HD": summed(dbias),
+        "sink_H": summed(dsink),
+    }
+    return (Rows(**(nothing | found)),)
 
 
 _attend.defvjp(_residuals, _backward)

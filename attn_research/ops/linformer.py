@@ -14,12 +14,14 @@ from typing import Literal
 import jax
 import jax.numpy as jnp
 
+from attn_research.ops import chunks
 from attn_research.ops.apart import by_parts
 from attn_research.ops.implementations import check_implementation
 from attn_research.ops.linearity import linear_in
 from attn_research.ops.masks import together
 from attn_research.ops.positions import positions
 from attn_research.ops.precision import wide
+from attn_research.ops.rows import each
 
 
 @linear_in("v_BTHE")
@@ -86,8 +88,8 @@ def whole(q_BTHK, k_BTHK, v_BTHE, e_BTM, f_BTM) -> jax.Array:
 
 def chunked(q_BTHK, k_BTHK, v_BTHE, e_BTM, f_BTM, segments_BT, chunk: int) -> jax.Array:
     """Any segments, chunk by chunk, each row of batch and head on its own."""
-    B, T, H, _ = q_BTHK.shape
-    C = min(chunk, T)
+    B, T = q_BTHK.shape[:2]
+    C = min(chunks.tokens(chunk), T)
 
     def cut(x):
         x = jnp.pad(x, ((0, 0), (0, -T % C), *((0, 0),) * (x.ndim - 2)))
@@ -96,23 +98,20 @@ def chunked(q_BTHK, k_BTHK, v_BTHE, e_BTM, f_BTM, segments_BT, chunk: int) -> ja
     heads = [cut(x) for x in (q_BTHK, k_BTHK, v_BTHE)]
     shared = [cut(x) for x in (e_BTM, f_BTM, segments_BT)]
 
-    def row(r):
-        b, h = r // H, r % H
-        q_JCK, k_JCK, v_JCE = (x[b, :, :, h] for x in heads)
-        e_JCM, f_JCM, segment_JC = (x[b] for x in shared)
+    def row(q_JCK, k_JCK, v_JCE, e_JCM, f_JCM, segment_JC):
         parts = k_JCK, v_JCE, e_JCM, f_JCM, segment_JC
         before = _open(parts, -1)
         after = _open(parts, 0)
 
-        @jax.checkpoint
-        def body(_, inputs):
-            return None, _chunk(*inputs)
-
-        _, out_JCE = jax.lax.scan(body, None, (q_JCK, *parts, before, after))
+        out_JCE = each(jax.checkpoint(_chunk), q_JCK, *parts, before, after)
         return out_JCE.reshape(-1, v_JCE.shape[-1])[:T]
 
-    out_RTE = jax.lax.map(row, jnp.arange(B * H, dtype=jnp.int32))
-    return out_RTE.reshape(B, H, T, -1).swapaxes(1, 2)
+    def batch_row(heads, shared):
+        by_heads = [jnp.moveaxis(x_JCHK, 2, 0) for x_JCHK in heads]
+        return each(lambda *one: row(*one, *shared), *by_heads)
+
+    out_BHTE = each(batch_row, heads, shared)
+    return out_BHTE.swapaxes(1, 2)
 
 
 def _open(parts, end: int):

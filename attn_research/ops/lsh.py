@@ -14,7 +14,7 @@ rounds, R half of the buckets.
 """
 
 import math
-from functools import partial
+from functools import partial, reduce
 from typing import Literal
 
 import jax
@@ -26,10 +26,12 @@ from attn_research.ops.apart import by_parts
 from attn_research.ops.implementations import check_implementation
 from attn_research.ops.linearity import linear_in
 from attn_research.ops.masks import together
+from attn_research.ops.platform import accelerated
 from attn_research.ops.precision import wide
+from attn_research.ops.rows import each
 
 EPSILON = 1e-6
-# Bounds of a block of queries, which is half as wide as the keys that it sees.
+# Bounds of a block of queries, about half as wide as the keys that it sees.
 LEAST, MOST = 32, 256
 # Tokens hashed at once.
 HASHED = 1024
@@ -80,15 +82,13 @@ def _sorted(
     def rows(x_BTHK: jax.Array) -> jax.Array:
         return x_BTHK.swapaxes(1, 2).reshape(B * H, T, -1)
 
-    out_XTE = jax.lax.map(
-        lambda row: _row(*row, span=span, causal=causal),
-        (
-            rows(q_BTHK),
-            rows(k_BTHK),
-            rows(v_BTHE),
-            bucket_BHNT.reshape(B * H, -1, T),
-            jnp.repeat(segments_BT, H, axis=0),
-        ),
+    out_XTE = each(
+        partial(_row, span=span, causal=causal),
+        rows(q_BTHK),
+        rows(k_BTHK),
+        rows(v_BTHE),
+        bucket_BHNT.reshape(B * H, -1, T),
+        jnp.repeat(segments_BT, H, axis=0),
     )
     return out_XTE.reshape(B, H, T, -1).swapaxes(1, 2)
 
@@ -197,24 +197,33 @@ def _row(q_TK, k_TK, v_TE, bucket_NT, segment_T, span: int, causal: bool) -> jax
     back_NT = jnp.argsort(order_NT, axis=1)
     rank_NT = jnp.take_along_axis(at_NT - first_NT, back_NT, axis=1)
 
-    @jax.checkpoint
-    def one(state, inputs):
-        n, order_T, back_T = inputs
+    def one(n, order_T, back_T):
         known = segment_T[order_T], bucket_NT[:, order_T], rank_NT[:, order_T]
         vectors = q_TK[order_T], k_TK[order_T], v_TE[order_T]
-        top_T, total_T, sum_TE = (
-            x[back_T] for x in _round(vectors, known, n, span, causal)
-        )
-        new_T = jnp.maximum(state[0], top_T)
-        old_T, own_T = (jnp.exp(t - _finite(new_T)) for t in (state[0], top_T))
-        total_T = state[1] * old_T + total_T * own_T
-        return (new_T, total_T, state[2] * old_T[:, None] + sum_TE * own_T[:, None]), ()
+        return tuple(x[back_T] for x in _round(vectors, known, n, span, causal))
 
-    none_T = jnp.full(T, -jnp.inf, v_TE.dtype)
-    start = none_T, jnp.zeros_like(none_T), jnp.zeros_like(v_TE)
+    @jax.checkpoint
+    def more(state, inputs):
+        return _merged(state, one(*inputs)), ()
+
     rounds = jnp.arange(N, dtype=jnp.int32), order_NT, back_NT
-    (_, total_T, sum_TE), _ = jax.lax.scan(one, start, rounds)
+    if accelerated():
+        made = jax.vmap(jax.checkpoint(one))(*rounds)
+        parts = [jax.tree.map(lambda x, n=n: x[n], made) for n in range(N)]
+        _, total_T, sum_TE = reduce(_merged, parts)
+    else:
+        none_T = jnp.full(T, -jnp.inf, v_TE.dtype)
+        start = none_T, jnp.zeros_like(none_T), jnp.zeros_like(v_TE)
+        (_, total_T, sum_TE), _ = jax.lax.scan(more, start, rounds)
     return sum_TE / jnp.where(total_T == 0, 1, total_T)[:, None]
+
+
+def _merged(one, two):
+    """top_T, total_T and sum_TE of both of two sets of keys."""
+    top_T = jnp.maximum(one[0], two[0])
+    one_T, two_T = (jnp.exp(part[0] - _finite(top_T)) for part in (one, two))
+    total_T = one[1] * one_T + two[1] * two_T
+    return top_T, total_T, one[2] * one_T[:, None] + two[2] * two_T[:, None]
 
 
 def _round(vectors, known, n: jax.Array, span: int, causal: bool):
@@ -222,7 +231,7 @@ def _round(vectors, known, n: jax.Array, span: int, causal: bool):
     (q_TK, k_TK, v_TE), (segment_T, bucket_NT, rank_NT) = vectors, known
     T = segment_T.shape[0]
     W = min(span, T - 1)
-    C = min(max(LEAST, min(W, MOST)), T)
+    C = min(max(chunks.tokens(LEAST), min(W, MOST)), T)
     ahead = 0 if causal else W
     # Room before the first block and after the last.
     query = (0, -T % C)

@@ -151,7 +151,7 @@ def _token(state, inputs):
 def _chunked(q_BTHK, k_BTHK, v_BTHE, write_BTH, log_forget_BTH, *, segments_BT, chunk):
     """(out, final state) by a scan over chunks, recomputed in the backward."""
     B, T, H, K = q_BTHK.shape
-    C = min(chunk, T)
+    C = min(chunks.tokens(chunk), T)
     seen_BCC = chunks.triangle(C)[None]
 
     def body(carry, inputs):

@@ -14,6 +14,7 @@ import jax
 import jax.numpy as jnp
 
 from attn_research.ops.implementations import check_implementation
+from attn_research.ops.platform import accelerated
 from attn_research.ops.precision import wide
 
 EPSILON = 1e-6
@@ -111,12 +112,12 @@ _affine.defvjp(_affine_forward, _affine_backward)
 
 
 def _row_mean(x_RD):
-    if jax.default_backend() != "cpu":
+    if accelerated():
         return x_RD.mean(axis=-1, keepdims=True)
     return x_RD @ jnp.ones((x_RD.shape[-1], 1), x_RD.dtype) / x_RD.shape[-1]
 
 
 def _column_sum(x_RD):
-    if jax.default_backend() != "cpu":
+    if accelerated():
         return x_RD.sum(axis=0)
     return (jnp.ones((1, x_RD.shape[0]), x_RD.dtype) @ x_RD)[0]

@@ -21,6 +21,7 @@ from attn_research.ops.implementations import check_implementation
 from attn_research.ops.linearity import linear_in
 from attn_research.ops.positions import ordinals, positions
 from attn_research.ops.precision import wide
+from attn_research.ops.rows import each
 
 STEPS = 6
 
@@ -40,8 +41,8 @@ def nystrom_attention(
 
     The first `packed` segments of a row are computed one after another: a row takes
     that many times the time of one, and tokens of a later segment get NaN. "naive", the
-    twin, computes all rows at once; "chunked", the default, one at a time. Raises
-    ValueError for another implementation.
+    twin, computes all rows at once; "chunked", the default, one at a time on a CPU.
+    Raises ValueError for another implementation.
     """
     B, T, H, K = q_BTHK.shape
     dtype, out_dtype = wide(q_BTHK.dtype), v_BTHE.dtype
@@ -77,7 +78,7 @@ def nystrom_attention(
         if implementation == "naive":
             out_RTE = jax.vmap(row)(*heads, *placed)
         else:
-            out_RTE = jax.lax.map(lambda one: row(*one), (*heads, *placed))
+            out_RTE = each(row, *heads, *placed)
         return out_RTE.reshape(B, H, T, -1).swapaxes(1, 2)
 
     out_BTHE = by_parts(rows, (q_BTHK, k_BTHK, v_BTHE), segments, place_BT)

@@ -10,6 +10,7 @@ import jax.numpy as jnp
 
 from attn_research.ops.logits import capped, spread
 from attn_research.ops.masks import together
+from attn_research.ops.platform import accelerated
 from attn_research.ops.tiles import Tiles
 
 
@@ -32,20 +33,33 @@ def among(own: jax.Array, best: jax.Array, keys: jax.Array) -> jax.Array:
     return kept
 
 
-class Block(NamedTuple):
-    """A block of queries: its row, batch row and number, sizes, visits, choices."""
+class At(NamedTuple):
+    """Leading indices of one row in arrays with an axis R, X, B, H, and in the tiles.
 
-    r: Any
-    b: Any
+    Numbers in a loop over rows; nothing if the arrays are those of one row.
+    """
+
+    row: tuple[Any, ...] = ()
+    key: tuple[Any, ...] = ()
+    batch: tuple[Any, ...] = ()
+    head: tuple[Any, ...] = ()
+    tiles: tuple[Any, ...] = ()
+
+
+class Block(NamedTuple):
+    """A block of queries: its row, number, sizes, all key blocks, visits, choices."""
+
+    at: At
     i: Any
     queries: int
     keys: int
+    blocks: int
     listed: Tiles | None
     chosen: Chosen | None
 
-    def near(self, j: Any, blocks: int) -> Any:
+    def near(self, j: Any) -> Any:
         """Where the distances to the key block j start among all."""
-        return self.i * self.queries + (blocks - 1 - j) * self.keys
+        return self.i * self.queries + (self.blocks - 1 - j) * self.keys
 
 
 class Plan(NamedTuple):
@@ -61,42 +75,63 @@ class Plan(NamedTuple):
     cap: float | None
     apart: bool
 
-    def rows(self, row: Any) -> tuple[Any, Any, Any]:
-        """The key row, the batch row and the head of a query row."""
-        batch, head = row // self.heads, row % self.heads
-        return batch * self.groups + head // (self.heads // self.groups), batch, head
-
     def walk(self, block: Block, visit: Any, carry: Any) -> Any:
         """The carry after visit(j, carry) of each key block that the block reaches."""
-        b, i, C, S, listed = block.b, block.i, block.queries, block.keys, block.listed
+        i, C, S, listed = block.i, block.queries, block.keys, block.listed
         if listed is None:
             low, high = self.mask.span(i * C, (i + 1) * C - 1, self.keys)
             low, high = jnp.int32(low // S), jnp.int32(-(-high // S))
+            if accelerated():
+                return self._steady(block, low, visit, carry)
             return jax.lax.fori_loop(low, high, visit, carry)
-        b = jnp.minimum(b, listed.count_BI.shape[0] - 1)
+        tiles = block.at.tiles
         return jax.lax.fori_loop(
             jnp.int32(0),
-            listed.count_BI[b, i],
-            lambda n, carry: visit(listed.visit_BIN[b, i, n], carry),
+            listed.count_BI[*tiles, i],
+            lambda n, carry: visit(listed.visit_BIN[*tiles, i, n], carry),
             carry,
+        )
+
+    def _steady(self, block: Block, low: Any, visit: Any, carry: Any) -> Any:
+        """`walk` of a band by as many visits for every block of queries.
+
+        An accelerator asks its host after each step of a loop whose end is data. What
+        is visited in vain is outside the band.
+        """
+        count = block.blocks
+        if self.mask.left is not None and self.mask.right is not None:
+            wide = self.mask.left + block.queries + self.mask.right
+            count = min(count, 1 - (1 - wide) // block.keys)
+        first = jnp.minimum(low, block.blocks - count)
+        if count == 1:
+            return visit(first, carry)
+        return jax.lax.fori_loop(
+            0, count, lambda n, carry: visit(first + n, carry), carry
         )
 
     def admit(self, block: Block, j: Any, segment_C, source_S) -> jax.Array:
         """Which queries of a block see which keys of the block j."""
-        b, i, C, S, listed = block.b, block.i, block.queries, block.keys, block.listed
+        at, i, C, S, listed = (
+            block.at,
+            block.i,
+            block.queries,
+            block.keys,
+            block.listed,
+        )
         if listed is None:
             query_C = i * C + jnp.arange(C, dtype=jnp.int32)
             key_S = j * S + jnp.arange(S, dtype=jnp.int32)
         else:
-            one = jnp.minimum(b, listed.count_BI.shape[0] - 1)
-            query_C, key_S = listed.query_BIC[one, i], listed.key_BJS[one, j]
+            query_C = listed.query_BIC[*at.tiles, i]
+            key_S = listed.key_BJS[*at.tiles, j]
         admit_CS = self.mask.admit(query_C[:, None], key_S[None])
         if self.apart:
             admit_CS = together(segment_C, source_S) & admit_CS
         if block.chosen is None:
             return admit_CS
-        best_CM, own_C = block.chosen.best[block.r, i], block.chosen.own[b, i]
-        keys_S = block.chosen.keys[b, j]
+        best_CM = block.chosen.best[*at.row, i]
+        own_C = block.chosen.own[*at.batch, i]
+        keys_S = block.chosen.keys[*at.batch, j]
         return admit_CS & among(own_C[:, None], best_CM, keys_S[None])
 
     def score(self, raw_CS: jax.Array, bias_D: jax.Array | None) -> jax.Array:
@@ -107,9 +142,10 @@ class Plan(NamedTuple):
         return score_CS + spread(bias_D[None], score_CS.shape[0])[0]
 
 
-def near(bias_HD: jax.Array | None, h: Any, block: Block, j: Any, blocks: int) -> Any:
+def near(bias_HD: jax.Array | None, block: Block, j: Any) -> Any:
     """The bias of the distances between a block and the key block j."""
     if bias_HD is None:
         return None
+    bias_D = bias_HD[*block.at.head]
     size = block.queries + block.keys - 1
-    return jax.lax.dynamic_slice(bias_HD, (h, block.near(j, blocks)), (1, size))[0]
+    return jax.lax.dynamic_slice(bias_D, (block.near(j),), (size,))

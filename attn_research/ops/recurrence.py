@@ -9,6 +9,7 @@ import jax.numpy as jnp
 from attn_research.ops import chunks
 from attn_research.ops.implementations import check_implementation
 from attn_research.ops.linearity import linear_in
+from attn_research.ops.platform import accelerated
 from attn_research.ops.precision import wide
 
 CHUNK = 256
@@ -41,8 +42,7 @@ def diagonal_recurrence(
         kept_BT1 = ~begins(segments_BT)[..., None] & real_BT1
         a_BTN, b_BTN = jnp.where(kept_BT1, a_BTN, 0), jnp.where(real_BT1, b_BTN, 0)
     if implementation is None:
-        on_cpu = jax.default_backend() == "cpu"
-        implementation = "sequential" if on_cpu else "associative"
+        implementation = "associative" if accelerated() else "sequential"
     check_implementation(
         implementation, "naive", "sequential", "associative", "chunked"
     )

@@ -19,6 +19,7 @@ from attn_research.ops.linearity import linear_in
 from attn_research.ops.logits import PLAIN, Logits, spread
 from attn_research.ops.masks import CAUSAL, FULL, together
 from attn_research.ops.plan import Chosen, among
+from attn_research.ops.platform import accelerated
 from attn_research.ops.positions import restart
 
 
@@ -163,9 +164,12 @@ def _highest(score_BHTS: jax.Array, count: int) -> jax.Array:
 def _nth_highest(x: jax.Array, count: int) -> jax.Array:
     """The `count`-th highest number along the last axis, which keeps size 1.
 
-    Bit by bit from the sign down: one sweep per bit, each a comparison and a count. A
-    sort takes 8 times as long on CPU.
+    On a CPU bit by bit from the sign down: one sweep per bit, each a comparison and a
+    count. A sort takes 8 times as long there; on an accelerator 31 sweeps are 31 steps.
     """
+    if accelerated():
+        at = x.shape[-1] - count
+        return jax.lax.slice_in_dim(jax.lax.sort(x), at, at + 1, axis=-1)
     integer = jnp.int64 if x.dtype == jnp.float64 else jnp.int32
     bits = jnp.iinfo(integer).bits - 1
     rest = jnp.asarray(jnp.iinfo(integer).max, integer)

@@ -9,6 +9,7 @@ import jax.numpy as jnp
 from attn_research.ops import chunks
 from attn_research.ops.implementations import check_implementation
 from attn_research.ops.linearity import linear_in
+from attn_research.ops.platform import accelerated
 from attn_research.ops.precision import wide
 from attn_research.ops.recurrence import begins, diagonal_recurrence
 
@@ -53,8 +54,7 @@ def selective_scan(
     first_BND = jnp.zeros((u_BTD.shape[0], *rate_ND.shape), work)
     inputs = u_BTD, step_BTD, write_BTN, read_BTN, kept_BT
     if implementation is None:
-        on_cpu = jax.default_backend() == "cpu"
-        implementation = "sequential" if on_cpu else "associative"
+        implementation = "associative" if accelerated() else "sequential"
     check_implementation(implementation, "naive", "sequential", "associative")
     match implementation:
         case "naive":
@@ -69,7 +69,7 @@ def selective_scan(
             def body(h_BND: jax.Array, inputs: Any) -> Any:
                 return _chunk(implementation, rate_ND, h_BND, inputs)
 
-            size = min(chunk or CHUNKS[implementation], T)
+            size = min(chunk or chunks.tokens(CHUNKS[implementation]), T)
             cut = jax.tree.map(lambda x: chunks.cut(x, size), inputs)
             y_BTD = chunks.join(jax.lax.scan(body, first_BND, cut)[1], T)
     if segments_BT is not None:

@@ -12,6 +12,7 @@ from attn_research.ops.implementations import check_implementation
 from attn_research.ops.linearity import linear_in
 from attn_research.ops.logits import PLAIN, Logits
 from attn_research.ops.masks import Band, Mask
+from attn_research.ops.platform import accelerated
 
 # Smaller blocks follow a mask more closely, larger ones multiply faster.
 BLOCK = 128
@@ -33,8 +34,9 @@ def sparse_attention(
 
     "naive", the twin, builds T x T; "chunked", the default, visits the blocks of
     `chunk` tokens that the mask may admit, in memory linear in T and in the number of
-    pairs of blocks; a window costs T times its size. Raises ValueError for another
-    implementation, or if the shapes do not fit.
+    pairs of blocks; a window costs T times its size. On an accelerator a band is by
+    default left to the choice of `dense.attention`, which knows kernels for it. Raises
+    ValueError for another implementation, or if the shapes do not fit.
     """
     check_implementation(implementation, "naive", "chunked")
     dense.check_shapes(q_BTHK, k_BTGK, v_BTGE)
@@ -43,6 +45,10 @@ def sparse_attention(
     seen = {"mask": mask, "segments_BT": segments_BT, "source_BS": segments_BT}
     if implementation == "naive":
         return dense.naive(*arrays, **seen, logits=logits)
+    if accelerated() and isinstance(mask, Band):
+        if implementation is None:
+            return dense.attention(*arrays, **seen, logits=logits)
+        return flash.flash_attention(*arrays, **seen, block=chunk, logits=logits)
     size = chunk or block(mask)
     return flash.flash_attention(*arrays, **seen, block=size, logits=logits)
 

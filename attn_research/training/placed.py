@@ -15,6 +15,7 @@ import numpy as np
 from attn_research import hypers
 from attn_research.config import Config
 from attn_research.host import memory
+from attn_research.ops.platform import accelerated
 from attn_research.tasks import Task
 from attn_research.training import population, program
 from attn_research.training.population import FILLER, RUNNING
@@ -57,7 +58,7 @@ def prepare(config: Config, count: int, arrays: Any) -> Compiled:
     testing = shape((), jnp.bool_)
     measure = jax.jit(made.evaluate).lower(members_P, (data, testing)).compile()
     peak = max(memory.predict(advance), memory.predict(measure))
-    if jax.default_backend() == "cpu":  # the devices share one memory
+    if not accelerated():  # the devices share one memory
         peak *= devices.size
     seconds = time.monotonic() - began
     init = jax.jit(made.init)

@@ -15,13 +15,15 @@ import numpy as np
 from jax.sharding import Mesh, NamedSharding
 from jax.sharding import PartitionSpec as Along
 
+from attn_research.ops.platform import accelerated, on
+
 Execution = Literal["map", "vmap"]
 RUNNING, SOLVED, DIVERGED, FILLER = range(4)  # fillers even out the devices
 
 
 def default_execution() -> Execution:
     """`map` on CPU, `vmap` on an accelerator."""
-    return "map" if jax.default_backend() == "cpu" else "vmap"
+    return "vmap" if accelerated() else "map"
 
 
 def mesh() -> Mesh:
@@ -41,14 +43,21 @@ def place(tree: Any, onto: Mesh, *, shared: bool = False) -> Any:
 
 
 def over_members(
-    one: Callable[..., Any], execution: Execution, onto: Mesh
+    one: Callable[..., Any],
+    execution: Execution,
+    onto: Mesh,
+    platform: str | None = None,
 ) -> Callable[..., Any]:
-    """`one(member, shared)` as `all(members_P, shared)`, sharded over the devices."""
+    """`one(member, shared)` as `all(members_P, shared)`, sharded over the devices.
+
+    It is traced for the `platform`; None: for this machine.
+    """
 
     def local(members_P: Any, shared: Any) -> Any:
-        if execution == "vmap":
-            return jax.vmap(one, in_axes=(0, None))(members_P, shared)
-        return jax.lax.map(lambda member: one(member, shared), members_P)
+        with on(platform):
+            if execution == "vmap":
+                return jax.vmap(one, in_axes=(0, None))(members_P, shared)
+            return jax.lax.map(lambda member: one(member, shared), members_P)
 
     return jax.shard_map(
         local,

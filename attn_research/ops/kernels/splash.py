@@ -13,13 +13,14 @@ import jax.numpy as jnp
 
 from attn_research.ops.logits import Logits
 from attn_research.ops.masks import Band, Mask
+from attn_research.ops.platform import platform
 
 LANES = 128  # blocks of a TPU are whole multiples
 
 
 def runs() -> bool:
-    """Whether the kernel runs on the default platform."""
-    return jax.default_backend() == "tpu"
+    """Whether the kernel runs on the platform."""
+    return platform() == "tpu"
 
 
 def lacks(mask: Mask, logits: Logits, dtype: Any) -> str | None:
@@ -81,11 +82,13 @@ def _kernel(length: int, heads: int, mask: Band, cap: float | None, interpret: b
         one = masks.CausalMask((length, length))
     if bounds == (None, None):
         one = masks.FullMask((length, length))
-    return _splash().make_splash_mha_single_device(
-        masks.MultiHeadMask([one] * heads),
-        attn_logits_soft_cap=cap,
-        interpret=interpret,
-    )
+    # The kernel holds arrays; they outlive the trace in which it is made first.
+    with jax.ensure_compile_time_eval():
+        return _splash().make_splash_mha_single_device(
+            masks.MultiHeadMask([one] * heads),
+            attn_logits_soft_cap=cap,
+            interpret=interpret,
+        )
 
 
 def _splash():

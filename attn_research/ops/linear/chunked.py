@@ -30,7 +30,7 @@ def chunked(
     """
     B, T, H, _ = values[0].shape
     M = q_BTHM.shape[-1]
-    C = min(chunk, T)
+    C = min(chunks.tokens(chunk), T)
     match log_decay.ndim:
         case 1:
             moving = change_BTH

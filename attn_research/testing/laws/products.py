@@ -1,11 +1,11 @@
 """The multiply-adds of a traced program: matrix products, loops and transforms."""
 
 import math
-from collections.abc import Iterator
 from typing import Any
 
 import jax
-import jax.extend
+
+from attn_research.testing.laws.steps import inside
 
 
 def flops(jaxpr: Any) -> float:
@@ -17,7 +17,7 @@ def flops(jaxpr: Any) -> float:
     total = 0.0
     for equation in jaxpr.eqns:
         name, params = equation.primitive.name, equation.params
-        inner = [flops(one) for one in _inside(params)]
+        inner = [flops(one) for one in inside(params)]
         match name:
             case "dot_general":
                 sums = params["precision"] == (jax.lax.Precision.HIGHEST,) * 2
@@ -43,12 +43,3 @@ def _products(equation: Any) -> int:
     (contracted, _), _ = equation.params["dimension_numbers"]
     shape = equation.invars[0].aval.shape
     return equation.outvars[0].aval.size * math.prod(shape[i] for i in contracted)
-
-
-def _inside(params: dict[str, Any]) -> Iterator[Any]:
-    for value in params.values():
-        for one in value if isinstance(value, (tuple, list)) else (value,):
-            if isinstance(one, jax.extend.core.ClosedJaxpr):
-                yield one.jaxpr
-            elif isinstance(one, jax.extend.core.Jaxpr):
-                yield one
