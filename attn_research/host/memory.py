@@ -57,7 +57,7 @@ def require(
         raise MemoryRefused(
             f"{what} needs {about} {wanted / 1e9:.2f} GB and {free / 1e9:.2f} GB are "
             "free; make the batch, the model or the population smaller, or pass "
-            "--train.execution=map or --train.remat"
+            "--train.execution=map or --model.remat"
         )
 
 
