@@ -30,6 +30,7 @@ class Adding:
             outputs=1,
             length=self.length,
             causal=self.causal,
+            whole=True,
             labels=1,
             metrics=("mse", "loss"),
             per_sequence=not self.causal,

@@ -77,6 +77,9 @@ class Spec:
     groups: tuple[str, ...] = ()  # kinds of examples that the test reports one by one
     completes: bool = False  # the test also completes prompts: a `Completing` task
     noted: bool = True  # the task describes its data: a `Noted` task
+    # Every row is one sequence without padding: `segments` of a batch are all 1. A
+    # program for an accelerator then leaves them out, which opens faster kernels.
+    whole: bool = False
 
     @property
     def goal(self) -> Literal["max", "min"]:

@@ -23,6 +23,7 @@ def _spec(symbols: int, length: int, count: int) -> Spec:
         outputs=symbols + SIGNS,
         length=length,
         causal=True,
+        whole=True,
         labels=count,
         metrics=("accuracy", "loss"),
         chance=1 / symbols,

@@ -68,6 +68,7 @@ class Coreference:
             outputs=len(WORDS),
             length=self.length,
             causal=True,
+            whole=True,
             labels=1,
             metrics=("accuracy", "loss"),
             chance=1 / 2,

@@ -44,6 +44,7 @@ class Forecasting:
             outputs=self.horizon,
             length=self.context,
             causal=False,
+            whole=True,
             labels=1,
             metrics=("mse", "mae", "loss"),
             per_sequence=True,

@@ -88,6 +88,7 @@ class FuzzyRecall:
             outputs=self.vocabulary,
             length=self.length,
             causal=True,
+            whole=True,
             labels=self.pairs * longest,
             metrics=("accuracy", "loss"),
             chance=1 / self._alphabets()[1],

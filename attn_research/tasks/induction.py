@@ -62,6 +62,7 @@ class Induction:
             outputs=self.vocabulary,
             length=self.length,
             causal=True,
+            whole=True,
             labels=self.triggers,
             metrics=("accuracy", "loss"),
             chance=1 / self.vocabulary,

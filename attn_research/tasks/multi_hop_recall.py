@@ -60,6 +60,7 @@ class MultiHopRecall:
             outputs=self.vocabulary,
             length=self.length,
             causal=True,
+            whole=True,
             labels=self.chains,
             metrics=("accuracy", "loss"),
             chance=1 / (self.vocabulary - SIGNS),

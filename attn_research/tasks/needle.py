@@ -82,6 +82,7 @@ class Needle:
             outputs=256,
             length=self.length,
             causal=True,
+            whole=True,
             labels=self.digits,
             metrics=("accuracy", "loss"),
             chance=1 / 10,

@@ -40,6 +40,7 @@ def _spec(vocabulary: int, order: int, length: int) -> Spec:
         outputs=vocabulary,
         length=length,
         causal=True,
+        whole=True,
         labels=length - order + 2,
         metrics=("loss", "accuracy"),
         chance=math.log(vocabulary),

@@ -64,6 +64,7 @@ class Pathfinder:
             outputs=2,
             length=self.size**2,
             causal=False,
+            whole=True,
             labels=1,
             metrics=("accuracy", "macro_f1", "loss"),
             per_sequence=True,

@@ -41,6 +41,7 @@ def _spec(length: int, vocabulary: int, labels: int) -> Spec:
         outputs=vocabulary,
         length=length,
         causal=True,
+        whole=True,
         labels=labels,
         metrics=("accuracy", "loss"),
         chance=1 / (vocabulary - 1 - (vocabulary - 1) // 2),

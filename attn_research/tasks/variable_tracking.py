@@ -59,6 +59,7 @@ class VariableTracking:
             outputs=256,
             length=self.length,
             causal=True,
+            whole=True,
             labels=self.digits,
             metrics=("accuracy", "loss"),
             chance=1 / 10,

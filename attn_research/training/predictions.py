@@ -6,6 +6,7 @@ import jax
 import jax.numpy as jnp
 
 from attn_research import tasks
+from attn_research.ops.platform import accelerated
 from attn_research.pure import Functional, Params
 from attn_research.tasks import contract
 from attn_research.tasks.contract import Batch
@@ -25,10 +26,11 @@ def predict(
 
     The head is often half of a step, so it runs only where `weights` is not zero.
     """
-    before, after = (batch.inputs,), (batch.segments, key)
+    segments = None if spec.whole and accelerated() else batch.segments
+    before, after = (batch.inputs,), (segments, key)
     if batch.source is not None:
         before = batch.source, batch.inputs
-        after = batch.source_segments, batch.segments, key
+        after = batch.source_segments, segments, key
     if batch.weights.ndim == 1:
         outputs = model.apply(params, *before, *after)
         end_B = jnp.sum((batch.segments > 0).astype(jnp.int32), axis=1) - 1

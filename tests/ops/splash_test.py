@@ -34,6 +34,16 @@ def test_the_kernel_is_the_naive_form(mask):
         np.testing.assert_allclose(one, two, rtol=1e-4, atol=2e-4)
 
 
+def test_a_kernel_made_within_one_program_serves_the_next():
+    q = jnp.ones((1, 128, 1, 128))
+    run = functools.partial(splash.splash_attention, mask=CAUSAL, interpret=True)
+    splash._kernel.cache_clear()
+    one = jax.jit(lambda q: run(q, q, q))(q)
+    two = jax.jit(lambda q: run(q, q, 2 * q))(q)
+    np.testing.assert_allclose(one, np.ones_like(one), rtol=1e-5)
+    np.testing.assert_allclose(two, 2 * np.ones_like(one), rtol=1e-5)
+
+
 def _pulled(call, *arrays):
     *inputs, ct = map(jnp.asarray, arrays)
     out, back = jax.vjp(jax.jit(call), *inputs)

@@ -20,6 +20,7 @@ def token_spec(vocabulary: int, length: int, labels: int, values: int) -> Spec:
         outputs=vocabulary,
         length=length,
         causal=True,
+        whole=True,
         labels=labels,
         metrics=("accuracy", "loss"),
         chance=1 / values,
