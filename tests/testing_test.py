@@ -5,6 +5,7 @@ import os
 import subprocess
 import sys
 
+import jax
 import jax.numpy as jnp
 import pytest
 
@@ -116,6 +117,13 @@ def spoiled(good: type, spoil) -> object:
     return broken_task(good, batch=batch)
 
 
+def pooled(task, batch, key, split):
+    """Rows of one small pool, whatever the split."""
+    place = jax.random.randint(key, (), 0, 8)
+    place = jax.random.fold_in(jax.random.key(0), place)
+    return Recall.batch(task, place, "train", batch.inputs.shape[0])
+
+
 class Loose(Recall):
     """Recall with an option that changes whenever it is made."""
 
@@ -164,6 +172,11 @@ TASK_FAULTS = {
             Recall, lambda s, b, k, p: b._replace(inputs=jnp.full_like(b.inputs, 3))
         ),
     ),
+    "a test of training rows": ("apart", spoiled(Recall, pooled)),
+    "few rows and no word of it": (
+        "apart",
+        broken_task(TASKS["parity"], notes=lambda self, arrays: ["Bits are few."]),
+    ),
     "numbers that are not": (
         "finite",
         spoiled(Adding, lambda s, b, k, p: b._replace(inputs=b.inputs * jnp.nan)),
@@ -187,6 +200,13 @@ def test_a_broken_task_is_told_with_its_law(fault):
     with pytest.raises(LawBroken) as caught:
         check_task(task, law)
     assert str(caught.value).startswith(f"{law}: broken by {type(task).__name__}: ")
+
+
+def test_a_task_of_few_rows_may_say_so():
+    check_task("parity(length=6,test_length=20)", "apart")
+    with pytest.raises(LawBroken, match=r"apart: .*: \d+ of 256 rows of test are among "
+                       "256 rows of train, and no note"):  # fmt: skip
+        check_task(broken_task(TASKS["parity"], notes=lambda self, arrays: []), "apart")
 
 
 def test_batches_that_are_no_function_of_the_key_are_told():

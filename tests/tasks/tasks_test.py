@@ -14,8 +14,9 @@ from attn_research.testing.tasks import KEYS, LAWS, ROWS, Drawn, draw
 from tests.tasks.specs import ALL, HASHES, READ, SMALL
 
 pytestmark = pytest.mark.usefixtures("data_sets")
-# The law of names compiles a program of its own.
-QUICK = [law for law in LAWS if law != "names"]
+# The law of names compiles a program of its own, that of rows apart draws many.
+QUICK = [law for law in LAWS if law not in ("names", "apart")]
+OFTEN = ("recall", SMALL["parity"], SMALL["classification"], SMALL["adding"])
 
 
 @lru_cache
@@ -38,6 +39,14 @@ def test_law(law, spec):
 @pytest.mark.parametrize("spec", ["recall", SMALL["text"]])
 def test_a_split_is_known_by_its_name_too(spec):
     LAWS["names"](drawn(spec))
+
+
+@pytest.mark.parametrize(
+    "spec",
+    [pytest.param(one, marks=[pytest.mark.slow] * (one not in OFTEN)) for one in ALL],
+)
+def test_rows_of_the_test_are_no_rows_of_training(spec):
+    LAWS["apart"](drawn(spec))
 
 
 @pytest.mark.parametrize("spec", HASHES)
