@@ -33,6 +33,7 @@ TEXTS: dict[tuple[str, str], tuple[str, list[str], str]] = {
     ("sweep", "experiment"): ("x", ["--out=study"], "Unknown experiment 'x'"),
     ("sweep", "size"): ("x", SWEEP, "Unknown size of the experiment"),
     ("sweep", "scale"): ("x", SWEEP, "Unknown scale 'x'"),
+    ("sweep", "slurm"): ("x", [*SWEEP, "--submit=slurm"], "must be options of sbatch"),
     ("sweep", "only"): ("x", SWEEP, "--only is 'x'; it must be i/n"),
     ("report", "size"): ("x", [], "x"),
     ("report", "out"): ("x", [], "--out does nothing without --ledger"),

@@ -3,6 +3,7 @@
     attn-research sweep --experiment=recall_distance --out=runs/recall
     attn-research sweep ... --set model.width=32,64 --lr=1e-3,3e-3 --dry_run
     attn-research sweep --out=runs/recall --status
+    attn-research sweep ... --submit=slurm --slurm="--partition=gpu --time=4:00:00"
 
 Re-run the same command to resume, or --out alone: finished cells are skipped, killed
 ones go on. Exit code 0: all cells are done, 1: some failed, 74: of the disk, 75:
@@ -17,6 +18,7 @@ from typing import Literal
 from absl import flags as absl_flags
 
 from attn_research import commands, flags
+from attn_research.commands import cluster
 from attn_research.config import Population
 from attn_research.host import layout
 from attn_research.host.exits import DISK, DONE, FAILED
@@ -35,6 +37,7 @@ CHOOSING = (
     "set",
 )  # flags: which cells
 RUNNING = ("workers", "grace", "allow_inexact_resume", "track")  # flags: how
+CLUSTER = ("submit", "slurm", "array_limit")  # flags: where
 
 
 @declared
@@ -75,6 +78,14 @@ class Options:
         None, "Also show the curves in tensorboard, wandb (offline), or both."
     )
     verbose: bool = option(False, "Also show what libraries log and warn of.")
+    submit: Literal["slurm"] | None = option(
+        None, "Queue the cells on a cluster, each as a job, instead of running them."
+    )
+    slurm: str = option(
+        "", 'Options of sbatch for each job: "--partition=gpu --gres=gpu:1".'
+    )
+    array_limit: int = option(0, "Jobs that run at once at most; 0: all.", low=0)
+    cancel: bool = option(False, "Take the study's jobs out of the queue, then exit.")
 
 
 def define() -> None:
@@ -91,26 +102,20 @@ def define() -> None:
 def run() -> int:
     """Runs the cells asked for, or only shows them."""
     options = flags.given(Options)
-    modes = [
-        name for name in ("dry_run", "status", "collect") if getattr(options, name)
-    ]
-    if len(modes) > 1:
-        raise BadInput(
-            f"--{modes[0]} and --{modes[1]} exclude each other; one must be left out"
-        )
-    if options.status or options.collect:
-        flags.unused([*CHOOSING, *RUNNING, "experiment"], f"with --{modes[0]}")
-    if options.dry_run:  # it says what the workers would do
-        flags.unused([name for name in RUNNING if name != "workers"], "with --dry_run")
-    sinks.require(options.track or ())
+    _check(options)
     if options.out is None:
-        if not options.dry_run:
+        if not options.dry_run or options.submit:
             raise BadInput("--out is missing; it must be the directory of the study")
         return _sweep(options, "")
     if options.status or options.collect:
         _plug(options.out)
     if options.status:
         return _status(options.out)
+    if options.cancel:
+        from attn_research.launch import slurm
+
+        print(slurm.cancel(options.out))
+        return DONE
     if options.collect:
         unread: set[str] = set()
         _collected(options.out, unread)
@@ -119,6 +124,27 @@ def run() -> int:
     if options.experiment is None and begun and not options.dry_run:
         return _resume(options, options.out)
     return _sweep(options, options.out)
+
+
+def _check(options: Options) -> None:
+    """Raises `BadInput` for flags that exclude each other or that nothing reads."""
+    names = ("dry_run", "status", "collect", "cancel")
+    modes = [name for name in names if getattr(options, name)]
+    if len(modes) > 1:
+        raise BadInput(
+            f"--{modes[0]} and --{modes[1]} exclude each other; one must be left out"
+        )
+    if modes and not options.dry_run:
+        unused = [*CHOOSING, *RUNNING, *CLUSTER, "experiment"]
+        flags.unused(unused, f"with --{modes[0]}")
+    if options.submit is None:
+        flags.unused(CLUSTER[1:], "without --submit")
+        if options.dry_run:  # it says what the workers would do
+            flags.unused([one for one in RUNNING if one != "workers"], "with --dry_run")
+    else:
+        flags.unused(["workers"], "with --submit")
+    sinks.require(options.track or ())
+    cluster.require(options)
 
 
 def _resume(options: Options, out: str) -> int:
@@ -155,6 +181,12 @@ def _sweep(options: Options, out: str) -> int:
     from attn_research.launch import overview, together
     from attn_research.studies import store
 
+    if options.dry_run and options.submit:
+        from attn_research.launch import slurm
+
+        ids = [cell.id for cell in cells]
+        print(slurm.preview(out, ids, cluster.request(options, study.name)), end="")
+        return DONE
     if options.dry_run:
         print(together.sentence(cells, options.workers))
         if out:
@@ -176,18 +208,19 @@ def _sweep(options: Options, out: str) -> int:
 
 def _run(options: Options, out: str, ids: list[str]) -> int:
     """Runs cells, collects the results of the study, and says what they are."""
-    from attn_research.launch import command, local
+    from attn_research.launch import command, local, slurm
     from attn_research.studies import store
 
     described = store.read_study(out)
+    if options.submit:
+        print(slurm.submit(out, ids, cluster.request(options, described["name"])))
+        return DONE
     code = local.run(
         out,
         ids,
         workers=options.workers,
         grace=options.grace,
-        command=command.cell_command(
-            options.allow_inexact_resume, options.verbose, options.track or ()
-        ),
+        command=command.cell_command(cluster.more(options)),
         axes=[name for name, values in described["axes"].items() if len(values) > 1],
         verbose=options.verbose,
     )
@@ -244,5 +277,5 @@ def _status(out: str) -> int:
     from attn_research.studies import store
 
     states = store.status(out)
-    overview.show(states, out)
+    overview.show(states, out, cluster.queue(out))
     return FAILED if any(one.state == "unreadable" for one in states) else DONE

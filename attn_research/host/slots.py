@@ -1,8 +1,10 @@
 """Cores and devices divided among the processes that run in parallel."""
 
+import fcntl
 import os
+import tempfile
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import NamedTuple
 
@@ -81,6 +83,47 @@ def confined(slot: Slot) -> Iterator[None]:
         yield
     finally:
         os.sched_setaffinity(0, before)
+
+
+@contextmanager
+def claimed(count: int) -> Iterator[None]:
+    """While it is entered this process has `count` cores, which no other claims.
+
+    A cluster that does not bind its jobs to cores shows all of a node's to each of
+    them. A claim is a file lock of this user and this machine, so that the kernel
+    releases it with its process. Cores that are bound already stay as they are, and if
+    too few are free they are shared.
+    """
+    bound = cores()
+    if not bound or len(bound) <= count:
+        yield
+        return
+    held: dict[int, int] = {}
+    try:
+        _claim(bound, count, held)
+        shared = [core for core in bound if core not in held]
+        with confined(Slot(tuple([*held, *shared][:count]), None)):
+            yield
+    finally:
+        for handle in held.values():
+            os.close(handle)
+
+
+def _claim(bound: list[int], count: int, held: dict[int, int]) -> None:
+    """Adds the handles of up to `count` free cores to `held`; none if /tmp refuses."""
+    folder = Path(tempfile.gettempdir()) / f"attn_research-cores-{os.getuid()}"
+    with suppress(OSError):
+        folder.mkdir(mode=0o700, exist_ok=True)
+        for core in bound:
+            handle = os.open(folder / str(core), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC)
+            try:
+                fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                os.close(handle)
+                continue
+            held[core] = handle
+            if len(held) == count:
+                return
 
 
 def environment(

@@ -12,16 +12,16 @@ from attn_research.launch.cell import INEXACT, PLUGIN, TRACK
 Command = Callable[[Path], list[str]]
 
 
-def cell_command(
+def more(
     allow_inexact_resume: bool = False, verbose: bool = False, track: Sequence[str] = ()
-) -> Command:
-    """The command of a cell: `python -m attn_research.launch.cell`.
+) -> list[str]:
+    """The flags of a cell: plugins as in this process, and the sinks of `track`."""
+    flags = [INEXACT] * allow_inexact_resume + [VERBOSE] * verbose
+    flags += [f"{PLUGIN}{plugin.source}" for plugin in plugins.loaded()]
+    return flags + [f"{TRACK}{name}" for name in track]
 
-    The cell loads the plugins of this process, and shows its curves in the sinks of
-    `track`.
-    """
+
+def cell_command(more: Sequence[str] = ()) -> Command:
+    """The command of a cell with these flags: `python -m attn_research.launch.cell`."""
     module = [sys.executable, "-m", "attn_research.launch.cell"]
-    more = [INEXACT] * allow_inexact_resume + [VERBOSE] * verbose
-    more += [f"{PLUGIN}{plugin.source}" for plugin in plugins.loaded()]
-    more += [f"{TRACK}{name}" for name in track]
     return lambda folder: [*module, str(folder), str(os.getpid()), *more]

@@ -4,7 +4,7 @@ import json
 import math
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from attn_research.config import flatten, to_dict
 from attn_research.host import heartbeat, layout
@@ -55,10 +55,15 @@ def preview(cells: Sequence[Cell]) -> None:
         print(json.dumps(first, indent=1))
 
 
-def show(cells: Sequence[CellState], directory: str | os.PathLike[str]) -> None:
+def show(
+    cells: Sequence[CellState],
+    directory: str | os.PathLike[str],
+    queue: Mapping[str, str] | None = None,
+) -> None:
     """Prints the state of every cell of the study in a directory.
 
-    Of one that runs, also how far it is beyond its checkpoint, and what it does.
+    Of one that runs, also how far it is beyond its checkpoint, and what it does; with
+    `queue`, what a cluster says of each cell.
     """
     names = list(dict.fromkeys(name for cell in cells for name in cell.varies))
     metric = next((cell.metric for cell in cells if cell.metric), "metric")
@@ -66,16 +71,17 @@ def show(cells: Sequence[CellState], directory: str | os.PathLike[str]) -> None:
     beats = {id: heartbeat.read(place(directory, id)) for id in running}
     news = {id: beat for id, beat in beats.items() if beat is not None}
     metric = next((beat.metric for beat in news.values() if beat.metric), metric)
-    header = ["cell", "state", *names, "members"]
+    header = ["cell", "state", *(["queue"] if queue else []), *names, "members"]
     header += ["step", "saved"] if news else ["step"]
     header += [f"best {metric}", "seconds"]
     header += ["phase", "left"] if news else []
     lines = []
     for cell in cells:
         varied = [short(name, cell.varies.get(name)) for name in names]
-        lines.append([cell.id, cell.state, *varied, str(cell.members)])
+        queued = [queue.get(cell.id, "")] if queue else []
+        lines.append([cell.id, cell.state, *queued, *varied, str(cell.members)])
         lines[-1] += _far(cell, news.get(cell.id), bool(news))
-    right = len(header) - 2 - len(names)
+    right = len(header) - 2 - len(names) - bool(queue)
     table(header, lines, right=right, styles=[STYLES[c.state] for c in cells])
     for cell in cells:
         if cell.message and cell.state in ("failed", "damaged", "unreadable"):

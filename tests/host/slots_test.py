@@ -1,6 +1,9 @@
 """The cores, devices and environment that each worker of a sweep gets."""
 
 import os
+import subprocess
+import sys
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -45,3 +48,45 @@ def test_the_environment_of_a_cell():
     assert on_gpu["CUDA_VISIBLE_DEVICES"] == "1,2" and "XLA_FLAGS" not in on_gpu
     package = Path(cell.__file__).parents[2]
     assert on_gpu["PYTHONPATH"].split(os.pathsep)[0] == str(package)
+
+
+CLAIM = """
+import os, sys, tempfile
+from attn_research.host import slots
+
+tempfile.tempdir = sys.argv[1]
+os.sched_setaffinity(0, [int(core) for core in sys.argv[2].split(",")])
+with slots.claimed(1):
+    print(*slots.cores(), flush=True)
+    sys.stdin.readline()
+"""
+
+
+@contextmanager
+def claim(folder, cores):
+    """The cores of a job that claims one; it ends without a word of its own."""
+    with subprocess.Popen(
+        [sys.executable, "-c", CLAIM, str(folder), ",".join(map(str, cores))],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+    ) as process:
+        assert process.stdout is not None
+        yield process.stdout.readline().split()
+        process.kill()
+
+
+@pytest.mark.skipif(len(slots.cores()) < 2, reason="one core cannot be divided")
+def test_jobs_of_one_node_divide_its_cores_until_they_end(tmp_path):
+    both = slots.cores()[:2]
+    with claim(tmp_path, both) as other:
+        with claim(tmp_path, both) as one:
+            assert len(one) == len(other) == 1 and one != other
+            with claim(tmp_path, both) as shared:
+                assert len(shared) == 1, "a job without a free core shares one"
+        with claim(tmp_path, both) as again:
+            assert again == one, "what the dead one had is free"
+        with claim(tmp_path, both[:1]) as bound:
+            assert bound == [str(both[0])], "it is bound already"
+        with claim("/dev/null", both) as shared:
+            assert len(shared) == 1

@@ -12,7 +12,7 @@ from attn_research.host import layout
 from attn_research.host.durable import write_json
 from attn_research.host.exits import DONE, FAILED
 from attn_research.host.journal import Journal
-from attn_research.launch.command import cell_command
+from attn_research.launch.command import cell_command, more
 from attn_research.studies import sinks, store, tracking
 from tests.command import assert_one_sentence, command
 from tests.sweep_test import EXPERIMENT
@@ -239,7 +239,7 @@ def test_a_missing_package_is_one_sentence_before_work(script, tmp_path, monkeyp
 
 
 def test_the_cells_of_a_sweep_are_told_where_to_show_their_curves():
-    words = cell_command(track=("tensorboard", "wandb"))(Path("cell"))
+    words = cell_command(more(track=("tensorboard", "wandb")))(Path("cell"))
     assert words[-2:] == ["--track=tensorboard", "--track=wandb"]
 
 
