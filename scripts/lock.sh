@@ -16,3 +16,6 @@ lock() {
 lock requirements-dev.lock --extra dev --extra text --extra media --extra tables
 lock requirements.lock --constraint requirements-dev.lock
 lock requirements-docs.lock --extra docs --constraint requirements-dev.lock
+for target in tpu cuda; do
+  lock "requirements-aot-$target.lock" --extra "aot-$target" --constraint requirements-dev.lock
+done

@@ -53,8 +53,8 @@ ONLY = {
 }
 # The measure of the house: a stranger holds so much in his head.
 # Commands ask the door which run of a study is meant; sinks name the hypers of members;
-# training names the platform by which ops choose their forms.
-ROOMS, PAIRS, FILES, ROWS = 28, 169, 12, 25
+# training names the platform by which ops choose their forms; `compile` asks it what fits.
+ROOMS, PAIRS, FILES, ROWS = 28, 170, 12, 25
 OUTSIDE = ("scripts", "experiments", "benchmarks")
 
 

@@ -29,6 +29,7 @@ COMMANDS = {
     "analyze": "Look inside trained models: attention, gradients, memory, spectra.",
     "track": "Show the curves of a run or a study in TensorBoard or wandb.",
     "export": "Write one trained model as one file.",
+    "compile": "Compile training steps for hardware that is not here: does it fit?",
     "check": "Judge mixers and tasks, of a plugin's too, by the laws.",
     "prepare": "Prepare data sets from raw files.",
 }

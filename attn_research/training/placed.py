@@ -50,7 +50,7 @@ def prepare(config: Config, count: int, arrays: Any) -> Compiled:
     made = program.make(config, devices)
     shape = jax.ShapeDtypeStruct
     data = jax.tree.map(lambda leaf: shape(leaf.shape, leaf.dtype), arrays)
-    members_P = _shapes(made, population.padded(count, devices.size))
+    members_P = shapes(made, population.padded(count, devices.size))
     free = memory.available(jax.local_devices()[0])
     memory.require(least(config, made.task, members_P), free, "The run", "at least")
     advance = jax.jit(made.advance, donate_argnums=0)
@@ -65,7 +65,7 @@ def prepare(config: Config, count: int, arrays: Any) -> Compiled:
     return Compiled(made, init, advance, measure, members_P, peak, seconds)
 
 
-def _shapes(made: program.Program, total: int) -> Member:
+def shapes(made: program.Program, total: int) -> Member:
     """The shapes of a population of this many members."""
     shape = jax.ShapeDtypeStruct
     hypers_P = hypers.Hypers(
@@ -78,7 +78,7 @@ def at_least(config: Config, count: int) -> int:
     """Bytes that a resolved config of `count` members needs; compiles nothing."""
     devices = population.mesh()
     made = program.make(config, devices)
-    members_P = _shapes(made, population.padded(count, devices.size))
+    members_P = shapes(made, population.padded(count, devices.size))
     return least(config, made.task, members_P)
 
 
