@@ -53,7 +53,7 @@ ONLY = {
 }
 # The measure of the house: a stranger holds so much in his head.
 # Commands ask the door which run of a study is meant; sinks name the hypers of members;
-# training names the platform by which ops choose their forms; `compile` asks it what fits.
+# training names the platform by which ops choose their forms; `compile` asks training.
 ROOMS, PAIRS, FILES, ROWS = 28, 170, 12, 25
 OUTSIDE = ("scripts", "experiments", "benchmarks")
 
