@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from attn_research.config import Config, Population
     from attn_research.door.building import mixer, model, task
     from attn_research.door.finding import load
-    from attn_research.door.running import Run, train
+    from attn_research.door.running import Run, scaled, train
     from attn_research.door.tables import curves, results
     from attn_research.modules import MIXERS
     from attn_research.modules.segments import segments
@@ -50,6 +50,7 @@ _PUBLIC = {
     "model": "attn_research.door.building",
     "ops": "attn_research.ops",
     "results": "attn_research.door.tables",
+    "scaled": "attn_research.door.running",
     "segments": "attn_research.modules.segments",
     "task": "attn_research.door.building",
     "testing": "attn_research.testing",
@@ -71,6 +72,7 @@ __all__ = [
     "model",
     "ops",
     "results",
+    "scaled",
     "segments",
     "task",
     "testing",

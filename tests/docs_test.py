@@ -112,8 +112,8 @@ def test_the_pages_run_every_public_name():
         for marked, block in BLOCK.findall(page.read_text())
         if marked or page.name == "README.md"
     )
-    for name in ("load", "results", "curves", "train", "mixer", "segments", "model",
-                 "task", "functional", "ops"):  # fmt: skip
+    for name in ("load", "results", "curves", "train", "scaled", "mixer", "segments",
+                 "model", "task", "functional", "ops"):  # fmt: skip
         assert f"ar.{name}" in text, name
 
 

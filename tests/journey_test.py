@@ -5,6 +5,7 @@ With the wheel, in an empty folder, and what he sees at each step.
 
 import importlib.util
 import os
+import pty
 import re
 import shutil
 import subprocess
@@ -57,6 +58,31 @@ print("the same bits")
 """
 
 
+# What moves a terminal's cursor, and its colours.
+MOVES = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]")
+
+
+def on_a_terminal(command: list[str], folder: Path, environment: dict) -> str:
+    """What a command draws on a terminal of 120 columns, without what moves there."""
+    ours, theirs = pty.openpty()
+    size = {"COLUMNS": "120", "LINES": "40", "TERM": "xterm"}
+    ends = {"stdin": theirs, "stdout": theirs, "stderr": theirs}
+    child = subprocess.Popen(
+        command, cwd=folder, env={**environment, **size}, close_fds=True, **ends
+    )
+    os.close(theirs)
+    drawn = b""
+    with open(ours, "rb", buffering=0) as screen:
+        try:
+            while part := screen.read(4096):
+                drawn += part
+        except OSError:  # how Linux says that the other end is closed
+            pass
+    text = MOVES.sub("", drawn.decode()).replace("\r", "\n")
+    assert child.wait() == 0, text
+    return text
+
+
 @pytest.mark.slow
 def test_a_stranger_goes_all_the_way_with_a_mixer_of_his_own(built, tmp_path):  # noqa: F811
     python = beside(tmp_path / "venv", built)
@@ -64,11 +90,13 @@ def test_a_stranger_goes_all_the_way_with_a_mixer_of_his_own(built, tmp_path):  
     folder.mkdir()
     kept = {k: v for k, v in os.environ.items() if k not in ("PYTHONPATH", "CHECKOUT")}
 
+    kept |= {"PYTHONSAFEPATH": "1", "XLA_FLAGS": "", "ATTN_RESEARCH_LINE_SECONDS": "1"}
+
     def run(*words: str, code: int = 0) -> str:
         done = subprocess.run(
             [str(python.with_name(words[0])), *words[1:]],
             cwd=folder,
-            env={**kept, "PYTHONSAFEPATH": "1", "XLA_FLAGS": ""},
+            env=kept,
             capture_output=True,
             text=True,
         )
@@ -86,12 +114,24 @@ def test_a_stranger_goes_all_the_way_with_a_mixer_of_his_own(built, tmp_path):  
     said = ours("check", "mine", plugin)
     assert "mine: shape: kept" in said and "broken" not in said
 
-    # He compares it with two of ours.
+    # He compares it with two of ours, and watches: lines without a terminal, on one a
+    # table; the same command goes on with what is left.
     (folder / "own.py").write_text(STUDY)
     sweep = ["sweep", "--experiment=own.py", plugin, "--out=runs/mine"]
     assert "3 cells" in ours(*sweep, "--dry_run")
-    said = ours(*sweep)
-    assert len(re.findall(r"^\[\d/3\] \w+ .* in \d+ s$", said, re.M)) == 3, said
+    said = ours(*sweep, "--only=1/3")
+    assert re.search(r"^0 of 1 cells done, 1 running.*; \[1\] mine .*", said, re.M), (
+        said
+    )
+    assert re.search(r"^\[1/1\] \w+ .* in \d+ s$", said, re.M), said
+    assert "1 done" in ours("sweep", "--out=runs/mine", "--status", plugin)
+    command = [str(python.with_name("attn-research")), *sweep]
+    said = on_a_terminal(command, folder, kept)
+    header = r"cell +pattern +members +step +phase +left +best / median / worst"
+    assert re.search(header, said), said
+    assert re.search(r"^ *\d +conv +2 +0/30 +starting \d", said, re.M), said
+    assert re.search(r"^2 of 3 cells done, 1 running", said, re.M), said
+    assert len(re.findall(r"^\[\d/3\] \w+ .* in \d+ s *$", said, re.M)) == 2, said
     assert "results.csv: 6 members of finished cells." in said
     ranking = said[said.index("results.csv") :]
     for mixer in ("mine", "conv", "dense(heads=2)"):

@@ -10,6 +10,7 @@ from attn_research.config import Config, Population
 from attn_research.door.tables import Table, curves
 from attn_research.host import exits, layout
 from attn_research.options import BadInput
+from attn_research.studies import scale as scales
 
 ENDS: dict[int, Literal["done", "diverged", "stopped"]] = {
     exits.DONE: "done",
@@ -52,6 +53,23 @@ class Run(NamedTuple):
     ) -> Restored:
         """One trained model; see `load`."""
         return checkpoint.load(self.directory, member=member, step=step)
+
+
+def scaled(
+    config: Config, population: Population, scale: str
+) -> tuple[Config, Population]:
+    """The config and the population at a scale, "nano", "tiny", "small" or "base".
+
+        config, population = ar.scaled(Config(task="recall"), Population(), "nano")
+
+    As `--scale` does, it sets the width, the layers, the batch, the steps, the learning
+    rate, and the heads of mixers that have several and give no number (the rule is in
+    `attn_research.studies.scale`). What should be otherwise is changed afterwards.
+
+    Raises `BadInput` if there is no such scale.
+    """
+    size = scales.scale(scale)
+    return scales.config(config, size), scales.population(population, size)
 
 
 def train(

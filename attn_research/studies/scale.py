@@ -4,14 +4,21 @@ Each scale doubles the width, the layers, the heads, the batch and the steps of 
 below, and divides the learning rate by the square root of two:
 
     scale   width   layers   heads   batch    steps   learning rate
-    nano       64        2       2      32      500   0.003
-    tiny      128        4       4      64    1,000   0.00212
-    small     256        8       8     128    2,000   0.0015
-    base      512       16      16     256    4,000   0.00106
+    nano       64        2       2      64      500   0.002
+    tiny      128        4       4     128    1,000   0.00141
+    small     256        8       8     256    2,000   0.001
+    base      512       16      16     512    4,000   0.000707
 
 So a head has 32 channels, the parameters of the layers grow eightfold from scale to
 scale and the sequences seen fourfold. A flag or an axis that names one of these fields
 goes before the scale; the heads are those of mixers that have several by default.
+
+The smallest scale is measured on recall of 4 pairs among 32 tokens, at rates from
+0.00075 to 0.0045 and seeds 0 to 3. In batches of 64, dense attention solves it within
+500 steps at each of four rates for the same three seeds, and a window of 8 recalls all
+that it sees at 0.0015 and at 0.003 for each of three; in batches of 32 two seeds of
+dense attention fail from 0.003 on, and one window of three at 0.0015. Seed 3 of dense
+attention stays at an accuracy of a half at any of these rates, in 1,000 steps as well.
 """
 
 import dataclasses
@@ -52,8 +59,8 @@ def scale(name: str) -> Scale:
     if name not in NAMES:
         raise unknown("scale", name, NAMES)
     times = 2 ** NAMES.index(name)
-    rate = float(f"{3e-3 / math.sqrt(times):.3g}")
-    return Scale(64 * times, 2 * times, 2 * times, 32 * times, 500 * times, rate)
+    rate = float(f"{2e-3 / math.sqrt(times):.3g}")
+    return Scale(64 * times, 2 * times, 2 * times, 64 * times, 500 * times, rate)
 
 
 def config(one: Config, size: Scale, given: Container[str] = ()) -> Config:

@@ -4,6 +4,7 @@ import re
 
 import pytest
 
+import attn_research as ar
 from attn_research.config import Config, Population, edit
 from attn_research.modules import pattern
 from attn_research.options import BadInput
@@ -31,11 +32,11 @@ def test_an_unknown_scale_names_the_known_ones():
 def test_a_config_takes_a_scale_but_for_what_is_given():
     small = scale.scale("small")
     one = scale.config(Config(), small, {"train.steps"})
-    assert (one.model.width, one.model.layers, one.train.batch) == (256, 8, 128)
+    assert (one.model.width, one.model.layers, one.train.batch) == (256, 8, 256)
     assert one.train.steps == Config().train.steps
     assert one.model.pattern == "dense(heads=8)"
     lr = scale.population(Population(seed=(0, 1)), small)
-    assert lr == Population(seed=(0, 1), lr=(0.0015,))
+    assert lr == Population(seed=(0, 1), lr=(0.001,))
     kept = Population(lr=(1.0,))
     assert scale.population(kept, small, {"lr"}) == kept
 
@@ -54,6 +55,15 @@ def test_heads_are_those_of_mixers_that_have_several(given, wanted):
     assert pattern.layers(got) == pattern.layers(wanted)
 
 
+def test_python_has_the_dial_of_the_flag():
+    config, population = ar.scaled(Config(), Population(seed=(0, 1)), "nano")
+    nano = scale.scale("nano")
+    assert config == scale.config(Config(), nano)
+    assert population == Population(seed=(0, 1), lr=(nano.lr,))
+    with pytest.raises(BadInput, match="Unknown scale 'nani'.*did you mean 'nano'"):
+        ar.scaled(config, population, "nani")
+
+
 def test_a_study_keeps_its_axes():
     axes = {"model.pattern": ["dense", "conv"], "model.width": [16, 32]}
     base = edit(Config(), {"train.eval_every": 50})
@@ -62,7 +72,7 @@ def test_a_study_keeps_its_axes():
     assert two.axes["model.width"] == [16, 32]
     assert two.axes["model.pattern"] == ["dense(heads=4)", "conv"]
     assert two.base.model.width == base.model.width and two.base.train.steps == 1000
-    assert two.base.train.eval_every == 50 and two.population.lr == (0.00212,)
+    assert two.base.train.eval_every == 50 and two.population.lr == (0.00141,)
     assert scale.study(one, scale.scale("tiny"), {"lr"}).population == one.population
 
 
