@@ -23,7 +23,10 @@ SHOWN = 6  # values of a field that a sentence lists
 
 
 class Found(NamedTuple):
-    """A run: its id, its directory, what it runs, and its config by dotted names."""
+    """A run: its `id`, its `directory`, what it runs (`run`), and its config.
+
+    `fields` are those of the config by their dotted names.
+    """
 
     id: str
     directory: Path
@@ -74,7 +77,7 @@ def load(
 
 
 def place(path: str | os.PathLike[str]) -> Path:
-    """The path that is given; raises `BadInput` if it is none."""
+    """The `path` that is given, as a `Path`. Raises `BadInput` if it is none."""
     if not isinstance(path, (str, os.PathLike)) or not str(path):
         raise BadInput(
             f"The path is {path!r}; it must be that of a run or a study, as text"
@@ -88,7 +91,11 @@ def directory(
     where: Mapping[str, Any] | None = None,
     plugins: Sequence[str] = (),
 ) -> Path:
-    """The directory of the run that `load` reads: `path`, or a cell of the study."""
+    """The directory of the run that `load` reads: `path`, or a cell of the study.
+
+    `mixer`, `where` and `plugins` are those of `load`. Raises `BadInput` if they choose
+    no cell or several, or are given for a run.
+    """
     path = Path(path)
     if (path / layout.STUDY).exists():
         return choose(path, mixer, where or {}, plugins).directory
@@ -105,8 +112,9 @@ def runs(
 ) -> tuple[list[Found], list[Damaged | DiskError]]:
     """The run in a directory, or the cells of a study, and what cannot be read of them.
 
-    That is damaged, or the disk refuses it. Raises `BadInput` if the directory holds
-    neither, or if a plugin is missing.
+    That is damaged, or the disk refuses it. `path` is the directory, `plugins` are
+    those to load for it. Raises `BadInput` if the directory holds neither, or if a
+    plugin is missing.
     """
     path = place(path)
     if (path / layout.STUDY).exists():
@@ -133,7 +141,10 @@ def runs(
 
 
 def unread(folder: Path, error: Damaged | OSError) -> Damaged | DiskError:
-    """What is said of a run that was not read; raises an error of something else."""
+    """The error that stands for a run in `folder` that was not read.
+
+    Raises `error` itself if it says nothing about damage or the disk.
+    """
     if isinstance(error, Damaged):
         return error
     _, message = fault(folder, error)
@@ -146,7 +157,11 @@ def choose(
     where: Mapping[str, Any],
     plugins: Sequence[str] = (),
 ) -> Found:
-    """The one cell of a study that a mixer and fields of the config choose."""
+    """The one cell of the study in `path` that a mixer and fields of the config choose.
+
+    `mixer`, `where` and `plugins` are those of `load`. Raises `BadInput` if no cell is
+    meant, or several, which it tells apart, and `Damaged` if none can be read.
+    """
     cells, damaged = runs(path, plugins)
     if not cells:
         raise damaged[0] if damaged else BadInput(f"{path} has no cells")

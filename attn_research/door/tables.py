@@ -23,7 +23,7 @@ COUNTS = ("member", "status", "step", "solved_step", "train_loss", "metric", "ch
 
 
 class Table(list[dict[str, Any]]):
-    """Rows that all have the keys `columns`; `pandas.DataFrame(table)` is a frame."""
+    """The `rows`, all with the keys `columns`; `pandas.DataFrame(table)` is a frame."""
 
     def __init__(self, rows: Iterable[dict[str, Any]], columns: Iterable[str]):
         self.columns = list(columns)

@@ -7,18 +7,41 @@ import re
 import pytest
 
 import attn_research as ar
-from attn_research import analysis, ops
+from attn_research import analysis, ops, testing
+from attn_research.door import building, finding, running, tables
 from attn_research.ops.explained import MEANINGS, explain
+
+
+def defined(module) -> list[str]:
+    """The public functions and classes that a module defines itself."""
+    return [
+        name
+        for name, thing in vars(module).items()
+        if getattr(thing, "__module__", None) == module.__name__ and name[0] != "_"
+    ]
+
 
 PUBLIC = {
     f"{room.__name__}.{name}": (room, name)
-    for room in (ar, ops, analysis)
-    for name in room.__all__
+    for room, names in (
+        *((room, room.__all__) for room in (ar, ops, analysis, testing)),
+        *((door, defined(door)) for door in (building, finding, running, tables)),
+    )
+    for name in names
+}
+# The methods and properties of the classes among them; those of ops are of protocols.
+METHODS = {
+    f"{full}.{name}": member
+    for full, (room, own) in PUBLIC.items()
+    if room is not ops and inspect.isclass(getattr(room, own))
+    for name, member in vars(getattr(room, own)).items()
+    if name[0] != "_" and (inspect.isfunction(member) or isinstance(member, property))
 }
 TABLES = {"attn_research.MIXERS", "attn_research.TASKS"}  # of names that explain
-# What is returned: an array by its axes, a thing by its kind, a formula, a sentence.
+# What is returned: an array by its axes, a thing by its kind, a formula, a sentence; or
+# that nothing is but an error raised.
 RETURNED = re.compile(
-    r"_[A-Z1]+\b|\b(The|Every|Rows|Whether|A|An|One)\b|[=+(/^-]|\b(as|of)\b"
+    r"_[A-Z1]+\b|\b(The|Every|Rows|Whether|A|An|One|Raises)\b|[=+(/^-]|\b(as|of)\b"
 )
 
 
@@ -38,6 +61,19 @@ def test_help_says_what_a_name_takes_returns_and_raises(full):
         )
     if inspect.isfunction(thing):
         assert RETURNED.search(said.splitlines()[0]), f"{full}: {said.splitlines()[0]}"
+
+
+@pytest.mark.parametrize("full", METHODS)
+def test_help_says_what_a_method_takes_and_returns(full):
+    member = METHODS[full]
+    said = inspect.getdoc(member)
+    assert said and len(said.splitlines()[0]) > 15, full
+    if isinstance(member, property):
+        return
+    for parameter in list(inspect.signature(member).parameters)[1:]:
+        assert re.search(rf"\b{parameter}\b|; see `\w+`", said), (
+            f"{full} does not say what {parameter} is"
+        )
 
 
 def raising(function) -> bool:
