@@ -27,6 +27,7 @@ SLOW_VARIANTS = (
     "linear(heads=2,decay=scalar)",
     "gla(key_size=3,rank=2,gate=none)",
     "delta(negative=true,decay=true,conv=0)",
+    "delta(steps=3,decay=true,channels=true,erase=channel,feedback=true,conv=0)",
     "mlstm(conv=0)",
     "mamba2(conv=0,state=3,expand=1)",
     "gru(state=6)",
@@ -43,8 +44,8 @@ SLOW_VARIANTS = (
 
 # One mixer of each class, and of each kind of attention.
 ONE_EACH = (
-    *("dense", "window", "bigbird", "topk", "linear", "mamba2", "delta", "mlstm"),
-    *("rnn", "diagonal", "lru", "s4d", "mamba", "conv", "dilated", "baseconv"),
+    *("dense", "window", "bigbird", "topk", "linear", "mamba2", "delta", "rwkv7"),
+    *("mlstm", "rnn", "diagonal", "lru", "s4d", "mamba", "conv", "dilated", "baseconv"),
     *("hyena", "reformer", "linformer", "nystrom"),
 )
 FAMILIES = ("dense", "window", "linear", "rnn", "diagonal", "conv", "linformer")
@@ -52,7 +53,9 @@ FAMILIES = ("dense", "window", "linear", "rnn", "diagonal", "conv", "linformer")
 MIRRORED = ("dense", "window", "linear", "diagonal", "conv")
 # The quick tests of the ops compare the forms of the others already.
 OTHER_FORMS = ("dense", "window", "rnn", "conv", "dilated", "reformer", "linformer")
-MIXERS_ONLY = tuple(MIXERS)
+# Presets of the delta rule whose options other presets have.
+SIBLINGS = ("gdn2", "deltaproduct", "comba")
+MIXERS_ONLY = tuple(name for name in MIXERS if name not in SIBLINGS)
 EVERY = (*MIXERS, *VARIANTS)
 
 

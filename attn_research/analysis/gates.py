@@ -23,10 +23,10 @@ from attn_research.options import BadInput
 
 Gates = dict[str, Any]
 SHUT, OPEN = 0.05, 0.95
-ORDER = "input reset forget update beta decay write output".split()
+ORDER = "input reset forget update beta erase decay write output".split()
 GATED = (
-    "lstm, gru, slstm, mlstm, diagonal, rglru, mingru, minlstm, gla, delta or "
-    "gated_delta"
+    "lstm, gru, slstm, mlstm, diagonal, rglru, mingru, minlstm, gla, delta or one of "
+    "its presets"
 )
 
 
@@ -120,7 +120,12 @@ def _linear(mixer: Linear, x_TD: jax.Array) -> Gates:
 
 
 def _delta(mixer: Delta, x_TD: jax.Array) -> Gates:
-    values = {"beta": jax.nn.sigmoid(mixer.beta(x_TD))}
+    strengths = {"beta": mixer.beta, "erase": mixer.erase, "write": mixer.write}
+    values = {
+        name: jax.nn.sigmoid(gate(x_TD))
+        for name, gate in strengths.items()
+        if gate is not None
+    }
     if mixer.rates is not None:
         values["decay"] = jnp.exp(mixer.rates.log_decay(x_TD))
     return values

@@ -47,9 +47,7 @@ def spectrum(named: Named, x_TD: Any, form: Form | None = None) -> Spectrum:
     causal has that of its forward direction. Raises `BadInput` if the state grows with
     the length or is too large.
     """
-    read = next(
-        (read for kind, read in CLOSED.items() if isinstance(named.mixer, kind)), None
-    )
+    read = _reader(named.mixer)
     if form == "closed" and read is None:
         raise BadInput(
             f"The eigenvalues of {named.name} have no closed form; the form must be "
@@ -59,6 +57,13 @@ def spectrum(named: Named, x_TD: Any, form: Form | None = None) -> Spectrum:
         value = np.asarray(_closed(read, *named, jnp.asarray(x_TD)))
         return Spectrum(value.reshape(value.shape[0], -1), "closed")
     return Spectrum(np.linalg.eigvals(transitions(named, x_TD)), "jacobian")
+
+
+def _reader(mixer: Any) -> Callable[[Named, jax.Array], jax.Array] | None:
+    """What gives the closed form of a mixer, if it has one."""
+    if isinstance(mixer, Delta) and mixer.compound:
+        return None
+    return next((r for kind, r in CLOSED.items() if isinstance(mixer, kind)), None)
 
 
 def transitions(named: Named, x_TD: Any, times: int = TIMES) -> np.ndarray:

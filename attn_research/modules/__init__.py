@@ -23,6 +23,7 @@ from attn_research.modules.modal import Modal
 from attn_research.modules.plugged import check_entry
 from attn_research.modules.recurrent import Recurrent
 from attn_research.modules.reformer import Reformer
+from attn_research.modules.rwkv7 import RWKV7
 from attn_research.modules.ssm import S4D
 
 _OURS: dict[str, MixerType] = {
@@ -58,6 +59,21 @@ _OURS: dict[str, MixerType] = {
     "mamba2": preset(Mamba2),
     "delta": preset(Delta),
     "gated_delta": preset(Delta, decay=True, gate="silu"),
+    "kda": preset(Delta, decay=True, channels=True, gate="sigmoid"),
+    "gdn2": preset(
+        Delta,
+        decay=True,
+        channels=True,
+        erase="channel",
+        write="channel",
+        gate="sigmoid",
+    ),
+    "deltaproduct": preset(Delta, steps=2, negative=True),
+    "gated_deltaproduct": preset(
+        Delta, steps=2, decay=True, negative=True, gate="silu"
+    ),
+    "comba": preset(Delta, decay=True, feedback=True, gate="sigmoid"),
+    "rwkv7": preset(RWKV7),
     "mlstm": preset(MLSTM),
     "rnn": preset(Recurrent, cell="rnn"),
     "lstm": preset(Recurrent, cell="lstm"),

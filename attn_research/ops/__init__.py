@@ -24,7 +24,13 @@ if TYPE_CHECKING:
         step_cell,
     )
     from attn_research.ops.convolution import depthwise_convolution, dilated_convolution
-    from attn_research.ops.delta import delta_rule, delta_start, delta_step
+    from attn_research.ops.delta import (
+        delta_rule,
+        delta_start,
+        delta_step,
+        generalized_delta_rule,
+        generalized_delta_step,
+    )
     from attn_research.ops.dense import attention
     from attn_research.ops.features import (
         elu_plus_one,
@@ -83,6 +89,8 @@ _PUBLIC = {
     "dilated_convolution": "convolution",
     "elu_plus_one": "features",
     "flash_attention": "flash",
+    "generalized_delta_rule": "delta",
+    "generalized_delta_step": "delta",
     "gru_cell": "cells",
     "hedgehog": "features",
     "layer_norm": "norm",
@@ -144,6 +152,8 @@ __all__ = [
     "dilated_convolution",
     "elu_plus_one",
     "flash_attention",
+    "generalized_delta_rule",
+    "generalized_delta_step",
     "gru_cell",
     "hedgehog",
     "layer_norm",

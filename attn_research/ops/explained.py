@@ -13,7 +13,7 @@ AXES = {
     "G": "key/value groups", "K": "query/key head size", "E": "value head size",
     "F": "features", "M": "feature-map size or slots", "C": "chunk", "W": "taps",
     "V": "vocabulary", "P": "members", "N": "states, rows or rounds", "L": "samples",
-    "R": "hashes", "Z": "gates", "X": "positions", "1": "1",
+    "R": "hashes", "Z": "gates", "X": "positions", "1": "1", "J": "updates of a token",
 }  # fmt: skip
 MEANINGS = {
     "a": "factors of the state",
@@ -33,6 +33,7 @@ MEANINGS = {
     "directions": "normal random directions",
     "distance": "whole numbers of tokens between query and key",
     "dtype": "dtype of the result, or of the inputs whose state it is",
+    "erase": "keys with which an update reads what it removes",
     "features": "number of features of a key, M",
     "h": "state after the token before",
     "heads": "number of heads, H",
@@ -57,6 +58,7 @@ MEANINGS = {
     "r": "what the recurrent product gives the gates, last axis Z",
     "rate": "decay rates above 0",
     "read": "weights with which a state is read",
+    "remove": "keys along which an update removes; None: those of k",
     "rotations": "random rotations of the hashing, as the mixer draws them",
     "rule": "which keys a query selects: Best(...) or Blocks(...)",
     "scale": "learned factor of each channel",

@@ -38,6 +38,9 @@ GATED = Bounds(
     same=7e-6,
     narrow=0.1,
 )
+CHANNELS = GATED._replace(
+    why=f"{GATED.why} Per channel there are more of them: 8.6e-6.", same=2e-5
+)
 KINK = Bounds(
     "g of minGRU has a kink at 0, and the gradient of a number that bfloat16 rounds "
     "across it jumps: 5.4e-2.",
@@ -82,6 +85,16 @@ BOUNDS = {
         why=f"{GATED.why} Its triangular system is solved by products, in both "
         "directions: 1.1e-5 in float32.",
         gradient=2e-5,
+    ),
+    "kda": CHANNELS,
+    "gdn2": CHANNELS,
+    "comba": GATED,
+    "rwkv7": GATED,
+    "deltaproduct": GATED,
+    "gated_deltaproduct": GATED._replace(
+        why=f"{GATED.why} The norm of the heads of one drawn sequence multiplies the "
+        "rounding of its input by 45 in the gradient: 1.8e-5.",
+        same=4e-5,
     ),
     "mlstm": GATED,
     "nystrom": Bounds(

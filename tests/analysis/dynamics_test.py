@@ -25,6 +25,9 @@ GATES = {
     "gla": ("decay",),
     "delta": ("beta",),
     "gated_delta": ("beta", "decay"),
+    "kda": ("beta", "decay"),
+    "gdn2": ("erase", "decay", "write"),
+    "gated_deltaproduct": ("beta", "decay"),
     "mlstm": ("forget", "output"),
 }
 QUICK = ("lstm", "mingru", "gated_delta")

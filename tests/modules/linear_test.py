@@ -65,6 +65,8 @@ def test_fixed_decays_and_random_features_are_no_parameters():
 def test_what_sets_the_dynamics_learns_at_a_rate_of_its_own():
     for name, path in (
         ("gated_delta", ("rates", "step", "log_rate")),
+        ("kda", ("rates", "step", "bias")),
+        ("rwkv7", ("decay", "bias")),
         ("mamba2", ("time_step", "bias")),
         ("mlstm", ("bias",)),
     ):
@@ -115,6 +117,12 @@ def test_the_state_of_a_preset_is_what_its_sizes_say():
         ("gla", 2 * 8 * 8),
         ("mamba2", 2 * D * 64 + 3 * (2 * D + 128)),
         ("delta", 2 * 8 * 8 + 3 * 3 * D),
+        ("kda", 2 * 8 * 8 + 3 * 3 * D),
+        ("gdn2", 2 * 8 * 8 + 3 * 3 * D),
+        ("comba", 2 * 8 * 8 + 3 * 3 * D),
+        ("deltaproduct", 2 * 8 * 8 + 3 * 5 * D),
+        ("gated_deltaproduct", 2 * 8 * 8 + 3 * 5 * D),
+        ("rwkv7", 2 * 8 * 8 + D),
         ("mlstm", 2 * 8 * 9 + 2 + 3 * D),
     ):
         carry = jax.eval_shape(partial(mixer(name).start, 1, T))
@@ -125,7 +133,7 @@ def test_beta_of_the_delta_rule_reaches_two_only_when_asked():
     x_BTD = normal(4, T, D) * 10
     for negative, most in ((False, 1), (True, 2)):
         delta = mixer("delta", negative=negative)
-        beta_BTH = jax.jit(lambda x, one=delta: one._arrays(x, one.qkv(x))[-1])(x_BTD)
+        beta_BTH = jax.jit(lambda x, one=delta: one.strengths(x)[0])(x_BTD)
         assert 0.9 * most < beta_BTH.max() <= most
 
 
@@ -210,6 +218,8 @@ def test_mlstm_is_the_cell_of_the_paper():
     [
         ("linear", {"heads": 3}, "width 16 and 3 heads"),
         ("delta", {"heads": 3}, "width 16 and 3 heads"),
+        ("delta", {"channels": True}, "decay must be true, or channels false"),
+        ("rwkv7", {"heads": 3}, "width 16 and 3 heads"),
         ("mlstm", {"heads": 3}, "width 16 and 3 heads"),
         ("mamba2", {"heads": 3}, "inner width 32 and 3 heads"),
         ("linear", {"feature": "identity"}, "so normalize must be false"),
@@ -225,7 +235,7 @@ def test_impossible_options_are_refused(name, options, message):
 
 
 def test_a_mixer_that_sees_the_future_does_not_decode():
-    for name in ("gla", "delta", "mlstm", "mamba2"):
+    for name in ("gla", "delta", "rwkv7", "mlstm", "mamba2"):
         with pytest.raises(BadInput, match="built with causal=False"):
             mixer(name, False).start(1, T)
 

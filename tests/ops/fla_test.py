@@ -13,7 +13,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from attn_research.ops.delta import delta_rule
+from attn_research.ops.delta import delta_rule, generalized_delta_rule
 from attn_research.ops.features import elu_plus_one, taylor
 from attn_research.ops.linear import linear_attention
 from attn_research.ops.recurrence import diagonal_recurrence
@@ -32,7 +32,7 @@ def naive(family: str):
         pytest.skip("fla-core, the peer, is not installed")
     (root,) = found.submodule_search_locations or [None]
     path = Path(str(root)) / "ops" / family / "naive.py"
-    spec = importlib.util.spec_from_file_location(f"fla_{family}_naive", path)
+    spec = importlib.util.spec_from_file_location("fla_naive", path)
     assert spec is not None and spec.loader is not None
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
@@ -43,8 +43,14 @@ def drawn():
     """q, k, v, a gate per feature and one per head (at most 0), a rate in (0, 1)."""
     noise = np.random.default_rng(0)
     shapes = [(B, T, H, K)] * 2 + [(B, T, H, E), (B, T, H, K)] + [(B, T, H)] * 2
-    q, k, v, gate, decay, beta = (noise.standard_normal(s, np.float32) for s in shapes)
+    shapes += [(B, T, H, K)] * 2 + [(B, T, H, E)]
+    q, k, v, gate, decay, beta, q2, erase, write = (
+        noise.standard_normal(s, np.float32) for s in shapes
+    )
     return {
+        "q2": q2,
+        "erase": 1 / (1 + np.exp(-erase)),
+        "write": 1 / (1 + np.exp(-write)),
         "q": q,
         "k": k,
         "v": v,
@@ -152,6 +158,94 @@ def test_the_gated_delta_rule():
         return peers.naive_recurrent_gated_delta_rule(q, torch_unit(k), v, beta, decay)
 
     same(ours, peer, "q k v beta decay")
+
+
+def one(x):
+    """The arrays of a token's only update."""
+    return x[:, :, None]
+
+
+def test_kimi_delta_attention():
+    def ours(q, k, v, gate, beta):
+        k, beta = one(unit(k)), one(beta)[..., None]
+        return generalized_delta_rule(
+            q * SCALE, k, beta * one(v), beta * k, log_decay_BTHK=gate, chunk=16
+        )
+
+    def peer(q, k, v, gate, beta):
+        return naive("kda").naive_recurrent_kda(q, torch_unit(k), v, gate, beta)
+
+    same(ours, peer, "q k v gate beta")
+
+
+def test_gated_deltanet_2():
+    def ours(q, k, v, gate, erase, write):
+        k = one(unit(k))
+        return generalized_delta_rule(
+            q * SCALE, k, one(write * v), one(erase) * k, log_decay_BTHK=gate, chunk=16
+        )
+
+    def peer(q, k, v, gate, erase, write):
+        k = torch_unit(k)
+        return naive("gdn2").naive_recurrent_gdn2(q, k, v, gate, erase, write)
+
+    same(ours, peer, "q k v gate erase write")
+
+
+def test_comba():
+    def ours(q, k, v, p, beta, decay):
+        k, beta = one(unit(k)), one(beta)[..., None]
+        return generalized_delta_rule(
+            q * SCALE, k, beta * one(v), beta * one(unit(p)),
+            log_decay_BTHK=decay[..., None], chunk=16,
+        )  # fmt: skip
+
+    def peer(q, k, v, p, beta, decay):
+        k, p = torch_unit(k), torch_unit(p)
+        return naive("comba").naive_recurrent_comba(q, k, v, p, beta, decay)
+
+    same(ours, peer, "q k v q2 beta decay")
+
+
+@pytest.mark.parametrize("gated", [False, True])
+def test_products_of_delta_rules(gated):
+    """Two updates for each token: those of an even and of an odd place of the keys."""
+
+    def ours(q, k, v, beta, decay):
+        k, v, beta = (x.reshape(B, T // 2, 2, *x.shape[2:]) for x in (k, v, beta))
+        k, beta = unit(k), 2 * beta[..., None]
+        log_decay = decay[:, ::2, :, None] * float(gated)
+        return generalized_delta_rule(
+            q[:, ::2] * SCALE, k, beta * v, beta * k, log_decay_BTHK=log_decay, chunk=16
+        )
+
+    def peer(q, k, v, beta, decay):
+        return naive("gated_delta_product").naive_recurrent_gated_delta_product(
+            q[:, ::2], torch_unit(k), v, decay[:, ::2] * gated, 2 * beta,
+            SCALE, num_householder=2,
+        )  # fmt: skip
+
+    same(ours, peer, "q k v beta decay")
+
+
+def test_the_rule_of_rwkv_7():
+    """It reads the state before its decay, which is at least exp(-exp(-1/2))."""
+    weakest = np.exp(-0.5)
+
+    def ours(q, k, v, q2, erase, gate):
+        known, log_decay = unit(q2), weakest * gate / (1 - gate)
+        return generalized_delta_rule(
+            q * SCALE, one(k), one(v), one(known * jnp.exp(-log_decay)),
+            remove_BTJHK=one(known * erase), log_decay_BTHK=log_decay, chunk=16,
+        )  # fmt: skip
+
+    def peer(q, k, v, q2, erase, gate):
+        known, log_decay = torch_unit(q2), weakest * gate / (1 - gate)
+        return naive("generalized_delta_rule/dplr").dplr_recurrence(
+            q, k, v, -known, known * erase, log_decay
+        )
+
+    same(ours, peer, "q k v q2 erase gate", heads_first=True)
 
 
 def test_a_gated_diagonal_recurrence():
