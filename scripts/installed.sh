@@ -21,7 +21,7 @@ echo "$packages" >"$own/packages.pth"
   || stop "the wheel could not be installed; see the lines above."
 
 tar -C "$root" -cf - --exclude=__pycache__ --exclude=results \
-  tests examples experiments scripts benchmarks docs mkdocs.yml \
+  tests examples experiments scripts benchmarks deploy docs mkdocs.yml \
   README.md CONTRIBUTING.md CHANGELOG.md LICENSE CITATION.cff pyproject.toml setup.cfg \
   | tar -C "$work/beside" -xf -
 export CHECKOUT=$root
