@@ -7,7 +7,7 @@ from attn_research.modules import MIXERS
 
 # Beside the defaults of each mixer: what exercises another path of it.
 VARIANTS = (
-    "dense(heads=4,groups=2,positions=rope)",
+    "dense(heads=4,groups=2,positions=rope,gate=channel)",
     "dense(heads=2,groups=1,head_size=3,positions=learned)",
     "dense(heads=2,positions=t5,buckets=8,distance=8,qk_norm=true,cap=2,sinks=true)",
     "window(window=4,heads=2,positions=rope)",
@@ -19,6 +19,8 @@ VARIANTS = (
 SLOW_VARIANTS = (
     "linformer(slots=5,shared=true,heads=2)",
     "nystrom(landmarks=4)",
+    "window(window=4,heads=2,gate=head)",
+    "moba(heads=2,gate=channel)",
     "window(window=1,groups=1,positions=learned)",
     "dense(heads=2,positions=rope,share=0.5,scaling=yarn,factor=4,bias=true)",
     "window(window=4,heads=2,positions=alibi,sinks=true,cap=1)",

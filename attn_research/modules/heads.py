@@ -52,13 +52,19 @@ class HeadOptions:
     cap: float = option(0.0, "Soft cap of the scores; 0: none.", low=0)
     sinks: bool = option(False, "One learned logit per head, without a value.")
     bias: bool = option(False, "Biases on all four projections, as in BERT.")
+    gate: Literal["none", "head", "channel"] = option(
+        "none",
+        "Multiply what heads read by sigmoid(x W): a number per head or per channel.",
+        later=True,
+    )
 
 
 class Heads(nnx.Module):
     """x_BTD -> q_BTHK, k_BTGK, v_BTGK with positions on queries and keys; and back.
 
     Learned positions are added to the input of queries and keys, not of the values, as
-    in Carion et al., 2020, arXiv:2005.12872.
+    in Carion et al., 2020, arXiv:2005.12872. Gates are those of Qiu et al., 2025,
+    arXiv:2505.06708, and have no biases.
     """
 
     def __init__(
@@ -102,6 +108,8 @@ class Heads(nnx.Module):
         self.query_scale = nnx.Param(ones_K) if o.qk_norm else None
         self.key_scale = nnx.Param(ones_K) if o.qk_norm else None
         self.sink_H = nnx.Param(jnp.zeros(H, jnp.float32)) if o.sinks else None
+        gates = {"none": 0, "head": H, "channel": H * K}[o.gate]
+        self.gate = Projection(width, gates, rngs=rngs) if gates else None
 
     def __call__(
         self, x_BTD: jax.Array, segments_BT: jax.Array | None, attend: Callable
@@ -118,7 +126,7 @@ class Heads(nnx.Module):
             segments_BT=segments_BT,
             logits=self.logits(time, precision.wide(x_BTD.dtype)),
         )
-        y_BTD = self.merge(y_BTHK)
+        y_BTD = self.merge(y_BTHK, x_BTD)
         if self.options.bias and segments_BT is not None:
             # A bias would give padding an output.
             y_BTD = jnp.where((segments_BT != 0)[..., None], y_BTD, 0)
@@ -164,10 +172,12 @@ class Heads(nnx.Module):
         row_D = logits.bucket(distance_D, o.buckets, o.distance, self.causal)
         return jnp.take(self.bias_NH.get_value().astype(dtype), row_D, axis=0).T
 
-    def merge(self, y_BTHK: jax.Array) -> jax.Array:
-        """y_BTD: the outputs of the heads, projected back to the width of the model."""
-        batch, time = y_BTHK.shape[:2]
-        return self.out(y_BTHK.reshape(batch, time, -1))
+    def merge(self, y_BTHK: jax.Array, x_BTD: jax.Array) -> jax.Array:
+        """y_BTD: the outputs of the heads, gated by x, back at the model's width."""
+        B, T, H = y_BTHK.shape[:3]
+        if self.gate is not None:
+            y_BTHK = y_BTHK * jax.nn.sigmoid(self.gate(x_BTD)).reshape(B, T, H, -1)
+        return self.out(y_BTHK.reshape(B, T, -1))
 
     def check(self, length: int) -> None:
         """Raises BadInput if there are fewer learned positions than `length`."""
@@ -219,7 +229,7 @@ class Heads(nnx.Module):
             sink_H=sink_H,
             keep=keep,
         )
-        y_BD = self.merge(y_B1HK)[:, 0]
+        y_BD = self.merge(y_B1HK, x_BD[:, None])[:, 0]
         bounds = [bound for bound in (limit, self.length) if bound is not None]
         if bounds:
             y_BD = jnp.where(cache.time <= min(bounds), y_BD, jnp.nan)
@@ -229,4 +239,6 @@ class Heads(nnx.Module):
         """Multiply-adds of the projections of all tokens and of `pairs` of tokens."""
         H, G, K = self.sizes
         width = self.query.kernel.get_value().shape[0]
-        return 2 * length * width * K * (H + G) + 2 * pairs * H * K
+        gates = 0 if self.gate is None else self.gate.kernel.get_value().shape[1]
+        projected = 2 * K * (H + G) + gates
+        return length * width * projected + 2 * pairs * H * K

@@ -140,3 +140,29 @@ def test_learned_positions_refuse_a_longer_sequence(name):
 def test_options_are_frozen_and_hashable():
     assert hash(DenseOptions()) == hash(DenseOptions())
     assert WindowOptions(window=3) != WindowOptions(window=4)
+
+
+@pytest.mark.parametrize("gate", ["head", "channel"])
+def test_gates_multiply_what_each_head_reads(gate):
+    """From the formula, in float64: W_o (softmax(q k / sqrt(K)) v * sigmoid(x W_g))."""
+    mixer = build("dense", heads=2, groups=1, gate=gate)
+    kernels = {
+        name: np.asarray(getattr(mixer.heads, name).kernel.get_value(), float)
+        for name in ("query", "key", "value", "out", "gate")
+    }
+    x_TD = np.asarray(X_BTD[0], float)
+    time, width, size = 11, 8, 4
+    read_THK = np.zeros((time, 2, size))
+    for head in range(2):
+        q_TK = (x_TD @ kernels["query"])[:, head * size : (head + 1) * size]
+        scores_TT = q_TK @ (x_TD @ kernels["key"]).T / np.sqrt(size)
+        scores_TT[np.triu_indices(time, 1)] = -np.inf
+        weights_TT = np.exp(scores_TT - scores_TT.max(axis=1, keepdims=True))
+        weights_TT /= weights_TT.sum(axis=1, keepdims=True)
+        read_THK[:, head] = weights_TT @ (x_TD @ kernels["value"])
+    gates = 1 / (1 + np.exp(-(x_TD @ kernels["gate"])))
+    read_THK *= gates.reshape(time, 2, -1)
+    want_TD = read_THK.reshape(time, width) @ kernels["out"]
+    assert error(mixer(X_BTD)[0], want_TD) <= 1e-6
+    with pytest.raises(BadInput, match="must be one of|gate"):
+        build("dense", gate="value")
