@@ -1,11 +1,13 @@
 """The forms of the ops for accelerators, run on a CPU, against the naive twins."""
 
 import functools
+import re
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
 from attn_research.ops import dense, flash, linformer, lsh, nystrom, selection, sparse
 from attn_research.ops.linear.attention import linear_attention
@@ -185,3 +187,59 @@ def test_the_choice_of_dense(place, dtype, mask, packed, has, want, monkeypatch)
         assert (
             dense.choose(q, q, q, mask, ids, PLAIN == Logits(None, None, None)) == want
         )
+
+
+LSH = lsh.rotations(H, 3, K, 4, 0)
+SPARSE = window(9, 0) | Globals(3)
+SELECTED = functools.partial(
+    selection.selected_attention, causal=True, rule=selection.Blocks(3, 32)
+)
+FORMS = {
+    "flash": lambda q, v, ids: flash.flash_attention(
+        q, q, v, mask=CAUSAL, segments_BT=ids, source_BS=ids, block=64
+    ),
+    "sparse": lambda q, v, ids: sparse.sparse_attention(
+        q, q, v, mask=SPARSE, segments_BT=ids
+    ),
+    "moba": lambda q, v, ids: SELECTED(q, q, v, segments_BT=ids),
+    "reformer": lambda q, v, ids: lsh.lsh_attention(
+        q, v, rotations_HNKR=LSH, span=32, causal=True, segments_BT=ids
+    ),
+    "linformer": lambda q, v, ids: linformer.linformer_attention(
+        q, q, v, *[jnp.ones((256, 4))] * 2, segments_BT=ids
+    ),
+    "nystrom": lambda q, v, ids: nystrom.nystrom_attention(
+        q, q, v, landmarks=4, segments_BT=ids
+    ),
+}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", FORMS)
+def test_a_batch_over_devices_is_not_gathered(name):
+    """Each device computes its own rows, forward and backward."""
+    onto = Mesh(np.array(jax.devices()[:2]), ("B",))
+    over = NamedSharding(onto, PartitionSpec("B"))
+    heads = jax.ShapeDtypeStruct((4, 256, H, K), jnp.float32, sharding=over)
+    ids = jax.ShapeDtypeStruct((4, 256), jnp.int32, sharding=over)
+
+    def loss(q, v, ids):
+        return (FORMS[name](q, v, ids) ** 2).sum()
+
+    with on("cuda"):
+        lowered = jax.jit(jax.grad(loss, argnums=(0, 1))).lower(heads, heads, ids)
+    assert moved(lowered) == []
+
+
+def test_rows_that_move_between_devices_are_seen():
+    onto = Mesh(np.array(jax.devices()[:2]), ("B",))
+    over = NamedSharding(onto, PartitionSpec("B"))
+    rows = jax.ShapeDtypeStruct((4, 8), jnp.float32, sharding=over)
+    assert moved(jax.jit(lambda x: x[::-1], out_shardings=over).lower(rows))
+
+
+def moved(lowered) -> list[str]:
+    """The collectives that move rows between the two devices of a program."""
+    text = str(lowered.compile().as_text())
+    assert "num_partitions=2" in text
+    return re.findall(r"(?:all-gather|all-to-all|collective-permute)\(", text)
