@@ -230,6 +230,14 @@ def test_what_the_notebook_drew_is_in_its_page():
         assert "".join(cell["source"]).strip() in str(pages["tutorials/tour.md"])
 
 
+def test_flags_in_a_text_are_not_broken():
+    flag = '<span class="flag">--train.steps</span>'
+    text = "<p><code>--train.steps=3</code> or <code>a--b</code></p>"
+    assert markdown.unbroken(text) == text.replace("--train.steps", flag)
+    for block in ("<pre><code>--out=x</code>", "<pre><span></span><code>--a</code>"):
+        assert markdown.unbroken(block) == block
+
+
 def test_the_cells_of_a_wide_table_know_their_columns():
     def html(columns: int) -> str:
         head = "".join(f"<th>h{i}</th>\n" for i in range(columns))

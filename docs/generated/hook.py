@@ -47,9 +47,15 @@ def on_config(config: Any) -> Any:
 
 
 def on_page_content(html: str, **_: Any) -> str:
-    """Names the column in each cell of a wide table, for pages that are narrow."""
-    from docs.generated.markdown import labelled
+    """Keeps flags whole, and names the column in each cell of a wide table.
+
+    The latter is for pages that are narrow.
+    """
+    from docs.generated.markdown import labelled, unbroken
 
     return re.sub(
-        r"<table>.*?</table>", lambda found: labelled(found[0]), html, flags=re.S
+        r"<table>.*?</table>",
+        lambda found: labelled(found[0]),
+        unbroken(html),
+        flags=re.S,
     )

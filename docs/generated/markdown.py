@@ -108,6 +108,18 @@ def filled(place: str, made: str) -> str:
     return page.replace(MARK, made)
 
 
+def unbroken(page: str) -> str:
+    """A page of HTML in whose text no line ends within the dashes of a flag."""
+
+    def kept(code: re.Match[str]) -> str:
+        return re.sub(
+            r"(?<![\w-])--[\w.]+", r'<span class="flag">\g<0></span>', code[0]
+        )
+
+    # Blocks of code begin in an element of their own.
+    return re.sub(r"(?<!<pre>)(?<!</span>)<code>.*?</code>", kept, page)
+
+
 def labelled(table: str) -> str:
     """A table whose cells know their columns, if it has many."""
     table = table.replace("\\|", "|")  # as Markdown leaves it in code

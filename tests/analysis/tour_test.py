@@ -80,7 +80,9 @@ def test_the_cells_run_one_after_another(walked):
     assert math.isfinite(walked["rate"].mean)
     assert {site.layer for _, site in walked["added"]} == {0, 1}
     assert {"embedding", "layer 0", "layer 1"} <= set(walked["kept"])
-    assert len([one for one in walked["scores"] if one.layer == 1]) == 4
+    pattern = walked["restored"].config.model.pattern
+    (heads,) = re.findall(r"dense\(heads=(\d)", pattern)
+    assert len([one for one in walked["scores"] if one.layer == 1]) == int(heads)
 
 
 def test_plots_are_axes_with_the_series(walked):
