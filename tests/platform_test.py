@@ -5,7 +5,8 @@ import re
 from tests.command import PACKAGE, ROOT
 
 ASKS = re.compile(
-    r"default_backend|platform_version|platform_dependent|get_backend|(?<!sys)\.platform [!=]="
+    r"default_backend|platform_version|platform_dependent|get_backend"
+    r"|(?<!sys)\.platform [!=]="
 )
 # What is left: who asks a device for what it is, not where a program will run.
 ELSEWHERE = {

@@ -23,7 +23,8 @@ BATCH, LENGTH, WIDTH, HEADS = 64, 4096, 512, 8
 TOKENS = dict.fromkeys(("rnn", "lstm", "gru", "slstm"), LENGTH)
 # A state is handed from chunk to chunk.
 CHUNKS = dict.fromkeys(
-    ("linear", "performer", "based", "retnet", "gla", "mamba2", "mlstm", "mamba"),
+    ("linear", "performer", "based", "retnet", "gla", "mamba2", "mlstm", "mamba")
+    + ("delta", "gated_delta", "kda", "gdn2", "comba", "rwkv7"),
     LENGTH // 128,
 )
 # All tokens at once, by sweeps or transforms.
@@ -33,7 +34,9 @@ NONE = dict.fromkeys(
     0,
 )
 BOUNDS = TOKENS | CHUNKS | NONE
-BLOCKS = LENGTH // 64  # any other mixer, by blocks of at least 64 tokens
+# Any other mixer, by blocks of at least 64 tokens; or by chunks of at least 128 updates
+# of a state, two for each token.
+BLOCKS = LENGTH // 64
 
 
 @functools.cache
