@@ -40,8 +40,9 @@ environment() { # of a target, made if it is not there
 
 run() { # a command of the target's Python, from the root of the checkout
   cd -- "$here"
-  # Nothing is asked of a TPU or a GPU that this machine might have.
-  JAX_PLATFORMS=cpu TPU_SKIP_MDS_QUERY=1 TPU_WORKER_HOSTNAMES=localhost \
+  # Nothing is asked of a TPU or a GPU that this machine might have; several processes may
+  # compile at once.
+  ALLOW_MULTIPLE_LIBTPU_LOAD=1 TF_CPP_MIN_LOG_LEVEL=2 JAX_PLATFORMS=cpu TPU_SKIP_MDS_QUERY=1 TPU_WORKER_HOSTNAMES=localhost \
     TPU_ACCELERATOR_TYPE=v5litepod-4 PYTHONPATH=$here "$python" "$@"
 }
 

@@ -89,13 +89,14 @@ def mesh(name: str) -> tuple[Target, Mesh]:
 def _topology(target: Target) -> Any:
     from jax.experimental import topologies
 
-    if target.platform == "cuda":
-        jax.config.update("jax_platforms", "cpu")  # else the plugin looks for a GPU
-        return topologies.get_topology_desc(
-            target.topology, "cuda", target_config=_described(), topology="1x1x1"
-        )
-    chip = {"chips_per_host_bounds": [1, 1, 1]} if "1x1x1" in target.topology else {}
-    return topologies.get_topology_desc(target.topology, "tpu", **chip)
+    match target.platform:
+        case "cuda":
+            jax.config.update("jax_platforms", "cpu")  # else the plugin wants a GPU
+            options = {"target_config": _described(), "topology": "1x1x1"}
+        case _:
+            one = "1x1x1" in target.topology
+            options = {"chips_per_host_bounds": [1, 1, 1]} if one else {}
+    return topologies.get_topology_desc(target.topology, target.platform, **options)
 
 
 def _described() -> str:
