@@ -9,6 +9,7 @@ import re
 import numpy as np
 import pytest
 
+from attn_research.modules import pattern
 from tests.analysis.made import run_of
 from tests.command import ROOT
 
@@ -80,8 +81,8 @@ def test_the_cells_run_one_after_another(walked):
     assert math.isfinite(walked["rate"].mean)
     assert {site.layer for _, site in walked["added"]} == {0, 1}
     assert {"embedding", "layer 0", "layer 1"} <= set(walked["kept"])
-    pattern = walked["restored"].config.model.pattern
-    (heads,) = re.findall(r"dense\(heads=(\d)", pattern)
+    resolved = pattern.resolve(walked["restored"].config.model.pattern)
+    (heads,) = re.findall(r"dense\(heads=(\d)", resolved)
     assert len([one for one in walked["scores"] if one.layer == 1]) == int(heads)
 
 
