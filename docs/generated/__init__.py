@@ -4,6 +4,7 @@
 def every_page() -> dict[str, str | bytes]:
     """Place in the site -> Markdown, or the bytes of an image."""
     from . import (
+        accelerators,
         api,
         architectures,
         benchmarks,
@@ -23,6 +24,7 @@ def every_page() -> dict[str, str | bytes]:
         ops,
         api,
         benchmarks,
+        accelerators,
         commands,
         experiments,
         notebook,
