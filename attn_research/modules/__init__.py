@@ -68,10 +68,8 @@ _OURS: dict[str, MixerType] = {
         write="channel",
         gate="sigmoid",
     ),
-    "deltaproduct": preset(Delta, steps=2, negative=True),
-    "gated_deltaproduct": preset(
-        Delta, steps=2, decay=True, negative=True, gate="silu"
-    ),
+    "deltaproduct": preset(Delta, steps=2),
+    "gated_deltaproduct": preset(Delta, steps=2, decay=True, gate="silu"),
     "comba": preset(Delta, decay=True, feedback=True, gate="sigmoid"),
     "rwkv7": preset(RWKV7),
     "mlstm": preset(MLSTM),
