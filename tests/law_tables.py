@@ -29,7 +29,6 @@ SLOW_VARIANTS = (
     "linear(heads=2,decay=scalar)",
     "gla(key_size=3,rank=2,gate=none)",
     "delta(negative=true,decay=true,conv=0)",
-    "delta(steps=3,decay=true,channels=true,erase=channel,feedback=true,conv=0)",
     "mlstm(conv=0)",
     "mamba2(conv=0,state=3,expand=1)",
     "gru(state=6)",
