@@ -149,16 +149,21 @@ def reported(config: Config) -> tasks.Spec:
 
 
 def plugged(config: Config) -> dict[str, dict[str, str]]:
-    """The plugins that a config needs, as `plugins.used` names them."""
+    """The plugins that a config needs, as `plugins.used` names them.
+
+    A task of ours has metrics of ours: it is not made, which may take its data set.
+    """
     network, train = config.model, config.train
     patterns = [network.pattern, *([network.stem] if network.stem else [])]
     mixers = [name for text in patterns for name, _ in pattern.choices(text)]
+    task = ("TASKS", parse(config.task)[0])
+    metrics = reported(config).metrics if plugins.used([task]) else train.metrics or ()
     return plugins.used(
         [
-            ("TASKS", parse(config.task)[0]),
+            task,
             ("OPTIMIZERS", train.optimizer),
             *(("MIXERS", name) for name in mixers),
-            *(("METRICS", name) for name in reported(config).metrics),
+            *(("METRICS", name) for name in metrics),
         ]
     )
 
@@ -216,14 +221,9 @@ def make(config: Config, onto: Mesh, platform: str | None = None) -> Program:
         loss, grads = gradient(
             spec, model, traits, current, batch, key, train.accumulate
         )
-        params, state = stepped(
-            optimizer(member.hypers, train, traits),
-            grads,
-            member.params,
-            member.optimizer,
-            train,
-            member.step,
-        )
+        transform = optimizer(member.hypers, train, traits)
+        before = member.params, member.optimizer
+        params, state = stepped(transform, grads, *before, train, member.step)
         # A sum of squares is finite only if every number is.
         finite = jnp.isfinite(loss) & jnp.isfinite(optax.tree.norm(grads))
         finite &= jnp.isfinite(optax.tree.norm(params))
