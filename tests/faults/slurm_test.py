@@ -5,6 +5,7 @@ import shutil
 import signal
 import subprocess
 import time
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -32,11 +33,17 @@ def cluster(tmp_path, monkeypatch):
     shutil.rmtree(folder, ignore_errors=True)
 
 
+def said():
+    """What SLURM and its jobs have said."""
+    logs = [file.read_text() for file in Path("out/slurm").glob("*.log")]
+    return "\n".join([subprocess.getoutput("squeue; sinfo"), *logs])
+
+
 def until(true, seconds=300):
     """Waits until `true()`, and does not let a task that was put back wait."""
     limit = time.monotonic() + seconds
     while not true():
-        assert time.monotonic() < limit, subprocess.getoutput("squeue; sinfo")
+        assert time.monotonic() < limit, said()
         for task in slurm.queue("out").values():
             if task.reason == "BeginTime":
                 update = ["scontrol", "update", f"jobid={task.job}", "StartTime=now"]
@@ -47,10 +54,15 @@ def until(true, seconds=300):
 def signalled(id, name):
     """Sends a signal to the job of a cell.
 
-    scancel may say that the job cannot be altered and signal it all the same.
+    scancel may say that the job cannot be altered and signal it all the same, and then
+    try again for a minute.
     """
-    job = slurm.queue("out")[id].job
-    subprocess.run(["scancel", "--batch", f"--signal={name}", job], check=False)
+    queue = slurm.queue("out")
+    assert id in queue, said()
+    job = queue[id].job
+    with suppress(subprocess.TimeoutExpired):
+        words = ["scancel", "--batch", f"--signal={name}", job]
+        subprocess.run(words, check=False, timeout=5)
 
 
 @pytest.mark.faults
@@ -61,32 +73,32 @@ def signalled(id, name):
 def test_a_sweep_survives_what_a_cluster_does_to_it(cluster, tmp_path):
     assert command("sweep", "--experiment=study.py", "--out=local").code == 0
     options = f"--slurm=--time=00:30:00 --cpus-per-task={os.cpu_count()}"
-    said = command(
+    told = command(
         "sweep", "--experiment=study.py", "--out=out", "--submit=slurm", options
     )
-    assert "3 cells" in said.out
+    assert "3 cells" in told.out
     first, second, third = store.read_study("out")["asked"]
     places = {id: store.place("out", id) for id in (first, second, third)}
 
-    def running(id):
-        return (places[id] / layout.METRICS).exists()
+    def has(id, name):
+        return (places[id] / name).exists()
 
     def done(id):
         return store.state("out", id)[0] == "done"
 
     # Asked to stop, as by a time limit.
-    until(lambda: running(first))
+    until(lambda: has(first, layout.METRICS))
     signalled(first, "USR1")
     until(lambda: slurm.queue("out")[first].state == "PENDING")
     assert 0 < layout.saved(places[first]) < 20_000
     # The step of a job is killed: it is not queued any more, and submitted again.
-    until(lambda: running(second))
+    until(lambda: has(second, layout.LOG))
     signalled(second, "KILL")
     until(lambda: second not in slurm.queue("out"))
-    said = command("sweep", "--out=out", "--submit=slurm", options)
-    assert "1 cells" in said.out
+    told = command("sweep", "--out=out", "--submit=slurm", options)
+    assert "1 cells" in told.out
     # The node's daemon is restarted; what runs goes on.
-    until(lambda: running(third) or done(third))
+    until(lambda: has(third, layout.LOG))
     os.kill(int((cluster / "slurmd.pid").read_text()), signal.SIGKILL)
     (cluster / "slurmd.pid").unlink()
     subprocess.run(["slurmd"], check=True)
