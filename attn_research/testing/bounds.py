@@ -38,8 +38,13 @@ GATED = Bounds(
     same=7e-6,
     narrow=0.1,
 )
-CHANNELS = GATED._replace(
-    why=f"{GATED.why} Per channel there are more of them: 8.6e-6.", same=2e-5
+SOLVED = GATED._replace(
+    why=f"{GATED.why} Its triangular system is solved by products, in both directions: "
+    "1.1e-5 in float32.",
+    gradient=2e-5,
+)
+CHANNELS = SOLVED._replace(
+    why=f"{SOLVED.why} Per channel there are more of them: 8.6e-6.", same=2e-5
 )
 KINK = Bounds(
     "g of minGRU has a kink at 0, and the gradient of a number that bfloat16 rounds "
@@ -81,17 +86,13 @@ BOUNDS = {
     ),
     "mamba2": LEARNED,
     "delta": LEARNED,
-    "gated_delta": GATED._replace(
-        why=f"{GATED.why} Its triangular system is solved by products, in both "
-        "directions: 1.1e-5 in float32.",
-        gradient=2e-5,
-    ),
+    "gated_delta": SOLVED,
     "kda": CHANNELS,
     "gdn2": CHANNELS,
-    "comba": GATED,
-    "rwkv7": GATED,
-    "deltaproduct": GATED,
-    "gated_deltaproduct": GATED,
+    "comba": SOLVED,
+    "rwkv7": SOLVED,
+    "deltaproduct": SOLVED,
+    "gated_deltaproduct": SOLVED,
     "mlstm": GATED,
     "nystrom": Bounds(
         "The steps of an inverse repeat the rounding of their products: 1.2e-6.",

@@ -95,6 +95,7 @@ def test_a_sweep_survives_what_a_cluster_does_to_it(cluster, tmp_path):
     until(lambda: has(second, layout.LOG))
     signalled(second, "KILL")
     until(lambda: second not in slurm.queue("out"))
+    until(lambda: store.state("out", second)[0] != "running")  # it checkpoints yet
     told = command("sweep", "--out=out", "--submit=slurm", options)
     assert "1 cells" in told.out
     # The node's daemon is restarted; what runs goes on.
