@@ -61,7 +61,7 @@ def counts_on(self, x_BTD, segments_BT=None):
     here_BT = positions(x_BTD.shape[0], x_BTD.shape[1], None)
     q_BTHK, k_BTGK, v_BTGK = self.heads.split(x_BTD, here_BT)
     y_BTHK = attention(q_BTHK, k_BTGK, v_BTGK, mask=CAUSAL, segments_BT=segments_BT)
-    return self.heads.merge(y_BTHK)
+    return self.heads.merge(y_BTHK, x_BTD)
 
 
 def wider(side: int) -> property:

@@ -17,6 +17,7 @@ TAKING |= {"check": ["dense"], "prepare": ["listops"]}
 # Texts that are parsed after the flags: a wrong one, what goes with it, what is said.
 RUN = ["--out=run"]
 SWEEP = ["--out=study", "--experiment=recall_distance"]
+TARGET = ["--platform=h100", "--experiment=recall_distance"]
 TEXTS: dict[tuple[str, str], tuple[str, list[str], str]] = {
     ("train", "scale"): ("x", RUN, "Unknown scale 'x' (known: base, nano, small"),
     ("train", "task"): ("x", RUN, "Unknown task 'x'"),
@@ -35,6 +36,11 @@ TEXTS: dict[tuple[str, str], tuple[str, list[str], str]] = {
     ("sweep", "scale"): ("x", SWEEP, "Unknown scale 'x'"),
     ("sweep", "slurm"): ("x", [*SWEEP, "--submit=slurm"], "must be options of sbatch"),
     ("sweep", "only"): ("x", SWEEP, "--only is 'x'; it must be i/n"),
+    ("compile", "platform"): ("x", [], "Unknown platform 'x'"),
+    ("compile", "experiment"): ("x", TARGET[:1], "Unknown experiment 'x'"),
+    ("compile", "size"): ("x", TARGET, "Unknown size of the experiment"),
+    ("compile", "only"): ("x", TARGET, "--only is 'x'; it must be i/n"),
+    ("compile", "scale"): ("x", TARGET, "Unknown scale 'x'"),
     ("report", "size"): ("x", [], "x"),
     ("report", "out"): ("x", [], "--out does nothing without --ledger"),
     ("analyze", "what"): ("x", [], "Unknown analysis 'x'"),
@@ -49,7 +55,8 @@ TEXTS: dict[tuple[str, str], tuple[str, list[str], str]] = {
 # Names of directories and texts to look at: there is no wrong one until it is read.
 FREE = {
     ("train", "out"), ("sweep", "out"), ("analyze", "text"), ("analyze", "out"),
-    ("prepare", "raw_dir"), ("prepare", "data_dir"), ("completion", "out"),
+    ("compile", "out"), ("prepare", "raw_dir"), ("prepare", "data_dir"),
+    ("completion", "out"),
 }  # fmt: skip
 
 

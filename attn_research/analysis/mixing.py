@@ -35,7 +35,11 @@ COLUMNS = 32  # sources whose column is computed at once
 
 
 class Op(NamedTuple):
-    """An op of a mixer that is linear in values (1, T, H, ...), and its heads."""
+    """An op of a mixer that is linear in values (1, T, H, ...), and its heads.
+
+    Of several updates of a token, (1, T, J, H, ...), a matrix holds the sum: what the
+    op makes of values that they share.
+    """
 
     run: Callable[[jax.Array], jax.Array]
     values: Any

@@ -61,9 +61,9 @@ def export(
 ) -> Exported:
     """Writes one member of a run as one file, which `read` reads.
 
-    A file that is there must hold the same bytes, unless `replace`. Raises `BadInput`
-    if it does not, for a member or a step that the run does not have, if the package
-    safetensors is missing, and for parameters of a dtype that the format lacks.
+    A file that is there must hold the same model, and stays, unless `replace`. Raises
+    `BadInput` if it does not, for a member or a step that the run does not have, if the
+    package safetensors is missing, and for parameters of a dtype that the format lacks.
     """
     writer = library(path)
     run, path = Path(run), Path(path)
@@ -93,21 +93,25 @@ def export(
             f"The parameters are {', '.join(kinds)}; they must be of dtypes that "
             f"safetensors has ({error})"
         ) from None
-    if path.exists() and not replace and not _holds(path, data):
+    if replace or not path.exists():
+        atomic_write(path, data)
+    elif not _holds(path, metadata):
         raise BadInput(
             f"{path} is there and holds something else; --out must be another file, or "
             "--replace given (in Python replace=True)"
         )
-    atomic_write(path, data)
     return Exported(path, index, restored.step, len(data))
 
 
-def _holds(path: Path, data: bytes) -> bool:
-    """Whether the content of a file is `data`."""
+def _holds(path: Path, metadata: dict[str, str]) -> bool:
+    """Whether a file is whole and has these metadata, which seal its tensors.
+
+    Two files of one model may differ in the order of their metadata.
+    """
     try:
-        return path.is_file() and path.read_bytes() == data
-    except OSError as error:
-        raise unreadable(path, error) from error
+        return _sealed(path)[0] == metadata
+    except (BadInput, Damaged):
+        return False
 
 
 def _seal(content: str, tensors: dict[str, np.ndarray]) -> str:
@@ -136,6 +140,23 @@ def read(path: str | os.PathLike[str], plugins: Sequence[str] = ()) -> Restored:
     Raises `Damaged` if the file differs from what was written, and `BadInput` if it is
     of another program or a plugin is missing.
     """
+    metadata, tensors = _sealed(path)
+    found = json.loads(metadata["content"])
+    require(found["plugins"], str(path), plugins)
+    config = build(Config, found["config"], "config")
+    model = built(config.model, tuple(found["sizes"].items()))
+    params = nest({name: jax.device_put(leaf) for name, leaf in tensors.items()})
+    different = mismatch(params, jax.eval_shape(model.init, jax.random.key(0)))
+    if different:
+        raise BadInput(f"The parameters in {path} do not fit its model: {different}")
+    data = found.get("data", "")  # files of older versions have none
+    return Restored(config, found["hypers"], model, params, found["step"], data)
+
+
+def _sealed(
+    path: str | os.PathLike[str],
+) -> tuple[dict[str, str], dict[str, np.ndarray]]:
+    """The metadata and the tensors of a file, which agree with its seal."""
     reader = library(path)
     try:
         with reader.safe_open(path, framework="numpy") as file:
@@ -153,23 +174,13 @@ def read(path: str | os.PathLike[str], plugins: Sequence[str] = ()) -> Restored:
         raise BadInput(
             f"{path} has no config of ours; it must be a file of attn-research export"
         )
-    content = metadata["content"]
     try:
-        same = _seal(content, tensors) == metadata["seal"]
+        same = _seal(metadata["content"], tensors) == metadata["seal"]
     except (ValueError, TypeError):  # names that no tree has
         same = False
     if not same:
         raise Damaged(f"{path} is damaged (its content does not match its seal)")
-    found = json.loads(content)
-    require(found["plugins"], str(path), plugins)
-    config = build(Config, found["config"], "config")
-    model = built(config.model, tuple(found["sizes"].items()))
-    params = nest({name: jax.device_put(leaf) for name, leaf in tensors.items()})
-    different = mismatch(params, jax.eval_shape(model.init, jax.random.key(0)))
-    if different:
-        raise BadInput(f"The parameters in {path} do not fit its model: {different}")
-    data = found.get("data", "")  # files of older versions have none
-    return Restored(config, found["hypers"], model, params, found["step"], data)
+    return metadata, tensors
 
 
 def _line(error: Exception) -> str:

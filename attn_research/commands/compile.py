@@ -63,9 +63,9 @@ def run() -> int:
         raise BadInput("--platform is missing; it must be hardware, such as v5e-4")
     from attn_research.training import targets
 
-    targets.mesh(options.platform)  # refuses what cannot be compiled for
     commands.plug()
     cells = _one(options) if options.experiment is None else _many(options)
+    targets.mesh(options.platform)  # refuses what cannot be compiled for
     rows = [row(cell, options.platform) for cell in cells]
     show(cells, rows)
     for one in rows:

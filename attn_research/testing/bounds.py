@@ -40,11 +40,9 @@ GATED = Bounds(
 )
 SOLVED = GATED._replace(
     why=f"{GATED.why} Its triangular system is solved by products, in both directions: "
-    "1.1e-5 in float32.",
+    "1.1e-5 in float32. Of several gates or channels there are more terms: 8.6e-6.",
+    same=2e-5,
     gradient=2e-5,
-)
-CHANNELS = SOLVED._replace(
-    why=f"{SOLVED.why} Per channel there are more of them: 8.6e-6.", same=2e-5
 )
 KINK = Bounds(
     "g of minGRU has a kink at 0, and the gradient of a number that bfloat16 rounds "
@@ -87,8 +85,8 @@ BOUNDS = {
     "mamba2": LEARNED,
     "delta": LEARNED,
     "gated_delta": SOLVED,
-    "kda": CHANNELS,
-    "gdn2": CHANNELS,
+    "kda": SOLVED,
+    "gdn2": SOLVED,
     "comba": SOLVED,
     "rwkv7": SOLVED,
     "deltaproduct": SOLVED,

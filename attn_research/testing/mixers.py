@@ -121,11 +121,19 @@ def _broken(one: Case, law: Callable[[Case], None]) -> Case | None:
 
 def _drawn(one: Case) -> Case | None:
     """The first of the cases with drawn options that breaks `law_drawn`."""
-    for options in (one.options, *draws(type(one.options), DRAWN)):
-        other = dataclasses.replace(one, options=options)
-        if _fits(other) and _broken(other, _lenient) is not None:
-            return other
-    return None
+
+    def of(options: Any) -> Case:
+        return dataclasses.replace(one, options=options)
+
+    drawn = draws(type(one.options), DRAWN, lambda options: _fits(of(options)))
+    return next(
+        (
+            other
+            for other in map(of, (one.options, *drawn))
+            if _broken(other, _lenient) is not None
+        ),
+        None,
+    )
 
 
 def _lenient(one: Case) -> None:

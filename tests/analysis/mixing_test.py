@@ -66,8 +66,11 @@ def test_the_closed_form_of_a_mixer_is_what_its_op_does(name):
         assert not M_HTS[:, AHEAD_TS].any()
     values = np.random.default_rng(1).normal(size=op.values.shape)
     values = values.astype(op.values.dtype)
+    if values.ndim == 5:  # (1, T, J, H, E): the updates of a token share their values
+        values[:] = values[:, :, :1]
     got_THE = np.asarray(jax.jit(op.run)(values))[0].reshape(LENGTH, op.heads, -1)
-    v_SHE = values[0].reshape(LENGTH, values.shape[2], -1)
+    v_SHE = values[0, :, 0] if values.ndim == 5 else values[0]
+    v_SHE = v_SHE.reshape(LENGTH, v_SHE.shape[1], -1)
     v_SHE = np.repeat(v_SHE, op.heads // v_SHE.shape[1], axis=1)
     want_THE = np.einsum("HTS,SHE->THE", M_HTS, v_SHE)
     np.testing.assert_allclose(got_THE, want_THE, atol=2e-5 * np.abs(want_THE).max())

@@ -16,6 +16,7 @@ from tests.own_data import folders_test as folders
 from tests.own_data import kinds_test as kinds
 from tests.own_data.pairs_test import pairs
 from tests.own_data.reading import reviews, seen, table
+from tests.own_data.saved_test import together
 from tests.own_data.series_test import rows, written
 
 QUICK, MANY = 2, 40  # damages of each kind to each source
@@ -29,9 +30,7 @@ def _parquet(root: Path) -> None:
 
 
 def _saved(root: Path) -> None:
-    for n, split in enumerate(("train", "validation", "test")):
-        folders.saved(root, reviews(9, 9 * n), split)
-    (root / "dataset_dict.json").write_text("{}")
+    together(root, shards=2)
 
 
 def _splits(root: Path) -> None:

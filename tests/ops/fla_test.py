@@ -20,12 +20,13 @@ from attn_research.ops.recurrence import diagonal_recurrence
 
 B, T, H, K, E = 2, 64, 3, 4, 5
 SCALE = K**-0.5
+GROUND = "PyTorch, the peer's ground, is not installed"
 HEADS_FIRST = (0, 2, 1, 3)
 
 
 def naive(family: str):
     """The module of plain forms of one family."""
-    pytest.importorskip("torch", reason="PyTorch, the peer's ground, is not installed")
+    pytest.importorskip("torch", reason=GROUND)
     pytest.importorskip("einops", reason="the peer is not installed")
     found = importlib.util.find_spec("fla")
     if found is None:
@@ -62,8 +63,7 @@ def drawn():
 
 def same(ours, peer, names: str, *, heads_first: bool = False):
     """Outputs and gradients agree; `heads_first` is how the peer orders its axes."""
-    import torch
-
+    torch = pytest.importorskip("torch", reason=GROUND)
     arrays = [drawn()[name] for name in names.split()]
     out, back = jax.vjp(jax.jit(ours), *map(jnp.asarray, arrays))
     leaves = [torch.tensor(a, requires_grad=True) for a in arrays]

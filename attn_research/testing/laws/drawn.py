@@ -3,7 +3,7 @@
 import dataclasses
 import types
 import typing
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import jax
@@ -60,23 +60,30 @@ def _values(
     return ()
 
 
-def draws(table: Any, count: int) -> Iterator[Any]:
+def draws(
+    table: Any, count: int, fits: Callable[[Any], bool] = lambda options: True
+) -> Iterator[Any]:
     """`count` instances of a table of options, the same in every call.
 
     Half of the options of each stay at their defaults. Options that do not fit together
     are not drawn; a table of few options may give fewer.
     """
+    others = {
+        name: [value for value in choice if value != choice[0]]
+        for name, choice in values(table).items()
+    }
     source, drawn = np.random.default_rng(0), set()
-    for _ in range(10 * count):
-        given = {}
-        for name, choice in values(table).items():
-            if len(choice) > 1 and source.random() < 0.5:
-                given[name] = choice[source.integers(1, len(choice))]
+    for _ in range(20 * count):
+        given = {
+            name: choice[source.integers(len(choice))]
+            for name, choice in others.items()
+            if choice and source.random() < 0.5
+        }
         try:
             made = table(**given)
         except BadInput:
             continue
-        if made not in drawn:
+        if made not in drawn and fits(made):
             drawn.add(made)
             yield made
         if len(drawn) == count:
