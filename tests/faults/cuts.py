@@ -2,9 +2,11 @@
 
 The file system is shut down under the writer without flushing its journal, as a cut
 leaves it: what was not synced is gone. It is then mounted again, which replays the
-journal. A file that was written and not synced proves that each cut landed.
+journal. A write that is refused proves that a cut landed, and files that were written
+and not synced that some cuts lost them.
 """
 
+import errno
 import fcntl
 import os
 import signal
@@ -32,14 +34,22 @@ SHUTDOWN = 2 << 30 | 4 << 16 | ord("X") << 8 | 125  # EXT4_IOC_SHUTDOWN
 WITHOUT_FLUSH = 2
 
 
-def cut(at: Path) -> None:
-    """Stops the file system at once; nothing unsynced reaches the disk."""
+def cut(at: Path) -> bool:
+    """Stops the file system at once; whether it refuses what comes after.
+
+    Nothing unsynced reaches the disk, unless a sync was under way that takes it along.
+    """
     (at / "unsynced").write_text("lost")
     handle = os.open(at, os.O_RDONLY)
     try:
         fcntl.ioctl(handle, SHUTDOWN, struct.pack("I", WITHOUT_FLUSH))
     finally:
         os.close(handle)
+    try:
+        (at / "later").write_text("refused")
+    except OSError as error:
+        return error.errno == errno.EIO
+    return False
 
 
 def remount(image: Path, at: Path) -> None:
@@ -66,7 +76,7 @@ def log(path: Path, tell: Tell) -> None:
 def trials(folder: str, count: int, seed: int) -> dict[str, Any]:
     image, at = Path(folder, "disk.img"), Path(folder, "disk")
     problems: list[str] = []
-    acknowledged = records = landed = 0
+    acknowledged = records = landed = lost = 0
     with mounted(image, at, kind="ext4", megabytes=64):
         for trial, delay in zip(range(count + 1), delays(seed, 0.5), strict=False):
             saver = fork(lambda tell: resume_and_save(at / "run", tell))
@@ -84,7 +94,7 @@ def trials(folder: str, count: int, seed: int) -> dict[str, Any]:
             for child in (saver, logger):
                 os.kill(child.pid, signal.SIGSTOP)
             if trial < count:
-                cut(at)
+                landed += cut(at)
             for child in (saver, logger):
                 os.kill(child.pid, signal.SIGKILL)
             told = saver.end()[1]
@@ -93,12 +103,13 @@ def trials(folder: str, count: int, seed: int) -> dict[str, Any]:
             if trial < count:
                 remount(image, at)
                 unsynced = at / "unsynced"
-                landed += not unsynced.exists() or not unsynced.read_text()
+                lost += not unsynced.exists() or not unsynced.read_text()
         numbers = [record["number"] for record in read_journal(at / "log.jsonl")]
         if numbers != list(range(len(numbers))):
             problems.append("the records are not each there once, in order")
     return {
         "landed": landed,
+        "lost": lost,
         "acknowledged": acknowledged,
         "records": records,
         "problems": problems,

@@ -22,7 +22,6 @@ TINY = {
     "task": "recall(length=16,pairs=2,vocabulary=16)",
     "model.width": 8,
     "train.batch": 4,
-    "train.steps": 60,
     "train.eval_every": 3,
     "train.eval_batches": 1,
     "train.test_batches": 1,
@@ -40,7 +39,7 @@ TIMES = {
 }
 
 
-def run(pattern: str, directory: Path, tell: Tell) -> None:
+def run(pattern: str, steps: int, directory: Path, tell: Tell) -> None:
     if "JAX_COMPILATION_CACHE_DIR" not in os.environ:
         cache = str(directory.parent / "compiled")
         jax.config.update("jax_compilation_cache_dir", cache)
@@ -53,7 +52,7 @@ def run(pattern: str, directory: Path, tell: Tell) -> None:
 
     loop.Progress.step = watched
     layers = len(split(pattern))
-    model = {"model.pattern": pattern, "model.layers": layers}
+    model = {"model.pattern": pattern, "model.layers": layers, "train.steps": steps}
     config = edit(Config(), {**TINY, **model})
     tell({"code": loop.run(config, MEMBERS, directory)})
 
@@ -82,23 +81,25 @@ def trials(
     problems: list[str] = []
     landed, resumed = 0, []
     draw = random.Random(seed)
+    # A trial advances by up to six dispatches and ends before a seventh, of 3 steps.
+    steps = 3 * (7 * kills + 2)
     environment.code()  # one answer for all, though a file may change meanwhile
     for number, pattern in enumerate(patterns):
         whole, parts = (
             Path(directory, f"{kind}{number}") for kind in ("whole", "parts")
         )
-        child = fork(lambda tell, p=pattern, d=whole: run(p, d, tell))
+        child = fork(lambda tell, p=pattern, d=whole: run(p, steps, d, tell))
         if child.end()[1][-1] != {"code": 0}:
             problems.append(f"{pattern}: the uninterrupted run failed")
             continue
         for _ in range(kills):
-            child = fork(lambda tell, p=pattern, d=parts: run(p, d, tell))
+            child = fork(lambda tell, p=pattern, d=parts: run(p, steps, d, tell))
             resumed.append(child.next())
             for _ in range(draw.randint(2, 6)):  # dispatches, each to an evaluation
                 child.pipe.readline()
             kill_after(child, draw.uniform(0.0, 0.1))
             landed += child.end()[0] == -9 and layout.read_result(parts) is None
-        child = fork(lambda tell, p=pattern, d=parts: run(p, d, tell))
+        child = fork(lambda tell, p=pattern, d=parts: run(p, steps, d, tell))
         if child.end()[1][-1] != {"code": 0}:
             problems.append(f"{pattern}: the resumed run failed")
             continue

@@ -76,6 +76,7 @@ def _split(name: Any, path: Path) -> Split:
     found = SPLIT_WORDS.get(str(name).lower())
     if found is None:
         raise BadInput(
-            f"{path} is a split named {name!r}; it must be train, validation or test"
+            f"{path} is a split named {str(name)[:60]!r}; it must be train, validation "
+            "or test"
         )
     return found
