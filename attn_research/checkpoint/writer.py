@@ -151,7 +151,7 @@ class Writer:
     def _write(
         self, step: int, items: Mapping[str, Leaves], facts: Mapping[str, Any]
     ) -> None:
-        temporary = self.directory / f".{step:08d}.tmp"
+        temporary = self._temporary(step)
         try:
             with writing(self.directory):
                 one.write(temporary, step, items, facts)
@@ -164,6 +164,16 @@ class Writer:
         except BaseException as error:  # raised by the next call, in its thread
             self._error = error
             shutil.rmtree(temporary, ignore_errors=True)
+
+    def _temporary(self, step: int) -> Path:
+        """A directory that is not there.
+
+        Threads of a save that failed may write into theirs after it was deleted.
+        """
+        count = 0
+        while (path := self.directory / f".{step:08d}.{count}.tmp").exists():
+            count += 1
+        return path
 
     def _join(self) -> None:
         if self._thread is not None:

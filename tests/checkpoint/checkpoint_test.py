@@ -250,3 +250,14 @@ def test_a_relative_directory_is_saved_to_and_read_from(tmp_path, monkeypatch):
     np.testing.assert_array_equal(
         checkpoint.read("here", ["params"])[1]["params"]["a"], np.arange(3.0)
     )
+
+
+def test_what_a_failed_save_writes_late_is_not_in_the_way(tmp_path):
+    with Writer(tmp_path) as writer:
+        late = tmp_path / ".00000003.0.tmp"
+        late.mkdir()
+        (late / "item").write_text("late")
+        writer.save(3, {"params": {"w": np.ones(2)}}, {})
+        assert writer.wait() == 3
+    with Writer(tmp_path):
+        assert not late.exists(), "the next writer sweeps it"
