@@ -12,7 +12,8 @@ from attn_research.host.layout import Run
 from attn_research.modules import pattern
 from attn_research.report.plans import prepare
 from attn_research.studies import results
-from attn_research.studies.study import Cell, Interval, Study, cells, findings, variant
+from attn_research.studies.judging import findings
+from attn_research.studies.study import Cell, Interval, Study, cells, variant
 from attn_research.training import metrics
 from tests.command import ROOT
 

@@ -12,7 +12,8 @@ from attn_research.config import Config
 from attn_research.modules import pattern
 from attn_research.options import BadInput
 from attn_research.studies import selection
-from attn_research.studies.study import cells, findings, verdict
+from attn_research.studies.judging import findings, verdict
+from attn_research.studies.study import cells
 from attn_research.training import program
 from tests.command import ROOT
 

@@ -20,7 +20,8 @@ from attn_research.loop import claim
 from attn_research.modules import models
 from attn_research.options import BadInput
 from attn_research.studies import store
-from attn_research.studies.study import Expectation, Study, cells, findings
+from attn_research.studies.judging import findings
+from attn_research.studies.study import Expectation, Study, cells
 from attn_research.tasks.data import packed
 from attn_research.training import program
 from tests.command import ROOT, command

@@ -69,13 +69,13 @@ def run(*directories: str) -> int:
             )
         written = report.write(directory, study)
         unread += len(written.unreadable)
-        for line in report.headlines(written.findings):
+        for line in report.headlines(written.judged):
             print(line)
         print(f"Report: {written.path.resolve()}")
     if options.ledger:
         path = ledger.write(options.out, entries)
         for entry in entries:
-            print(f"{entry.verdict}: {entry.claim}")
+            print(f"{entry.judged.verdict}: {entry.claim}")
         print(f"Ledger: {path.resolve()}")
     return FAILED if unread else DONE
 

@@ -4,7 +4,8 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from attn_research.studies.study import Finding, Interval, Study, predictions
+from attn_research.studies.judging import Finding
+from attn_research.studies.study import Interval, Study, conditions, predictions
 
 ROUNDING = 1e-15  # the rounding error of a difference of equal numbers near 1
 
@@ -57,22 +58,30 @@ def bounded(low: float, high: float) -> str:
     return f"{number(low)} to {number(high)}"
 
 
-def changes(before: Sequence[Mapping[str, Any]], study: Study) -> list[str]:
-    """A sentence for each expectation that changed since the study began.
+def changes(described: Mapping[str, Any], study: Study) -> list[str]:
+    """A sentence for each expectation and gate that changed since the study began.
 
     New words for the same bounds, at the same place in the order, do not count.
     """
-    now = predictions(study)
-    if now and not before:
+    if study.expectations and not described["expected"]:
         return ["The expectations were not recorded when the study began."]
+    return [
+        *_changed("Expected", described["expected"], predictions(study)),
+        *_changed("A gate", described["gates"], conditions(study)),
+    ]
+
+
+def _changed(
+    what: str, before: Sequence[Mapping[str, Any]], now: Sequence[Mapping[str, Any]]
+) -> list[str]:
     dropped = [prediction for prediction in before if prediction not in now]
     added = [prediction for prediction in now if prediction not in before]
     if len(dropped) == len(added):
         pairs = zip(dropped, added, strict=True)
         changed = [pair for pair in pairs if _bounds(pair[0]) != _bounds(pair[1])]
         dropped, added = [old for old, _ in changed], [new for _, new in changed]
-    then = "Expected when the study began, but not now: "
-    later = "Expected now, but not when the study began: "
+    then = f"{what} when the study began, but not now: "
+    later = f"{what} now, but not when the study began: "
     return [
         *(f"{then}{_sentence(prediction)}." for prediction in dropped),
         *(f"{later}{_sentence(prediction)}." for prediction in added),
@@ -90,8 +99,20 @@ def _sentence(prediction: Mapping[str, Any]) -> str:
 
 
 def decided(finding: Finding) -> str:
-    """Whether an expectation holds, in a word."""
+    """Whether an expectation or a gate holds, in a word."""
+    if finding.error:
+        return "error"
     return {True: "yes", False: "no", None: "undecided"}[finding.holds]
+
+
+def remarked(finding: Finding) -> str:
+    """What else is to be said of a finding, a sentence or none."""
+    if finding.error:
+        return f"Its measure raised {finding.error}."
+    if finding.alone:
+        return "It fails alone, but not once all expectations are tested together."
+    decides = getattr(finding.expectation, "decides", True)
+    return "" if decides else "It does not decide."
 
 
 def counted(count: int, one: str, many: str = "") -> str:

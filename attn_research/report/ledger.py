@@ -21,9 +21,8 @@ from attn_research.report.figures import Plan
 from attn_research.report.samples import results
 from attn_research.report.saving import inline, save, template
 from attn_research.studies import scale, store
-from attn_research.studies.study import Finding, Study, findings, verdict
-
-VERDICTS = ("supported", "refuted", "mixed", "undecided", "no verdict")
+from attn_research.studies.judging import VERDICTS, Finding, Judgement, judge
+from attn_research.studies.study import Study
 
 
 class Entry(NamedTuple):
@@ -33,8 +32,7 @@ class Entry(NamedTuple):
     directory: Path
     claim: str
     source: str
-    verdict: str
-    findings: list[Finding]
+    judged: Judgement
     changed: list[str]
     metric: str
     plan: Plan | None
@@ -77,6 +75,7 @@ def write(folder: str | os.PathLike[str], entries: Sequence[Entry]) -> Path:
         formatting.measured,
         formatting.expected,
         formatting.decided,
+        formatting.remarked,
         duration,
         formatting.counted,
     )
@@ -105,7 +104,6 @@ def _entry(directory: Path, study: Study | None, taken: set[str]) -> Entry:
     rows = plans.prepare(store.rows(directory, described=described))
     missing = store.missing(described, states)
     named = scale.as_named(study, rows) if study else []
-    study_findings = findings(study, named, len(missing)) if study else []
     name, again = described["name"], 1
     while name in taken:
         again += 1
@@ -119,9 +117,8 @@ def _entry(directory: Path, study: Study | None, taken: set[str]) -> Entry:
         directory=directory,
         claim=study.claim if study else described["claim"],
         source=study.source if study else described["source"],
-        verdict=verdict(study_findings),
-        findings=study_findings,
-        changed=formatting.changes(described["expected"], study) if study else [],
+        judged=judge(study, named, len(missing)),
+        changed=formatting.changes(described, study) if study else [],
         metric=" and ".join(sorted({row["metric"] for row in rows})),
         plan=_small(name, rows, study.figure if study else ""),
         cells=f"{done} of {formatting.counted(total, 'cell')}",
@@ -167,7 +164,8 @@ def _require_units(entries: Sequence[Entry]) -> None:
     """Raises `BadInput` if one claim is measured in two units or by two metrics."""
     first: dict[str, tuple[str, Entry]] = {}
     for entry in entries:
-        unit = entry.findings[0].expectation.unit if entry.findings else ""
+        found = entry.judged.findings
+        unit = found[0].expectation.unit if found else ""
         unit = unit or entry.metric
         if not unit:
             continue  # no cell has finished
@@ -181,7 +179,7 @@ def _require_units(entries: Sequence[Entry]) -> None:
 
 def _counts(entries: Sequence[Entry]) -> str:
     """`3 supported, 1 mixed`."""
-    counts = Counter(entry.verdict for entry in entries)
+    counts = Counter(entry.judged.verdict for entry in entries)
     return ", ".join(f"{counts[word]} {word}" for word in VERDICTS if counts[word])
 
 
@@ -203,15 +201,14 @@ def _markdown(entries: Sequence[Entry]) -> str:
     for entry in entries:
         claim = f"{entry.claim} ({entry.source})" if entry.source else entry.claim
         numbers = [
-            f"{f.expectation.claim}: {formatting.measured(f)}, expected "
-            f"{formatting.expected(f)}: {formatting.decided(f)}"
-            for f in entry.findings
+            *(f"Gate: {_measured(gate)}" for gate in entry.judged.gates),
+            *map(_measured, entry.judged.findings),
         ]
         members = formatting.counted(entry.members, "member")
         numbers += entry.changed
         cells = (
             html.escape(claim, quote=False),
-            entry.verdict,
+            entry.judged.verdict,
             "<br>".join(html.escape(line, quote=False) for line in numbers),
             f"{duration(entry.seconds)}, {members}",
             f"`{entry.command}`",
@@ -219,6 +216,14 @@ def _markdown(entries: Sequence[Entry]) -> str:
         )
         lines.append(f"| {' | '.join(map(_one_line, cells))} |")
     return "\n".join(lines) + "\n"
+
+
+def _measured(found: Finding) -> str:
+    """`claim: value, expected bounds: yes (remark)`."""
+    remark = formatting.remarked(found)
+    line = f"{found.expectation.claim}: {formatting.measured(found)}, expected "
+    line += f"{formatting.expected(found)}: {formatting.decided(found)}"
+    return f"{line} ({remark.rstrip('.')})" if remark else line
 
 
 def _one_line(cell: str) -> str:

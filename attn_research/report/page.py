@@ -21,6 +21,7 @@ from attn_research.report.formatting import (
     decided,
     expected,
     measured,
+    remarked,
 )
 from attn_research.report.gains import transfer_gains
 from attn_research.report.groups import group_scores
@@ -32,17 +33,18 @@ from attn_research.report.series import group_by
 from attn_research.report.setup import setup
 from attn_research.report.tables import tables
 from attn_research.studies import scale, store
-from attn_research.studies.study import Finding, Study, findings, verdict
+from attn_research.studies.judging import Judgement, judge
+from attn_research.studies.study import Study
 
 
 class Written(NamedTuple):
-    """The path of a page, the findings of its study, and the cells it could not read.
+    """The path of a page, what its study found, and the cells it could not read.
 
     `unreadable` has the ids of cells of which the disk refuses a file.
     """
 
     path: Path
-    findings: list[Finding]
+    judged: Judgement
     unreadable: frozenset[str] = frozenset()
 
 
@@ -58,7 +60,7 @@ def write(directory: str | os.PathLike[str], study: Study | None = None) -> Writ
     rows = prepare(store.collect(directory, print, described, unread.add))
     missing = store.missing(described, states)
     named = scale.as_named(study, rows) if study else []
-    study_findings = findings(study, named, len(missing)) if study else []
+    judged = judge(study, named, len(missing))
     folder = directory / "report"
     folder.mkdir(exist_ok=True)
     clear(folder)
@@ -72,8 +74,8 @@ def write(directory: str | os.PathLike[str], study: Study | None = None) -> Writ
     page = _template().render(
         study=described,
         setup=setup(described, rows),
-        verdict=verdict(study_findings),
-        findings=study_findings,
+        judged=judged,
+        findings=judged.findings,
         curves=[inline(folder, figure) for figure in curves],
         figures=[
             {
@@ -88,7 +90,7 @@ def write(directory: str | os.PathLike[str], study: Study | None = None) -> Writ
         done=sum(state.state == "done" for state in states),
         total=len({*described["asked"], *(state.id for state in states)}),
         missing=len(missing),
-        changed=changes(described["expected"], study) if study else [],
+        changed=changes(described, study) if study else [],
         ranking=shown("ranking", ranking(rows) if rows else []),
         gains=shown("gains", transfer_gains(rows)),
         cells=shown("cells", cells or _waiting(states)),
@@ -105,17 +107,22 @@ def write(directory: str | os.PathLike[str], study: Study | None = None) -> Writ
         environment=_environment(finished),
     )
     atomic_write(folder / "index.html", page)
-    return Written(folder / "index.html", study_findings, frozenset(unread))
+    return Written(folder / "index.html", judged, frozenset(unread))
 
 
-def headlines(study_findings: Sequence[Finding]) -> list[str]:
-    """One line per expectation: the measured value, the expected one, the verdict."""
-    words = {True: "holds", False: "does not hold", None: "undecided"}
-    return [
-        f"{f.expectation.claim}: {measured(f)} (expected {expected(f)}): "
-        f"{words[f.holds]}"
-        for f in study_findings
-    ]
+def headlines(judged: Judgement) -> list[str]:
+    """One line per gate and expectation: what was measured, expected, and decided."""
+    words = {"yes": "holds", "no": "does not hold"}
+    lines = []
+    for what, found in [
+        *(("Gate: ", gate) for gate in judged.gates),
+        *(("", finding) for finding in judged.findings),
+    ]:
+        said, remark = decided(found), remarked(found)
+        line = f"{what}{found.expectation.claim}: {measured(found)} "
+        line += f"(expected {expected(found)}): {words.get(said, said)}"
+        lines.append(f"{line}. {remark}" if remark else line)
+    return lines
 
 
 def _cells(rows: Sequence[stats.Row]) -> list[TableRow]:
@@ -195,5 +202,5 @@ def _environment(finished: Mapping[str, dict[str, Any]]) -> dict[str, Any]:
 
 
 def _template() -> Any:
-    filters = {"expected": expected, "measured": measured, "decided": decided}
+    filters = {one.__name__: one for one in (expected, measured, decided, remarked)}
     return template("page.html", **filters)

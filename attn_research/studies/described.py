@@ -36,15 +36,15 @@ def read_study(directory: str | os.PathLike[str]) -> dict[str, Any]:
         if not isinstance(name, str) or not safe_name(name):
             raise Damaged(f"{path} is damaged ({what} is {name!r})")
     later = {"claim": "", "source": "", "confounds": [], "expected": [], "commands": []}
-    later |= {"size": "quick"}
+    later |= {"size": "quick", "gates": []}
     try:
         needed = read_plugins(stored)
     except (TypeError, ValueError, KeyError, AttributeError):
         raise Damaged(f"{path} is damaged (its 'plugins' are not described)") from None
     stored["plugins"] = needed
     described = {**later, "asked": [cell["id"] for cell in stored["cells"]], **stored}
-    for name in ("confounds", "expected", "commands", "asked"):
-        kind = dict if name == "expected" else str
+    for name in ("confounds", "expected", "gates", "commands", "asked"):
+        kind = dict if name in ("expected", "gates") else str
         value = described[name]
         if not isinstance(value, list) or not all(isinstance(v, kind) for v in value):
             raise Damaged(

@@ -31,7 +31,7 @@ from attn_research.studies.readers import (
     see,
 )
 from attn_research.studies.results import Rows, as_csv, fields, member_rows, varying
-from attn_research.studies.study import Cell, Study, predictions
+from attn_research.studies.study import Cell, Study, conditions, predictions
 
 SHORT = 10**6  # bytes of a log that a look at the study reads
 
@@ -90,7 +90,7 @@ def open_study(
         known: dict[str, Any] = {}
         before: list[str] = []
         commands = [command] if command else []
-        expected = predictions(study)
+        expected, gates = predictions(study), conditions(study)
         needed = {cell.id: plugged(cell.config) for cell in cells}
         plugins = {name: one for each in needed.values() for name, one in each.items()}
         if (directory / STUDY).exists():
@@ -99,7 +99,8 @@ def open_study(
             known = {cell["id"]: cell for cell in stored["cells"]}
             before = stored["asked"]
             commands = [*stored["commands"], *commands]
-            expected = stored["expected"]  # as stated before anything ran
+            # As stated before anything ran.
+            expected, gates = stored["expected"], stored["gates"]
             if not allow_inexact_resume:
                 _check_plugins(directory, stored["plugins"], plugins)
             plugins = {**stored["plugins"], **plugins}
@@ -122,6 +123,7 @@ def open_study(
             "source": study.source,
             "confounds": list(study.confounds),
             "expected": expected,
+            "gates": gates,
             "base": to_dict(study.base),
             "axes": {name: list(values) for name, values in study.axes.items()},
             "population": to_dict(study.population),

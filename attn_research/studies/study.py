@@ -11,7 +11,7 @@ import itertools
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 from attn_research.config import Config, Population, content_hash, edit
 
@@ -33,7 +33,12 @@ class Expectation:
     `measure` takes the rows of every finished member (see `store.collect`) and returns
     a number or an `Interval`. An interval inside the bounds holds, one outside fails,
     one that crosses a bound is undecided; a number is an interval of one point. It
-    returns NaN if the rows cannot tell. The `claim` is shown without its neighbours.
+    returns NaN if the rows cannot tell, and raises only by mistake. The `claim` is
+    shown without its neighbours.
+
+    Expectations with the same `part` are one conjunction, those without are a part
+    each; the verdict is taken over the parts. One that does not `decide` is shown, and
+    changes no verdict. `why` gives the reason for the bounds.
     """
 
     claim: str
@@ -41,6 +46,28 @@ class Expectation:
     low: float = -math.inf
     high: float = math.inf
     unit: str = ""
+    part: str = ""
+    decides: bool = True
+    why: str = ""
+
+
+@dataclass(frozen=True)
+class Gate:
+    """What must hold before a study tests anything: a sentence, a number, its bounds.
+
+    A positive control is what must succeed (the reference solves the task), a negative
+    one what must fail (a model that cannot see the answer is at chance); the others ask
+    for a gap to explain or a trivial baseline to be beaten. The verdict is `not tested`
+    if a gate does not hold.
+    """
+
+    claim: str
+    measure: Callable[[Sequence[Row]], float | Interval]
+    low: float = -math.inf
+    high: float = math.inf
+    unit: str = ""
+    control: Literal["", "positive", "negative"] = ""
+    why: str = ""
 
 
 @dataclass(frozen=True)
@@ -61,7 +88,8 @@ class Study:
 
     `source` names who makes the claim (author, year, arXiv id), each of the `confounds`
     states what is held equal, and `figure` names the figure that represents the study
-    in the ledger. The first expectation measures the effect.
+    in the ledger. The first expectation measures the effect. The `gates` say what must
+    hold for the study to test anything.
     """
 
     name: str
@@ -71,6 +99,7 @@ class Study:
     axes: Mapping[str, Sequence[Any]] = field(default_factory=dict)
     population: Population = Population()
     expectations: tuple[Expectation, ...] = ()
+    gates: tuple[Gate, ...] = ()
     source: str = ""
     confounds: tuple[str, ...] = ()
     figure: str = ""
@@ -99,6 +128,15 @@ def variant(
 
 def predictions(study: Study) -> list[dict[str, Any]]:
     """The expectations of a study as JSON: claim, bounds (None: unbounded), unit."""
+    return _stated(study.expectations)
+
+
+def conditions(study: Study) -> list[dict[str, Any]]:
+    """The gates of a study as JSON, in the form of `predictions`."""
+    return _stated(study.gates)
+
+
+def _stated(said: Sequence[Expectation | Gate]) -> list[dict[str, Any]]:
     return [
         {
             "claim": expectation.claim,
@@ -106,61 +144,5 @@ def predictions(study: Study) -> list[dict[str, Any]]:
             "high": expectation.high if math.isfinite(expectation.high) else None,
             "unit": expectation.unit,
         }
-        for expectation in study.expectations
+        for expectation in said
     ]
-
-
-class Finding(NamedTuple):
-    """An expectation, the value measured, and whether it holds (None: undecided).
-
-    `interval` is None if the measure is a plain number.
-    """
-
-    expectation: Expectation
-    value: float
-    holds: bool | None
-    interval: Interval | None = None
-
-
-def findings(study: Study, rows: Sequence[Row], missing: int = 0) -> list[Finding]:
-    """Each expectation of a study, measured on the collected rows.
-
-    All are undecided while cells are `missing`: the best member may still change.
-    """
-    measurements = []
-    for expectation in study.expectations:
-        try:
-            measured = expectation.measure(rows)
-        except (ValueError, KeyError, ZeroDivisionError, IndexError):
-            measured = math.nan  # the rows it needs are still missing
-        if isinstance(measured, Interval):
-            whole, interval = measured, measured
-        else:
-            value = float(measured)
-            whole, interval = Interval(value, value, value), None
-        holds = None if missing else _holds(expectation, whole)
-        measurements.append(Finding(expectation, whole.mean, holds, interval))
-    return measurements
-
-
-def _holds(expectation: Expectation, whole: Interval) -> bool | None:
-    """Whether an interval is inside the bounds; None if it crosses one or is NaN."""
-    if expectation.low <= whole.low <= whole.high <= expectation.high:
-        return True
-    outside = whole.high < expectation.low or whole.low > expectation.high
-    return False if outside else None
-
-
-def verdict(findings: Sequence[Finding]) -> str:
-    """supported (all hold), refuted (none holds), mixed, or undecided (one is).
-
-    `no verdict` if nothing was expected.
-    """
-    if not findings:
-        return "no verdict"
-    if any(finding.holds is None for finding in findings):
-        return "undecided"
-    held = sum(bool(finding.holds) for finding in findings)
-    if held == len(findings):
-        return "supported"
-    return "mixed" if held else "refuted"

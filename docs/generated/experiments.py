@@ -10,7 +10,7 @@ from . import markdown
 
 FOLDER = Path(__file__).parent.parent.parent / "experiments"
 BOOTSTRAP = "†"  # marks a verdict by other intervals, as a note of the ledger says
-_PART = re.compile(r"(.*): (.*), expected (.*): (yes|no|undecided)")
+_PART = re.compile(r"(.*): (.*), expected (.*): (yes|no|undecided|error)(?: \(.*\))?")
 
 
 def doc(path: Path) -> str:

@@ -7,7 +7,8 @@ import pytest
 
 from attn_research.analysis import statistics as stats
 from attn_research.analysis.statistics import Interval
-from attn_research.studies.study import Expectation, Study, findings
+from attn_research.studies.judging import findings
+from attn_research.studies.study import Expectation, Study
 
 
 def row(lr=1e-3, seed=0, validation=0.5, test=0.5, status="done", decay=0.1, **more):

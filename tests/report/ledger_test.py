@@ -11,7 +11,7 @@ from attn_research.host.exits import DONE
 from attn_research.options import BadInput
 from attn_research.report import ledger
 from attn_research.studies import store
-from attn_research.studies.study import Expectation, Interval, cells
+from attn_research.studies.study import Expectation, Gate, Interval, cells
 from experiments import audio
 from tests import planted
 from tests.browser import assert_reads_well, needs_chromium
@@ -41,6 +41,13 @@ EXPECTED = {
     "refuted": (ahead(0.9), ahead(0.0, 0.1)),
     "mixed": (ahead(0.3), ahead(0.9)),
     "undecided": (ahead(0.3), ahead(0.48)),
+    "not tested": (ahead(0.3),),
+    "error": (ahead(0.3), Expectation("It reads a column", lambda rows: rows[0]["x"])),
+}
+GATES = {
+    "not tested": (
+        Gate("A convolution solves it", lambda rows: 0.25, low=0.9, control="positive"),
+    )
 }
 
 
@@ -48,17 +55,18 @@ def study(word: str, **more):
     made = planted.study(*EXPECTED[word], patterns=(DENSE, CONV), lengths=(32, 64))
     return dataclasses.replace(
         made,
-        name=f"claim_{word}",
+        name=f"claim_{word.replace(' ', '_')}",
         question=f"Is it {word}?",
         claim=f"What is said to be {word} {SCRIPT} | and more.",
         source="A. Nyone, 1999, arXiv:9901.00001",
+        gates=GATES.get(word, ()),
         **more,
     )
 
 
 @pytest.fixture(scope="module")
 def written(tmp_path_factory) -> Page:
-    """Four studies that have ended, and one that has hardly begun."""
+    """A study of each verdict that has ended, and one that has hardly begun."""
     root = tmp_path_factory.mktemp("ledger")
     given = []
     for word in EXPECTED:
@@ -77,14 +85,20 @@ def written(tmp_path_factory) -> Page:
 @pytest.mark.parametrize("word", EXPECTED)
 def test_every_verdict_comes_out_of_the_data(written, word):
     source = (written.folder / "index.html").read_text()
-    part = source[source.index(f'<section id="claim_{word}"') :]
+    name = word.replace(" ", "_")
+    part = source[source.index(f'<section id="claim_{name}"') :]
     part = part[: part.index("</section>")]
     assert f'class="verdict {word}">{word}<' in part
     assert "A. Nyone, 1999" in part and "16 members, 4 of 4 cells done" in part
 
 
 def test_the_page_counts_and_measures(written):
-    assert "1 supported, 1 refuted, 1 mixed, 2 undecided." in written.text
+    counts = "1 supported, 1 refuted, 1 mixed, 2 undecided, 1 not tested, 1 error."
+    assert counts in written.text
+    assert (
+        "Gate: A convolution solves it: 0.25 expected at least 0.9: no" in written.text
+    )
+    assert "Its measure raised KeyError: 'x'." in written.text
     effect = re.search(r"(0\.\d+) of accuracy \((0\.\d+) to (0\.\d+)\)", written.text)
     assert effect
     mean, low, high = map(float, effect.groups())
@@ -99,7 +113,7 @@ def test_the_page_counts_and_measures(written):
 
 def test_a_study_has_its_figure_with_numbers_and_a_link_to_its_report(written):
     names = {path.stem for path in written.folder.glob("*.svg")}
-    assert names == {f"claim_{word}" for word in EXPECTED}
+    assert names == {f"claim_{word.replace(' ', '_')}" for word in EXPECTED}
     with open(written.folder / "claim_mixed.csv") as file:
         assert "step_seconds" in next(csv.reader(file)), "the one that the study names"
     with open(written.folder / "claim_refuted.csv") as file:
@@ -111,19 +125,22 @@ def test_a_study_has_its_figure_with_numbers_and_a_link_to_its_report(written):
     ids = written.values("id")
     assert len(ids) == len(set(ids)) and "claim_supported_2" in ids
     cards = [a for _, a in written.tags if "card" in str(a.get("class")).split()]
-    assert len(cards) == 4
+    assert len(cards) == len(EXPECTED)
     assert all(a["role"] == "img" and len(a["aria-label"]) > 30 for a in cards)
 
 
 def test_the_table_of_the_repository_says_the_same(written):
     lines = (written.folder / "LEDGER.md").read_text().splitlines()
     rows = [re.split(r"(?<!\\)\|", line)[1:-1] for line in lines if line[:1] == "|"]
-    assert len(rows) == 2 + 5 and {len(row) for row in rows} == {6}
+    assert len(rows) == 2 + len(EXPECTED) + 1 and {len(row) for row in rows} == {6}
     verdicts = [row[1].strip() for row in rows[2:]]
     assert verdicts == [*EXPECTED, "undecided"]
     assert "python scripts/sweep.py --experiment=claim_mixed" in rows[4][4]
     assert " of accuracy (0." in rows[4][2]
     assert "expected at least 0.9: no" in rows[4][2]
+    assert (
+        rows[6][2].strip().startswith("Gate: A convolution solves it: 0.25, expected")
+    )
     assert "<script>" not in "".join(lines)
 
 

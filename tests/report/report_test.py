@@ -17,7 +17,8 @@ from attn_research.report import axes, limits, page, plans
 from attn_research.report.formatting import between, number
 from attn_research.report.ranking import ranking
 from attn_research.studies import results, store
-from attn_research.studies.study import Expectation, findings
+from attn_research.studies.judging import judge
+from attn_research.studies.study import Expectation
 from tests import planted
 from tests.browser import assert_reads_well, needs_chromium
 from tests.pages import SCRIPT, STUDY, UNREAD, Page, gain, spoil
@@ -59,11 +60,11 @@ def test_the_page_answers_the_question(written):
 )
 def test_every_verdict_can_be_shown(rows, expectations, word):
     study = planted.study(*expectations)
-    found = findings(study, rows)
+    judged = judge(study, rows)
     shown = page._template().render(
         study={"name": "s", "question": "?", "claim": "."},
-        verdict=page.verdict(found),
-        findings=found,
+        judged=judged,
+        findings=judged.findings,
         **dict.fromkeys(
             ("cells", "ranking", "gains", "groups", "failures", "diverged"),
             limits.Shown([], 0),
@@ -76,7 +77,7 @@ def test_every_verdict_can_be_shown(rows, expectations, word):
 
 
 def test_headlines_stand_beside_what_was_expected(rows):
-    first, second, third = page.headlines(findings(STUDY, rows))
+    first, second, third = page.headlines(judge(STUDY, rows))
     assert "(expected 0.3 to 0.7): holds" in first
     assert "(expected at least 0.9): does not hold" in second
     assert third.endswith("undecided")

@@ -12,9 +12,27 @@ from attn_research.host.durable import write_json
 from attn_research.report import figures, plans, saving
 from attn_research.report.groups import group_scores
 from attn_research.studies import store
-from attn_research.studies.study import Expectation, Interval, cells
+from attn_research.studies.study import Expectation, Gate, Interval, cells
 from tests import planted
 from tests.pages import STUDY, Page
+
+
+def test_gates_stand_before_what_is_expected_and_reasons_beside_it(tmp_path):
+    half = Expectation(
+        "It is half", lambda rows: 0.5, low=0.4, high=0.6, part="the middle", why="Why."
+    )
+    aside = Expectation("It is odd", lambda rows: 0.5, low=0.9, decides=False)
+    gate = Gate("The reference solves it", lambda rows: 0.99, low=0.9)
+    stated = (half, dataclasses.replace(half, claim="Again", why=""), aside)
+    study = dataclasses.replace(STUDY, expectations=stated, gates=(gate,))
+    planted.written(tmp_path, study)
+    shown = Page(report.write(tmp_path, study).path).text
+    assert shown.index("The reference solves it") < shown.index("It is half")
+    assert "It is half Why." in shown and "It does not decide." in shown
+    assert "the middle: supported" in shown and "Verdict: supported" in shown
+    moved = dataclasses.replace(study, gates=(dataclasses.replace(gate, low=0.5),))
+    again = Page(report.write(tmp_path, moved).path).text
+    assert "A gate when the study began, but not now: The reference" in again
 
 
 def test_a_study_that_has_not_begun(tmp_path):
@@ -54,7 +72,7 @@ def test_an_unfinished_study_decides_nothing(tmp_path):
     planted.written(tmp_path, study, lambda cell, result: None)
     written = report.write(tmp_path, study)
     shown = Page(written.path)
-    assert [found.holds for found in written.findings] == [None]
+    assert [found.holds for found in written.judged.findings] == [None]
     assert "2 of the requested cells have not ended" in shown.text
     assert "1 (0.9 to 1.1)" in shown.text and "undecided" in shown.text
     assert "(A. Nyone, 1999, arXiv:9901.00001)" in shown.text
@@ -70,7 +88,7 @@ def test_an_unfinished_study_decides_nothing(tmp_path):
     for cell in cells(study):
         planted.failed(tmp_path, cell, "It needs 9 GB")
     written = report.write(tmp_path, study)
-    assert [found.holds for found in written.findings] == [True]
+    assert [found.holds for found in written.judged.findings] == [True]
     assert "have not ended" not in Page(written.path).text
 
 

@@ -7,6 +7,7 @@ from typing import NamedTuple
 import numpy as np
 
 from attn_research.analysis.statistics.samples import UNKNOWN
+from attn_research.studies.confidence import tail
 from attn_research.studies.study import Interval
 
 Values = Sequence[float] | np.ndarray
@@ -39,7 +40,7 @@ def _quantile(freedom: int) -> float:
     """The half-width of Student's 95 % interval in standard errors."""
     from scipy.special import stdtrit  # not scipy.stats, which takes a second to import
 
-    return float(stdtrit(freedom, 0.975))
+    return float(stdtrit(freedom, 1 - tail()))
 
 
 def slope(x: Values, y: Values) -> Interval:

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 from scipy.special import stdtr, stdtrit
 
+from attn_research.studies.confidence import tail
 from attn_research.studies.study import Interval
 
 UNKNOWN = Interval(math.nan, math.nan, math.nan)
@@ -32,13 +33,15 @@ def mean_interval(values: Sequence[float]) -> Interval:
         return Interval(mean, math.nan, math.nan)
     apart = finite - mean
     deviation = math.sqrt(float(apart @ apart) / (count - 1))
-    t = float(stdtrit(count - 1, 0.975))
-    half, tail = t * deviation / math.sqrt(count), 0.0
+    t = float(stdtrit(count - 1, 1 - tail()))
+    half, beyond = t * deviation / math.sqrt(count), 0.0
     if count > 2 and deviation > 0:
         third = float((apart**3).sum()) * count / ((count - 1) * (count - 2))
         skewness = third / deviation**3
-        tail = skewness * (1 + 2 * t**2) * deviation / (6 * count)
-    return Interval(mean, mean - half + min(tail, 0.0), mean + half + max(tail, 0.0))
+        beyond = skewness * (1 + 2 * t**2) * deviation / (6 * count)
+    return Interval(
+        mean, mean - half + min(beyond, 0.0), mean + half + max(beyond, 0.0)
+    )
 
 
 def paired(first: Mapping[int, float], second: Mapping[int, float]) -> Interval:

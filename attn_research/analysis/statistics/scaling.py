@@ -12,6 +12,7 @@ from typing import NamedTuple
 import numpy as np
 
 from attn_research.options import BadInput
+from attn_research.studies.confidence import tail
 from attn_research.studies.study import Interval
 
 DRAWS = 200
@@ -79,11 +80,10 @@ def scaling_law(
     heights = [e_R, a_R + alpha_R * middle_n, b_R + beta_R * middle_d]
     with np.errstate(over="ignore"):
         values = [*np.exp(heights), alpha_R, beta_R]
+    outside = [100 * tail(), 100 * (1 - tail())]
     return Scaling(
         *(
-            Interval(
-                float(all_R[0]), *map(float, np.percentile(all_R[1:], [2.5, 97.5]))
-            )
+            Interval(float(all_R[0]), *map(float, np.percentile(all_R[1:], outside)))
             for all_R in values
         )
     )

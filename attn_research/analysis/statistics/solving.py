@@ -8,6 +8,7 @@ import numpy as np
 from scipy.special import betaincinv
 
 from attn_research.analysis.statistics.samples import UNKNOWN
+from attn_research.studies.confidence import tail
 from attn_research.studies.study import Interval, Row
 
 ROUNDING = 1e-12
@@ -58,8 +59,8 @@ def survival_median(time_P: Sequence[float], event_P: Sequence[bool]) -> Interva
         product = product.times(risk - events + 1, events)
         left = int(np.sum(times_P > time))
         # The next event may come at once: its part belongs to the lower bound alone.
-        bounds = [survived, product.times(left, 1).quantile(0.025)]
-        bounds.append(product.quantile(0.975))
+        bounds = [survived, product.times(left, 1).quantile(tail())]
+        bounds.append(product.quantile(1 - tail()))
         for name, bound in zip(median, bounds, strict=True):
             if bound <= 0.5 + ROUNDING:
                 median[name] = min(median[name], float(time))
