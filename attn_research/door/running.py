@@ -51,7 +51,10 @@ class Run(NamedTuple):
     def load(
         self, member: Literal["best"] | int = "best", step: int | None = None
     ) -> Restored:
-        """One trained model; see `load`."""
+        """The trained model of a `member` at a `step`; None: its newest checkpoint.
+
+        Raises `BadInput` if the run has neither; see `load`.
+        """
         return checkpoint.load(self.directory, member=member, step=step)
 
 

@@ -20,6 +20,7 @@ import jax
 import jax.numpy as jnp
 from flax import nnx
 
+from attn_research.ops.explained import adopt
 from attn_research.options import INT_MAX, BadInput, explained, whole
 
 Carry = Any
@@ -52,8 +53,14 @@ class Preset:
         about = inspect.getdoc(self.module) or ""
         said = f"{about}\n\n{_head(self.Options)}{explained(self.Options)}"
         object.__setattr__(self, "__doc__", said)
+        adopt(self.module, Mixer)
 
     def __call__(self, options: Any, **sizes: Any) -> "Mixer":
+        """The mixer of these `options`, an object of `Options`.
+
+        `sizes` are the `width`, `causal`, `length` and `rngs` that each mixer takes.
+        Raises `BadInput` if one of them, or an option, is out of bounds.
+        """
         return self.module(options, **sizes)
 
 
@@ -134,19 +141,30 @@ class Mixer(Protocol):
     def __call__(
         self, x_BTD: jax.Array, segments_BT: jax.Array | None = None
     ) -> jax.Array:
-        """y_BTD, in the shape and dtype of the input."""
+        """y_BTD, in the shape and dtype of `x_BTD`.
+
+        `segments_BT` is 0 at padding, where y is 0, and 1, 2, ... in packed sequences,
+        which do not see each other; None is one sequence in each row.
+        """
         ...
 
     def start(self, batch: int, length: int, dtype: Any = jnp.float32) -> Carry:
-        """The decoding state before the first of at most `length` tokens."""
+        """The decoding state of `batch` rows before the first of `length` tokens.
+
+        No more than `length` may follow. What the state keeps of tokens has the
+        `dtype` that they will have; sums are float32.
+        """
         ...
 
     def step(self, x_BD: jax.Array, carry: Carry) -> tuple[jax.Array, Carry]:
-        """y_BD and the next carry; equals the parallel form, token by token."""
+        """y_BD of one more token of each row, `x_BD`, and the `carry` after it.
+
+        Token by token this equals the whole sequence at once.
+        """
         ...
 
     def cost(self, length: int) -> Cost:
-        """The cost of a sequence of `length` tokens."""
+        """Parameters, FLOPs and bytes of state for a sequence of `length` tokens."""
         ...
 
     def reach(self, length: int) -> int:

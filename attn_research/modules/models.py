@@ -97,7 +97,12 @@ class LM(nnx.Module):
         segments_BT: jax.Array | None = None,
         key: jax.Array | None = None,
     ) -> jax.Array:
-        """Outputs at every position, BTV; `key` draws dropout, None applies none."""
+        """Outputs at every position, BTV, in the model's dtype.
+
+        `inputs` are tokens_BT or values_BTF; `segments_BT` is 0 at padding and 1, 2,
+        ... in packed sequences, None for one sequence in each row; `key` draws dropout,
+        None applies none.
+        """
         return self._out(self.trunk(inputs, segments_BT, key))
 
     def at(
@@ -107,22 +112,28 @@ class LM(nnx.Module):
         segments_BT: jax.Array | None = None,
         key: jax.Array | None = None,
     ) -> jax.Array:
-        """Outputs at the positions `index_BL` only, BLV."""
+        """Outputs at the positions `index_BL` only, BLV.
+
+        `inputs`, `segments_BT` and `key` are those of a call.
+        """
         x_BTD = self.trunk(inputs, segments_BT, key)
         x_BLD = jnp.take_along_axis(x_BTD, index_BL[:, :, None], axis=1)
         return self._out(x_BLD)
 
     def start(self, batch: int, length: int) -> Carry:
-        """The decoding state before the first of at most `length` positions."""
+        """The decoding state of `batch` rows before the first of `length` tokens."""
         return self.trunk.start(batch, length)
 
     def step(self, inputs: jax.Array, carry: Carry) -> tuple[jax.Array, Carry]:
-        """Outputs BV after one more token_B (or values_BF), and the next carry."""
+        """Outputs BV after one more token of each row, and the `carry` after it.
+
+        `inputs` are token_B or values_BF.
+        """
         x_BD, carry = self.trunk.step(inputs, carry)
         return self._out(x_BD), carry
 
     def cost(self, length: int) -> Cost:
-        """The cost with the head at every position."""
+        """Cost of one sequence of `length` tokens, with the head at every position."""
         places = shortened(length, self.trunk.strides)
         return _with_head(self, self.trunk, self.trunk.sizes.outputs, length, places)
 
@@ -152,7 +163,11 @@ class Encoder(nnx.Module):
         segments_BT: jax.Array | None = None,
         key: jax.Array | None = None,
     ) -> jax.Array:
-        """Outputs BV of each row."""
+        """Outputs BV, one for each row.
+
+        `inputs` are tokens_BT or values_BTF; `segments_BT` is 0 at padding, None if
+        there is none; `key` draws dropout, None applies none.
+        """
         if not self.trunk.model.rescale:
             return self.head(self.pooled(inputs, segments_BT, key), None)
         inputs = without_padding(inputs, segments_BT)
@@ -172,7 +187,7 @@ class Encoder(nnx.Module):
 
         The mean over the positions in float32, x_BD; or the largest of each channel
         (Collobert & Weston, 2008); or the last position; or all of them, x_B(TD), with
-        zeros at padding.
+        zeros at padding. `inputs`, `segments_BT` and `key` are those of a call.
         """
         x_BTD = self.trunk(inputs, segments_BT, key)
         real_BT = _real(x_BTD, self.trunk.positions(segments_BT))
@@ -200,7 +215,7 @@ class Encoder(nnx.Module):
                 return total_BD / jnp.maximum(count_B, jnp.float32(1))[:, None]
 
     def cost(self, length: int) -> Cost:
-        """The cost with the head once per sequence."""
+        """Cost of one sequence of `length` tokens, with the head once."""
         places = self.trunk.sizes.length if self.trunk.model.pool == "all" else 1
         return _with_head(self, self.trunk, self.trunk.sizes.outputs, length, places)
 

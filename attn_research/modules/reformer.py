@@ -93,7 +93,6 @@ class Reformer(nnx.Module):
     def __call__(
         self, x_BTD: jax.Array, segments_BT: jax.Array | None = None
     ) -> jax.Array:
-        """y_BTD."""
         x_BTD = without_padding(x_BTD, segments_BT)
         y_BTHK = lsh.lsh_attention(
             self._headed(self.query(x_BTD)),

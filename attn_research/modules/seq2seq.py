@@ -40,7 +40,12 @@ class EncoderDecoder(nnx.Module):
         segments_BT: jax.Array | None = None,
         key: jax.Array | None = None,
     ) -> jax.Array:
-        """Outputs at every target position, BTV."""
+        """Outputs at every target position, BTV.
+
+        `source` is tokens_BS or values_BSF, `inputs` the target so far, tokens_BT.
+        `source_segments_BS` and `segments_BT` are 0 at padding and 1 elsewhere, None
+        if there is none; `key` draws dropout, None applies none.
+        """
         return self._out(
             self._read(source, inputs, source_segments_BS, segments_BT, key)
         )
@@ -54,7 +59,11 @@ class EncoderDecoder(nnx.Module):
         segments_BT: jax.Array | None = None,
         key: jax.Array | None = None,
     ) -> jax.Array:
-        """Outputs at the target positions `index_BL` only, BLV."""
+        """Outputs at the target positions `index_BL` only, BLV.
+
+        `source`, `inputs`, `source_segments_BS`, `segments_BT` and `key` are those of
+        a call.
+        """
         x_BTD = self._read(source, inputs, source_segments_BS, segments_BT, key)
         return self._out(jnp.take_along_axis(x_BTD, index_BL[:, :, None], axis=1))
 
@@ -65,13 +74,20 @@ class EncoderDecoder(nnx.Module):
         source: jax.Array,
         source_segments_BS: jax.Array | None = None,
     ) -> Carry:
-        """The decoding state: the source encoded, its keys and values kept."""
+        """The decoding state of `batch` rows: the source encoded, as keys and values.
+
+        At most `length` target tokens may follow. `source` is tokens_BS or values_BSF,
+        `source_segments_BS` 0 at its padding, None if there is none.
+        """
         context_BSD = self.encoder(source, source_segments_BS)
         segments_BS = self.encoder.positions(source_segments_BS)
         return self.decoder.start(batch, length, context_BSD, segments_BS)
 
     def step(self, inputs: jax.Array, carry: Carry) -> tuple[jax.Array, Carry]:
-        """Outputs BV after one more target token_B, and the next carry."""
+        """Outputs BV after one more target token of each row, and the `carry` after it.
+
+        `inputs` are token_B.
+        """
         x_BD, carry = self.decoder.step(inputs, carry)
         return self._out(x_BD), carry
 

@@ -1,6 +1,7 @@
 """What `help` says of a public function beside its own text: what it takes.
 
-Parameters are explained by their names, which mean the same in every op.
+Parameters are explained by their names, which mean the same in every op. A method that
+keeps a contract, and says no more than it, has the text of the contract.
 """
 
 import inspect
@@ -120,6 +121,21 @@ def explain(
     if raises:
         lines += ["", *textwrap.wrap(f"Raises {raises}", width=80)]
     return "\n".join(lines)
+
+
+def adopt(cls: type, *contracts: type) -> None:
+    """Gives the methods of a class that have no text that of the `contracts`.
+
+    The first contract with a method of that name is taken. Text of the class stays.
+    """
+    for contract in contracts:
+        for name, kept in vars(contract).items():
+            method = inspect.getattr_static(cls, name, None)
+            text = inspect.getdoc(kept)
+            explained = inspect.isfunction(method) or isinstance(method, property)
+            if name[0] != "_" or name == "__call__":
+                if text and explained and not method.__doc__:
+                    method.__doc__ = text
 
 
 def _shown(default: Any) -> str:

@@ -37,15 +37,15 @@ class Mask(Protocol):
     """What an op asks of a mask."""
 
     def admit(self, query: Index, key: Index) -> Any:
-        """Whether the query at a position may see the key at a position."""
+        """Whether a query at `query` may see a key at `key`, which broadcast."""
         ...
 
     def may(self, area: Area) -> Any:
-        """Whether a query of the area may see a key of it."""
+        """Whether a query of the `area` may see a key of it; never wrongly False."""
         ...
 
     def full(self, area: Area) -> Any:
-        """Whether every query of the area sees every key of it."""
+        """Whether all queries of the `area` see all its keys; never wrongly True."""
         ...
 
     def reach(self, length: int) -> int:
@@ -53,11 +53,11 @@ class Mask(Protocol):
         ...
 
     def __and__(self, other: "Mask") -> "Mask":
-        """The mask that admits what both admit."""
+        """The mask that admits what both this one and `other` admit."""
         ...
 
     def __or__(self, other: "Mask") -> "Mask":
-        """The mask that admits what either admits."""
+        """The mask that admits what this one or `other` admits."""
         ...
 
 
@@ -114,25 +114,27 @@ class Several:
     masks: tuple[Any, ...]
 
     def __and__(self, other: Mask) -> "Several":
+        """The mask that admits what both this one and `other` admit."""
         return Several("all", (self, other))
 
     def __or__(self, other: Mask) -> "Several":
+        """The mask that admits what this one or `other` admits."""
         return Several("any", (self, other))
 
     def admit(self, query: Index, key: Index) -> Any:
-        """Whether the query may see the key; positions broadcast."""
+        """Whether `query` may see `key`; the positions broadcast."""
         return self._joined([mask.admit(query, key) for mask in self.masks])
 
     def may(self, area: Area) -> Any:
-        """Whether any or all of the masks may, though perhaps not the same pair."""
+        """Whether any or all of the masks may in the `area`, not always one pair."""
         return self._joined([mask.may(area) for mask in self.masks])
 
     def full(self, area: Area) -> Any:
-        """Whether any or all of the masks are full."""
+        """Whether any or all of the masks are full in the `area`."""
         return self._joined([mask.full(area) for mask in self.masks])
 
     def reach(self, length: int) -> int:
-        """The largest, or the smallest, of the masks."""
+        """The largest, or the smallest, reach of the masks within `length`."""
         reaches = [mask.reach(length) for mask in self.masks]
         return max(reaches) if self.rule == "any" else min(reaches)
 
@@ -148,15 +150,17 @@ class Band:
     right: int | None = None
 
     def __and__(self, other: Any) -> Any:
+        """The mask that admits what both this one and `other` admit."""
         if not isinstance(other, Band):
             return Several("all", (self, other))
         return Band(_least(self.left, other.left), _least(self.right, other.right))
 
     def __or__(self, other: Mask) -> Several:
+        """The mask that admits what this one or `other` admits."""
         return Several("any", (self, other))
 
     def admit(self, query: Index, key: Index) -> Any:
-        """Whether the query may see the key; positions broadcast."""
+        """Whether `query` may see `key`; the positions broadcast."""
         bounds = []
         if self.left is not None:
             bounds.append(key >= query - self.left)
@@ -165,7 +169,7 @@ class Band:
         return reduce(operator.and_, bounds, key == key)
 
     def may(self, area: Area) -> Any:
-        """Whether the nearest corner of the area lies in the band."""
+        """Whether the nearest corner of the `area` lies in the band."""
         bounds = [area.low == area.low]
         if self.left is not None:
             bounds.append(area.high >= area.first - self.left)
@@ -174,7 +178,7 @@ class Band:
         return reduce(operator.and_, bounds)
 
     def full(self, area: Area) -> Any:
-        """Whether the farthest corner of the area lies in the band."""
+        """Whether the farthest corner of the `area` lies in the band."""
         bounds = [area.low == area.low]
         if self.left is not None:
             bounds.append(area.low >= area.last - self.left)
@@ -183,11 +187,11 @@ class Band:
         return reduce(operator.and_, bounds)
 
     def reach(self, length: int) -> int:
-        """The left side."""
+        """`left`, at most `length`; `length` if it is unbounded."""
         return length if self.left is None else min(self.left, length)
 
     def span(self, first: Index, last: Index, keys: int) -> tuple[Index, Index]:
-        """The keys [low, high) that queries first..last can reach."""
+        """The `keys` [low, high) that queries `first`..`last` can reach."""
         low = 0 if self.left is None else jnp.maximum(first - self.left, 0)
         if self.right is None:
             return low, keys

@@ -25,25 +25,27 @@ class Globals:
     tokens: int
 
     def __and__(self, other: Mask) -> Several:
+        """The mask that admits what both this one and `other` admit."""
         return Several("all", (self, other))
 
     def __or__(self, other: Mask) -> Several:
+        """The mask that admits what this one or `other` admits."""
         return Several("any", (self, other))
 
     def admit(self, query: Index, key: Index) -> Any:
-        """Whether one of the two is global."""
+        """Whether `query` or `key`, positions that broadcast, is global."""
         return (query < self.tokens) | (key < self.tokens)
 
     def may(self, area: Area) -> Any:
-        """Whether a token of either side is global."""
+        """Whether a query or a key of the `area` is global."""
         return (area.first < self.tokens) | (area.low < self.tokens)
 
     def full(self, area: Area) -> Any:
-        """Whether all tokens of one side are global."""
+        """Whether all queries, or all keys, of the `area` are global."""
         return (area.last < self.tokens) | (area.high < self.tokens)
 
     def reach(self, length: int) -> int:
-        """Everything."""
+        """`length`, as global tokens are seen from everywhere; 0 without any."""
         return length if self.tokens else 0
 
 
@@ -54,27 +56,29 @@ class Stride:
     step: int
 
     def __and__(self, other: Mask) -> Several:
+        """The mask that admits what both this one and `other` admit."""
         return Several("all", (self, other))
 
     def __or__(self, other: Mask) -> Several:
+        """The mask that admits what this one or `other` admits."""
         return Several("any", (self, other))
 
     def admit(self, query: Index, key: Index) -> Any:
-        """Whether the step divides the distance."""
+        """Whether the step divides `query` - `key`; the positions broadcast."""
         return (query - key) % self.step == 0
 
     def may(self, area: Area) -> Any:
-        """Whether a multiple of the step lies within the distances of the area."""
+        """Whether a multiple of the step lies within the distances of the `area`."""
         most, least = area.last - area.low, area.first - area.high
         return most // self.step * self.step >= least
 
     def full(self, area: Area) -> Any:
-        """Whether every distance is a multiple: the step is 1, or a single pair."""
+        """Whether each distance of the `area` is a multiple: step 1, or one pair."""
         alone = (area.first == area.last) & (area.low == area.high)
         return (alone | (self.step == 1)) & self.may(area)
 
     def reach(self, length: int) -> int:
-        """Everything."""
+        """`length`: a step back may be any multiple."""
         return length
 
 
@@ -85,27 +89,29 @@ class Local:
     size: int
 
     def __and__(self, other: Mask) -> Several:
+        """The mask that admits what both this one and `other` admit."""
         return Several("all", (self, other))
 
     def __or__(self, other: Mask) -> Several:
+        """The mask that admits what this one or `other` admits."""
         return Several("any", (self, other))
 
     def admit(self, query: Index, key: Index) -> Any:
-        """Whether both are in one block."""
+        """Whether the positions `query` and `key`, which broadcast, share a block."""
         return query // self.size == key // self.size
 
     def may(self, area: Area) -> Any:
-        """Whether the two sides meet in a block."""
+        """Whether a block holds both a query and a key of the `area`."""
         first, last, low, high = (end // self.size for end in area[:4])
         return (first <= high) & (low <= last)
 
     def full(self, area: Area) -> Any:
-        """Whether all is in one block."""
+        """Whether all queries and keys of the `area` are in one block."""
         first, last, low, high = (end // self.size for end in area[:4])
         return (first == high) & (low == last)
 
     def reach(self, length: int) -> int:
-        """The block, less the token."""
+        """The tokens of a block besides one itself, at most `length`."""
         return min(self.size - 1, length)
 
 
@@ -123,13 +129,15 @@ class Random:
     seed: int
 
     def __and__(self, other: Mask) -> Several:
+        """The mask that admits what both this one and `other` admit."""
         return Several("all", (self, other))
 
     def __or__(self, other: Mask) -> Several:
+        """The mask that admits what this one or `other` admits."""
         return Several("any", (self, other))
 
     def admit(self, query: Index, key: Index) -> Any:
-        """Whether the blocks of both are linked."""
+        """Whether the blocks of `query` and `key`, which broadcast, are linked."""
         query, key = query // self.size, key // self.size
         late, early = _ends(query, key)
         return reduce(
@@ -138,7 +146,7 @@ class Random:
         ) & (early < late)
 
     def may(self, area: Area) -> Any:
-        """Whether a block of queries is linked to one of keys, by sums of a table."""
+        """Whether blocks of queries and keys of the `area` are linked, by sums."""
         blocks = -(-area.length // self.size)
         block_N = np.arange(blocks, dtype=np.int32)
         linked_NN = self.admit(block_N[:, None] * self.size, block_N[None] * self.size)
@@ -157,12 +165,12 @@ class Random:
         return within - table[last, low] + table[first, low] > 0
 
     def full(self, area: Area) -> Any:
-        """Whether the area lies within two linked blocks."""
+        """Whether the `area` lies within two linked blocks, one on each side."""
         first, last, low, high = (end // self.size for end in area[:4])
         return (first == last) & (low == high) & self.admit(area.first, area.low)
 
     def reach(self, length: int) -> int:
-        """Everything."""
+        """`length`: any earlier block may be linked."""
         return length
 
     def _drawn(self, block: Index, n: int) -> Index:

@@ -87,7 +87,10 @@ class Rope(NamedTuple):
     truncate: bool = True
 
     def __call__(self, x_BTHK: jax.Array, positions_BT: jax.Array) -> jax.Array:
-        """x with the share rotated, in whole pairs; the rest stays."""
+        """y_BTHK: `x_BTHK` with its share rotated by the angles of `positions_BT`.
+
+        Whole pairs are rotated; the rest of a head stays as it is.
+        """
         turned = self.size(x_BTHK.shape[-1])
         y_BTHK = _turned(x_BTHK[..., :turned], positions_BT, self.rates(turned))
         if self.scaling == "yarn":
@@ -95,11 +98,14 @@ class Rope(NamedTuple):
         return jnp.concatenate([y_BTHK, x_BTHK[..., turned:]], axis=-1)
 
     def size(self, head: int) -> int:
-        """How much of a head is rotated: an even number, at least 2."""
+        """How many of the `head` numbers are rotated: an even number, at least 2."""
         return max(2, int(head * self.share) // 2 * 2)
 
     def rates(self, size: int) -> np.ndarray:
-        """The angle per position of each pair, in float64."""
+        """rate_R: radians per position of each of the size / 2 pairs, in float64.
+
+        `size` is that of the part that is rotated.
+        """
         half = np.arange(size // 2) / (size // 2)
         if self.scaling == "ntk" and size > 2:
             return (self.base * self.factor ** (size / (size - 2))) ** -half

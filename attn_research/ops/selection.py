@@ -33,9 +33,10 @@ class Rule(Protocol):
         place_BS: jax.Array,
         whole: bool = False,
     ) -> Any:
-        """The properties of the keys that the selection needs.
+        """The properties of the keys that `keep` needs, as its `known`.
 
-        `whole`: every row is one sequence from its first slot on.
+        `k_BSGK` are keys, `ids_BS` their segments (0: padding), `place_BS` their places
+        in a segment; `whole`: every row is one sequence from its first slot on.
         """
         ...
 
@@ -47,7 +48,11 @@ class Rule(Protocol):
         admit_BTS: jax.Array,
         score_BHTS: jax.Array,
     ) -> jax.Array:
-        """keep_BHTS; the scores are -inf at pairs that are not admitted."""
+        """keep_BHTS: whether a query keeps a key.
+
+        `known` is what `prepare` returned, `place_BT` the places of the queries
+        `q_BTHK` in a segment; `score_BHTS` is -inf where `admit_BTS` is False.
+        """
         ...
 
 
@@ -61,10 +66,10 @@ class Best:
     count: int
 
     def prepare(self, k_BSGK, ids_BS, place_BS, whole=False) -> None:
-        """Nothing."""
+        """None: the scores suffice; see `Rule`."""
 
     def keep(self, known, q_BTHK, place_BT, admit_BTS, score_BHTS) -> jax.Array:
-        """The highest scores of each query."""
+        """keep_BHTS: the highest of a query's scores; see `Rule`."""
         return _highest(score_BHTS, self.count)
 
 
@@ -83,9 +88,9 @@ class Blocks:
     def prepare(
         self, k_BSGK, ids_BS, place_BS, whole=False
     ) -> tuple[jax.Array, jax.Array | None]:
-        """The mean key of each block, and None; for packed keys their block's mean.
+        """mean_BNGK, the mean of each of N blocks, and None, if rows are `whole`.
 
-        Packed keys have their positions in place of None.
+        If not, mean_BSGK of the block of each of `k_BSGK`, and `place_BS`; see `Rule`.
         """
         keys, size = k_BSGK.shape[1], self.size
         wide = precision.wide(k_BSGK.dtype)
@@ -108,7 +113,7 @@ class Blocks:
         return mean_BSGK, place_BS
 
     def keep(self, known, q_BTHK, place_BT, admit_BTS, score_BHTS) -> jax.Array:
-        """All keys of the blocks that each query selects."""
+        """keep_BHTS: all keys of the blocks that a query selects; see `Rule`."""
         number_BHTM = self.numbers(known, q_BTHK, place_BT, admit_BTS)
         place_BS = known[1]
         if place_BS is None:
@@ -122,7 +127,8 @@ class Blocks:
     def numbers(self, known, q_BTHK, place_BT, admit_BTS) -> jax.Array:
         """number_BHTM of the best blocks besides a query's own; -1 after the last one.
 
-        Ties go to the first.
+        `known` is what `prepare` returned; blocks compete for `q_BTHK` at `place_BT`
+        if `admit_BTS` holds for their first key. Ties go to the first.
         """
         mean, place_BS = known
         (B, T, H, K), (N, G) = q_BTHK.shape, mean.shape[1:3]

@@ -1,6 +1,7 @@
 """Tasks: the information that a mixer must carry over a distance. One line for each."""
 
 from attn_research import plugins
+from attn_research.ops.explained import adopt
 from attn_research.options.specs import choose, spell
 from attn_research.tasks.adding import Adding
 from attn_research.tasks.arithmetic import ModularArithmetic
@@ -11,6 +12,9 @@ from attn_research.tasks.code import Code
 from attn_research.tasks.contract import (
     SPLITS,
     Batch,
+    Completing,
+    Finite,
+    Noted,
     Spec,
     Task,
     completing,
@@ -101,6 +105,9 @@ _OURS: dict[str, type[Task]] = {
     "variable_tracking": VariableTracking,
     "coreference": Coreference,
 }
+
+for _task in _OURS.values():
+    adopt(_task, Task, Noted, Finite, Completing)
 
 TASKS = plugins.table("TASKS", _OURS, check_entry)
 

@@ -99,7 +99,9 @@ class Task(Protocol):
     """
 
     @property
-    def spec(self) -> Spec: ...
+    def spec(self) -> Spec:
+        """The sizes and kinds that a model of the task is built from."""
+        ...
 
     def arrays(self) -> Any:
         """The data that batches are gathered from; () for a generated task."""
@@ -107,14 +109,20 @@ class Task(Protocol):
 
     def batch(
         self, key: jax.Array, split: Split | jax.Array, size: int, arrays: Any = ()
-    ) -> Batch: ...
+    ) -> Batch:
+        """`size` rows of a `split`, as `key` draws them; pure and traceable.
+
+        `arrays` is what `arrays()` returned. Raises `BadInput` if they are missing, for
+        an unknown split, a key that is none, and a size below 1.
+        """
+        ...
 
 
 class Noted(Task, Protocol):
     """A task that describes how it reads its data."""
 
     def notes(self, arrays: Any) -> list[str]:
-        """Sentences on what is truncated, padded or otherwise worth knowing."""
+        """Sentences on what is truncated or padded in the `arrays` of the task."""
         ...
 
 
@@ -122,13 +130,16 @@ class Finite(Noted, Protocol):
     """A task whose splits are sets: evaluation sees each example once."""
 
     def count(self, split: Split | jax.Array, arrays: Any) -> jax.Array:
-        """The number of examples of a split."""
+        """The number of examples of a `split` of the task's `arrays`."""
         ...
 
     def examples(
         self, index_B: jax.Array, split: Split | jax.Array, arrays: Any
     ) -> Batch:
-        """The examples with these numbers, from 0 to count - 1."""
+        """The examples of a `split` numbered `index_B`, from 0 to count - 1.
+
+        They are gathered from the task's `arrays`.
+        """
         ...
 
 
@@ -136,9 +147,10 @@ class Completing(Task, Protocol):
     """A task of bytes whose test also has prompts to complete."""
 
     def completions(self, index_B: jax.Array, arrays: Any) -> Batch:
-        """The prompts with these numbers (inputs) and what follows each (targets).
+        """The prompts numbered `index_B` (inputs) and what follows each (targets).
 
-        Zeros fill the rows; weights are 0 beyond the last prompt.
+        They come from the task's `arrays`. Zeros fill the rows; weights are 0 beyond
+        the last prompt.
         """
         ...
 
