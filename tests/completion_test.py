@@ -1,7 +1,12 @@
-"""Completion of the command line, as a real bash does it."""
+"""Completion of the command line, as a real bash and a real zsh do it."""
 
+import os
+import pty
+import select
 import shutil
 import subprocess
+import time
+from pathlib import Path
 
 import pytest
 
@@ -71,9 +76,67 @@ def test_zsh_has_the_same_words(script):
     zsh = completion.script("zsh", commands.COMMANDS)
     for word in ("--model.width=", "--experiment=", "compdef _attn_research"):
         assert word in zsh
-    zshell = shutil.which("zsh")
-    if zshell is not None:
-        subprocess.run([zshell, "-n"], input=zsh, text=True, check=True)
+
+
+# The .zshrc of a user, and a key that writes down the line typed so far.
+ZSHRC = """
+PS1='> '; source completion.zsh
+line() { print -r -- "$BUFFER" > typing && mv typing typed }
+zle -N line; bindkey '^X' line
+"""
+CLEAR, TAB, WRITE = "\x15", "\t", "\x18"
+
+
+def tabbed(keys: int, folder: Path, line: str) -> tuple[str, str]:
+    """The line after one presses Tab at its end, and what zsh lists below it."""
+    (folder / "typed").unlink(missing_ok=True)
+    os.write(keys, f"{CLEAR}{line}{TAB}{WRITE}".encode())
+    until, screen = time.monotonic() + 20, b""
+    while not (folder / "typed").exists() and time.monotonic() < until:
+        if select.select([keys], [], [], 0.05)[0]:
+            screen += os.read(keys, 4096)
+    while select.select([keys], [], [], 0.1)[0]:
+        screen += os.read(keys, 4096)
+    return (folder / "typed").read_text().strip(), screen.decode()
+
+
+@pytest.mark.skipif(shutil.which("zsh") is None, reason="zsh is not installed")
+def test_zsh_completes_commands_flags_values_and_files(tmp_path):
+    zsh = completion.script("zsh", commands.COMMANDS)
+    (tmp_path / "completion.zsh").write_text(zsh)
+    (tmp_path / ".zshrc").write_text(ZSHRC)
+    (tmp_path / "mine.py").touch()
+    ours, theirs = pty.openpty()
+    kept = {**os.environ, "ZDOTDIR": str(tmp_path), "TERM": "dumb"}
+    shell = subprocess.Popen(
+        ["zsh", "-i"],
+        cwd=tmp_path,
+        env=kept,
+        stdin=theirs,
+        stdout=theirs,
+        stderr=theirs,
+        start_new_session=True,
+    )
+    os.close(theirs)
+    try:
+        for line, wanted in (
+            ("rep", "report"),
+            ("train --model.wi", "train --model.width="),
+            ("train --model.mlp=g", "train --model.mlp=gelu"),
+            ("sweep --experiment=mi", "sweep --experiment=mine.py"),
+            ("sweep mi", "sweep mine.py"),
+            ("train --mox", "train --mox"),
+        ):
+            typed, _ = tabbed(ours, tmp_path, f"attn-research {line}")
+            assert typed == f"attn-research {wanted}"
+        _, listed = tabbed(ours, tmp_path, "attn-research train --model.mlp=")
+        assert {"none", "gelu", "swiglu"} < set(listed.split())
+        _, listed = tabbed(ours, tmp_path, "attn-research ")
+        assert set(commands.COMMANDS) < set(listed.split())
+    finally:
+        shell.kill()
+        shell.wait()
+        os.close(ours)
 
 
 def test_another_shell_is_refused():

@@ -3,7 +3,9 @@
 With the wheel, in an empty folder, and what he sees at each step.
 """
 
+import base64
 import importlib.util
+import json
 import os
 import pty
 import re
@@ -35,17 +37,46 @@ STUDIES = {
     )
 }
 """
-LOAD = """
+# The cells of his notebook; the last value of a cell is shown, and so is a figure.
+CELLS = (
+    """
 import numpy as np
 import attn_research as ar
 
 rows = ar.results("runs/mine", plugins=["mine.py"])
-print(sorted({row["mixer"] for row in rows}), len(rows))
+sorted({row["mixer"] for row in rows}), len(rows)
+""",
+    """
 restored = ar.load("runs/mine", mixer="mine", plugins=["mine.py"])
 tokens_BT = np.arange(16)[None] % 16
 logits_BTV = restored.model.apply(restored.params, tokens_BT)
 np.save("logits.npy", logits_BTV)
 print(logits_BTV.shape, restored.step, restored.config.model.pattern)
+""",
+    "restored",
+    """
+import matplotlib.pyplot as plt
+
+for mixer in ("mine", "conv"):
+    curve = [row for row in ar.curves("runs/mine", plugins=["mine.py"])
+             if row["mixer"] == mixer and row["metric"] == "loss"]
+    plt.plot([row["step"] for row in curve], [row["value"] for row in curve], "o")
+len(curve)
+""",
+    'ar.load("runs/mine", mixer="theirs", plugins=["mine.py"])',
+)
+# Runs each cell of best.ipynb where it lies; a cell may fail.
+EXECUTE = """
+import sys
+import nbclient, nbformat
+from nbformat.v4 import new_code_cell, new_notebook
+
+nbformat.write(new_notebook(cells=[new_code_cell(c) for c in sys.argv[1:]]),
+               "best.ipynb")
+book = nbformat.read("best.ipynb", as_version=4)
+nbclient.NotebookClient(book, timeout=120, allow_errors=True).execute()
+nbformat.validate(book)
+nbformat.write(book, "best.ipynb")
 """
 AGAIN = """
 import numpy as np
@@ -66,9 +97,14 @@ def on_a_terminal(command: list[str], folder: Path, environment: dict) -> str:
     """What a command draws on a terminal of 120 columns, without what moves there."""
     ours, theirs = pty.openpty()
     size = {"COLUMNS": "120", "LINES": "40", "TERM": "xterm"}
-    ends = {"stdin": theirs, "stdout": theirs, "stderr": theirs}
     child = subprocess.Popen(
-        command, cwd=folder, env={**environment, **size}, close_fds=True, **ends
+        command,
+        cwd=folder,
+        env={**environment, **size},
+        stdin=theirs,
+        stdout=theirs,
+        stderr=theirs,
+        close_fds=True,
     )
     os.close(theirs)
     drawn = b""
@@ -81,6 +117,12 @@ def on_a_terminal(command: list[str], folder: Path, environment: dict) -> str:
     text = MOVES.sub("", drawn.decode()).replace("\r", "\n")
     assert child.wait() == 0, text
     return text
+
+
+def text(outputs: list[dict]) -> str:
+    """What a cell of a notebook wrote: its prints and its last value."""
+    parts = [out.get("text", out.get("data", {}).get("text/plain")) for out in outputs]
+    return "".join("".join(part) for part in parts if part)
 
 
 @pytest.mark.slow
@@ -147,10 +189,20 @@ def test_a_stranger_goes_all_the_way_with_a_mixer_of_his_own(built, tmp_path):  
     above = re.findall(r'<h2 id="([^"]+)">', html[: html.index("<figure>")])
     assert above[0] == "setup" and above[-1].startswith("learning"), above
 
-    # He loads the best member of his mixer and predicts.
-    said = run("python", "-c", LOAD)
-    assert "['conv', 'dense(heads=2)', 'mine'] 6" in said
-    assert "(1, 16, 16) 30 mine(decay=0.9)" in said
+    # He loads the best member of his mixer in a notebook, predicts and draws.
+    run("python", "-c", EXECUTE, *CELLS)
+    book = json.loads((folder / "best.ipynb").read_text())
+    assert [cell["execution_count"] for cell in book["cells"]] == [1, 2, 3, 4, 5]
+    rows, told, shown, drawn, wrong = (cell["outputs"] for cell in book["cells"])
+    assert "(['conv', 'dense(heads=2)', 'mine'], 6)" in text(rows)
+    assert "(1, 16, 16) 30 mine(decay=0.9)" in text(told)
+    assert "mine(decay=0.9)" in text(shown) and len(text(shown).splitlines()) == 1
+    (image,) = (out["data"]["image/png"] for out in drawn if "data" in out
+                and "image/png" in out["data"])  # fmt: skip
+    assert len(base64.b64decode(image)) > 1_000
+    assert text(drawn).startswith("6"), drawn  # two members at three evaluations
+    assert wrong[0]["ename"] == "BadInput" and "theirs" in wrong[0]["evalue"]
+    assert not any(out["output_type"] == "error" for out in rows + told + shown + drawn)
 
     # He takes it along as one file.
     export = ["export", "runs/mine", "--mixer=mine", plugin, "--out=mine.safetensors"]

@@ -153,6 +153,7 @@ def _zsh(known: Mapping[str, list[Flag]]) -> str:
             "    _files",
             "  fi",
             "}",
+            "(( $+functions[compdef] )) || { autoload -Uz compinit && compinit }",
             "compdef _attn_research attn-research",
         ]
     )
