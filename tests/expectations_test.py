@@ -12,7 +12,7 @@ from attn_research.host.layout import Run
 from attn_research.modules import pattern
 from attn_research.report.plans import prepare
 from attn_research.studies import results
-from attn_research.studies.judging import findings
+from attn_research.studies.judging import findings, gates
 from attn_research.studies.study import Cell, Interval, Study, cells, variant
 from attn_research.training import metrics
 from tests.command import ROOT
@@ -29,7 +29,7 @@ STUDIES = [(name, size) for name in NAMES for size in module(name).STUDIES]
 # The results of measures that read checkpoints, and the starts of a run.
 PLANTED = {
     "convolution_window": ("field", lambda *asked: (0.1, 2.0, 3.0)),
-    "gradients_by_distance": ("fitted", lambda *asked: (0.1,)),
+    "gradients_by_distance": ("fitted", lambda *asked: (0.1, -2.0)),
     "attention_to_antecedent": ("measured", lambda *asked: (0.1, 0.1)),
 }
 STARTS = {"init.path": (None, "somewhere")}
@@ -107,9 +107,14 @@ def test_every_expectation_is_measured_once_all_cells_are_there(
         monkeypatch.setattr(experiment, *PLANTED[last])
     study = experiment.STUDIES[size]
     study = variant(study, axes={**study.axes, **MORE.get(last, {})})
-    measured = findings(study, collected(study))
+    rows = collected(study)
+    measured = findings(study, rows)
     for one in measured:
-        assert math.isfinite(one.value), one.expectation.claim
+        bounded = one.interval is not None and not math.isnan(one.interval.low)
+        assert math.isfinite(one.value) or bounded, one.expectation.claim
+        assert not one.error
+    for gate in gates(study, rows):
+        assert math.isfinite(gate.value), gate.expectation.claim
     if name.startswith("claims/"):
         first = measured[0].interval
         assert isinstance(first, Interval)

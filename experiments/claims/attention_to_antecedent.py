@@ -110,6 +110,7 @@ QUICK = Study(
             lambda rows: beyond(rows, "coreference", "chance"),
             low=0.05,
             unit="of the weight",
+            part="made-up sentences",
         ),
         Expectation(
             "In made-up sentences, the person meant gets more weight than the other "
@@ -117,6 +118,7 @@ QUICK = Study(
             lambda rows: beyond(rows, "coreference", "other"),
             low=0.05,
             unit="of the weight",
+            part="made-up sentences",
         ),
         Expectation(
             "In Wikipedia, the person whom a pronoun means gets more weight than by "
@@ -124,6 +126,7 @@ QUICK = Study(
             lambda rows: beyond(rows, "text", "chance"),
             low=0.0,
             unit="of the weight",
+            part="Wikipedia",
         ),
         Expectation(
             "In Wikipedia, the person whom a pronoun means gets more weight beyond "
@@ -131,6 +134,7 @@ QUICK = Study(
             lambda rows: beyond(rows, "text", "other"),
             low=0.0,
             unit="of the weight",
+            part="Wikipedia",
         ),
         Expectation(
             "In Wikipedia, the earlier use of a repeated name gets more weight than by "
@@ -138,6 +142,7 @@ QUICK = Study(
             lambda rows: beyond(rows, "text", "chance", "name"),
             low=0.0,
             unit="of the weight",
+            part="Wikipedia",
         ),
     ),
     confounds=(

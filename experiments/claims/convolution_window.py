@@ -183,6 +183,8 @@ def expectations(conv: str, dilated: str) -> tuple[Expectation, ...]:
             ),
             low=0.0,
             unit="tokens",
+            decides=False,
+            why="Beside the claim: Luo et al. see trained fields grow.",
         ),
     )
 

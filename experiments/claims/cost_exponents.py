@@ -70,6 +70,8 @@ QUICK = Study(
             lambda rows: overtaken(rows, NAIVE, LINEAR, "step_seconds"),
             high=8192.0,
             unit="tokens",
+            decides=False,
+            why="The longest length; unknown if the crossing is outside the lengths.",
         ),
     ),
     confounds=(

@@ -20,9 +20,9 @@ did.
 
 from collections.abc import Sequence
 
-from attn_research.analysis.statistics import lead
+from attn_research.analysis.statistics import lead, level
 from attn_research.config import Config, Model, Population, Train
-from attn_research.studies.study import Expectation, Row, Study, variant
+from attn_research.studies.study import Expectation, Gate, Row, Study, variant
 
 DENSE, NONE = "dense(positions=rope)", "diagonal"
 HALF = f"{NONE},{DENSE}"
@@ -56,6 +56,24 @@ QUICK = Study(
     ),
     axes={"model.pattern": (NONE, QUARTER, HALF, DENSE)},
     population=Population(seed=(0, 1, 2, 3), lr=(1.5e-3, 3e-3)),
+    gates=(
+        Gate(
+            "Attention in every layer recalls",
+            lambda rows: level(rows, DENSE),
+            low=0.9,
+            unit="accuracy",
+            control="positive",
+            why="What is to be restored is there.",
+        ),
+        Gate(
+            "Without attention, recall falls short",
+            lambda rows: level(rows, NONE),
+            high=0.8,
+            unit="accuracy",
+            control="negative",
+            why="There is a tenth or more to restore.",
+        ),
+    ),
     expectations=(
         Expectation(
             "One attention layer in four recalls more than none",

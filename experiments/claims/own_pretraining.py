@@ -33,7 +33,7 @@ from attn_research.analysis.statistics import (
     paired,
 )
 from attn_research.config import Config, Model, Population, Train
-from attn_research.studies.study import Expectation, Row, Study, variant
+from attn_research.studies.study import Expectation, Gate, Row, Study, variant
 
 DENSE, DIAGONAL = "dense(positions=rope)", "diagonal"
 
@@ -76,6 +76,15 @@ QUICK = Study(
     ),
     axes={"init.path": (None,), "model.pattern": (DENSE, DIAGONAL)},
     population=Population(seed=tuple(range(8)), lr=(1e-3, 4e-3)),
+    gates=(
+        Gate(
+            "There is a gap to close: from scratch, attention is behind",
+            lambda rows: mean_interval(list(behind(rows, False).values())),
+            low=0.03,
+            unit="accuracy",
+            why="Twice the interval of one accuracy over 1,000 test sentences.",
+        ),
+    ),
     expectations=(
         Expectation(
             "Pretraining narrows attention's deficit",

@@ -141,6 +141,38 @@ def test_of_one_sequence_the_interval_is_that_of_its_line():
     assert 0.9 <= held / 200 <= 0.99
 
 
+def averaging(window: int):
+    """y_t = the mean of the last `window` inputs: attention blind to content."""
+
+    def run(x_TD):
+        time_T = jnp.arange(len(x_TD))
+        apart_TT = time_T[:, None] - time_T[None]
+        sees_TT = ((apart_TT >= 0) & (apart_TT < window)).astype(x_TD.dtype)
+        return (sees_TT / sees_TT.sum(axis=1, keepdims=True)) @ x_TD
+
+    return run
+
+
+def test_attention_that_is_blind_to_distance_does_not_fall_at_one_output():
+    """Over all outputs it does: an output at t divides by t, and what is k tokens back
+    is seen only from t >= k. The null model of a claim about attention."""
+    x_TD, at_N = np.ones((90, 2), np.float32), np.array([89])
+    function = averaging(90)
+    one_NS = np.asarray(jax.jit(partial(energy, function, at_N=at_N))(x_TD))
+    one_BK = analysis.by_distance(one_NS[None], at_BN=at_N[None])
+    assert abs(analysis.decay(one_BK).mean) < 1e-3
+    all_TS = np.asarray(jax.jit(partial(energy, function))(x_TD))
+    assert analysis.decay(analysis.by_distance(all_TS[None])).mean > 0.01
+
+
+def test_a_window_has_no_gradient_from_beyond_it():
+    x_TD, at_N = np.ones((40, 2), np.float32), np.array([39])
+    one_NS = np.asarray(jax.jit(partial(energy, averaging(8), at_N=at_N))(x_TD))
+    (one_K,) = analysis.by_distance(one_NS[None], at_BN=at_N[None])
+    assert (one_K[:8] > 0).all() and not one_K[8:].any()
+    assert abs(analysis.decay(one_K[None]).mean) < 1e-3
+
+
 def test_what_is_lost_in_rounding_is_not_fitted():
     norm_K = np.maximum(np.exp(-1.0 * np.arange(60)), 1e-9)
     assert analysis.decay(norm_K[None] ** 2).mean == pytest.approx(1.0, abs=1e-6)

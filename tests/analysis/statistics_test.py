@@ -223,6 +223,21 @@ def test_too_few_points_have_no_exponent_or_no_interval():
     assert two.mean == pytest.approx(2.0) and math.isnan(two.low)
 
 
+@pytest.mark.parametrize(
+    ("lengths", "low", "high"),
+    [((2048, 4096, 8192), 0.0, 2048.0), ((128, 256, 512), 512.0, math.inf)],
+)
+def test_a_crossing_outside_the_lengths_is_bounded_by_them(lengths, low, high):
+    laws = {"dense": (1e-6, 2.0), "linear": (1e-3, 1.0)}  # equal at 1,000
+    rows = [
+        {"mixer": m, "task.length": str(length), "step_seconds": a * length**power}
+        for m, (a, power) in laws.items()
+        for length in lengths
+    ]
+    found = stats.overtaken(rows, "dense", "linear", "step_seconds")
+    assert math.isnan(found.mean) and (found.low, found.high) == (low, high)
+
+
 def test_costs_grow_and_cross_as_they_were_made():
     laws = {"dense": (1e-6, 2.0), "linear": (1e-3, 1.0)}  # equal at 1,000
     rows = [

@@ -7,7 +7,7 @@ from functools import partial
 import numpy as np
 
 from attn_research.analysis.statistics.powers import crossing, exponent
-from attn_research.analysis.statistics.samples import mean_interval, paired
+from attn_research.analysis.statistics.samples import UNKNOWN, mean_interval, paired
 from attn_research.studies.study import Interval, Row
 
 
@@ -172,5 +172,20 @@ def growth(rows: Sequence[Row], mixer: str, cost: str) -> Interval:
 
 
 def overtaken(rows: Sequence[Row], slow: str, fast: str, cost: str) -> Interval:
-    """The length at which the fitted costs of two mixers are equal."""
-    return crossing(*cost_curve(rows, slow, cost), *cost_curve(rows, fast, cost))
+    """The length at which the fitted costs of two mixers are equal.
+
+    Outside the lengths that both were measured at the fit is not trusted: the mean is
+    NaN, and the interval goes from 0, or to infinity.
+    """
+    slow_lengths, slow_costs = cost_curve(rows, slow, cost)
+    fast_lengths, fast_costs = cost_curve(rows, fast, cost)
+    if not slow_lengths or not fast_lengths:
+        return UNKNOWN
+    shortest = max(min(slow_lengths), min(fast_lengths))
+    longest = min(max(slow_lengths), max(fast_lengths))
+    found = crossing(slow_lengths, slow_costs, fast_lengths, fast_costs)
+    if shortest <= found.mean <= longest or math.isnan(found.low):
+        return found
+    if found.mean < shortest:
+        return Interval(math.nan, 0.0, max(found.high, shortest))
+    return Interval(math.nan, min(found.low, longest), math.inf)
