@@ -137,6 +137,22 @@ def twin(case: Case, row: tuple[int, ...], dtype: Any = jnp.float32) -> Pull:
         return jax.tree.map(np.asarray, got)
 
 
+def exact(case: Case, x_BTD: np.ndarray) -> np.ndarray:
+    """The output in float64, of rows of one segment each."""
+    _, state = split(case)
+    with jax.enable_x64(True):
+        graph, _ = nnx.split(case.build())
+        state = jax.tree.map(lambda leaf: np.asarray(leaf, np.float64), state)
+        y_BTD = forward(graph, state, x_BTD.astype(np.float64))
+        assert y_BTD.dtype == jnp.float64, "the twin is not float64"
+        return np.asarray(y_BTD)
+
+
+@functools.partial(compiled, static_argnums=0)
+def forward(graph, state, x_BTD) -> jax.Array:
+    return nnx.merge(graph, state)(x_BTD, jnp.ones(x_BTD.shape[:2], jnp.int32))
+
+
 def draw(source: int | np.random.Generator, *shape: int) -> np.ndarray:
     """Standard normal float32 numbers."""
     return np.random.default_rng(source).standard_normal(shape, np.float32)
