@@ -62,11 +62,13 @@ QUICK = Study(
             "The best mixer writes most sentences exactly",
             lambda rows: best_row(rows)["decoded.exact_match"],
             low=0.5,
+            why="More than a half.",
         ),
         Expectation(
             "Even the worst mixer is far above the 0.025 of a blind guess",
             lambda rows: min(exact(rows).values()),
             low=0.1,
+            why="Four times a blind guess.",
         ),
     ),
 )

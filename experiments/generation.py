@@ -52,6 +52,7 @@ QUICK = Study(
             reached,
             high=2.45,
             unit="bits per byte",
+            why="xz has 2.61 bits per byte; clearly better is 0.15 less.",
         ),
     ),
 )
@@ -74,6 +75,7 @@ FULL = variant(
             reached,
             high=2.15,
             unit="bits per byte",
+            why="xz has 2.61 bits per byte; far better is 0.45 less.",
         ),
     ),
 )

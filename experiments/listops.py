@@ -45,11 +45,13 @@ QUICK = Study(
             "The best mixer beats the most common answer, 0.11, by 20 points",
             reached,
             low=0.31,
+            why="Twenty points above the most common answer.",
         ),
         Expectation(
             "Even the worst mixer beats the most common answer, 0.11, by 10 points",
             worst,
             low=0.21,
+            why="Ten points above the most common answer.",
         ),
     ),
 )

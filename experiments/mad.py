@@ -94,21 +94,25 @@ QUICK = Study(
             "The hybrid of convolution and attention recalls in context",
             lambda rows: reached(of(rows, RECALL), HYBRID),
             low=0.8,
+            why="Most of the way from chance to certainty.",
         ),
         Expectation(
             "A convolution alone does not recall in context",
             lambda rows: reached(of(rows, RECALL), "conv"),
             high=0.5,
+            why="Less than half of the answers.",
         ),
         Expectation(
             "Over the six tasks, no other mixer is better than the hybrid",
             ahead,
             low=0.0,
+            why="No other is better: any difference counts.",
         ),
         Expectation(
             "Even the worst mixer memorises facts",
             lambda rows: worst(of(rows, FACTS)),
             low=0.9,
+            why="Solved: one fact of ten may be wrong.",
         ),
     ),
 )

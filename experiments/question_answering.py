@@ -62,12 +62,19 @@ QUICK = Study(
     },
     population=Population(seed=(0, 1, 2), lr=(4e-3,)),
     expectations=(
-        Expectation("The best mixer beats a fixed span", reached, low=FIXED, unit="F1"),
+        Expectation(
+            "The best mixer beats a fixed span",
+            reached,
+            low=FIXED,
+            unit="F1",
+            why="The best span at fixed places.",
+        ),
         Expectation(
             "The best mixer knows more than where words begin and end",
             loss,
             high=WORDS,
             unit="nats",
+            why="The loss of a model that knows the ends of words alone.",
         ),
     ),
 )
@@ -86,7 +93,11 @@ FULL = variant(
     population=Population(seed=(0, 1, 2), lr=(3e-4, 1e-3)),
     expectations=(
         Expectation(
-            "The best mixer beats a fixed span by far", reached, low=0.2, unit="F1"
+            "The best mixer beats a fixed span by far",
+            reached,
+            low=0.2,
+            unit="F1",
+            why="Several times a fixed span.",
         ),
     ),
 )
@@ -102,6 +113,7 @@ MEMORISE = variant(
             lambda rows: min(row["train_loss"] for row in rows),
             high=0.1,
             unit="nats",
+            why="Almost zero beside the 4.5 nats of a guess.",
         ),
     ),
 )

@@ -90,16 +90,19 @@ QUICK = Study(
             "Dense attention recalls at every gap",
             lambda rows: accuracy(rows, DENSE, 1, math.inf),
             low=0.9,
+            why="Solved: one answer of ten may be wrong.",
         ),
         Expectation(
             f"A window of {WIDE} recalls within its reach",
             lambda rows: accuracy(rows, WINDOW, 1, WIDE - 1),
             low=0.9,
+            why="Solved: one answer of ten may be wrong.",
         ),
         Expectation(
             f"A window of {WIDE} fails beyond its reach",
             beyond,
             high=0.5,
+            why="Not solved: half of the answers or fewer.",
         ),
     ),
 )

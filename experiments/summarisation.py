@@ -104,6 +104,7 @@ QUICK = Study(
             reached,
             high=COUNTS,
             unit="bits per byte",
+            why="A model of byte trigrams, which never sees the meeting.",
         ),
         Expectation(
             "The best mixer writes answers nearer to the references than the question "
@@ -111,6 +112,7 @@ QUICK = Study(
             rouge,
             low=QUESTION,
             unit="ROUGE-1",
+            why="The words of the question in place of an answer.",
         ),
     ),
 )
@@ -140,12 +142,14 @@ FULL = variant(
             gain,
             low=0.0,
             unit="bits per byte",
+            why="Any gain counts: the steps are the same.",
         ),
         Expectation(
             "The best mixer predicts answers better than a model of byte 6-grams",
             reached,
             high=LONG_COUNTS,
             unit="bits per byte",
+            why="A model of byte 6-grams, which never sees the meeting.",
         ),
         Expectation(
             "The best mixer writes answers nearer to the references than one answer "
@@ -153,6 +157,7 @@ FULL = variant(
             rouge,
             low=CONSTANT,
             unit="ROUGE-1",
+            why="The best constant answer.",
         ),
     ),
 )
@@ -173,6 +178,7 @@ MEMORISE = variant(
             lambda rows: min(row["train_loss"] for row in rows),
             high=0.05,
             unit="nats per byte",
+            why="Almost zero beside the 1.2 nats per byte of counts.",
         ),
     ),
 )

@@ -106,6 +106,7 @@ QUICK = Study(
             "The headline metric is better from a pretrained trunk than from scratch",
             gain,
             low=0.0,
+            why="Any gain counts: the steps are the same.",
         ),
     ),
 )

@@ -144,6 +144,13 @@ def test_every_cell_of_every_study_is_known(name):
 
 
 @pytest.mark.parametrize("name", NAMES)
+def test_every_bound_has_its_reason(name):
+    for study in module(name).STUDIES.values():
+        for one in (*study.expectations, *study.gates):
+            assert one.why.endswith("."), one.claim
+
+
+@pytest.mark.parametrize("name", NAMES)
 def test_nothing_is_decided_before_anything_ran(name):
     for study in module(name).STUDIES.values():
         found = findings(study, [])

@@ -111,6 +111,7 @@ QUICK = Study(
             low=0.05,
             unit="of the weight",
             part="made-up sentences",
+            why="A twentieth of all weight, beyond what the mean token gets.",
         ),
         Expectation(
             "In made-up sentences, the person meant gets more weight than the other "
@@ -119,6 +120,7 @@ QUICK = Study(
             low=0.05,
             unit="of the weight",
             part="made-up sentences",
+            why="A twentieth of all weight, beyond what the other person gets.",
         ),
         Expectation(
             "In Wikipedia, the person whom a pronoun means gets more weight than by "
@@ -127,6 +129,7 @@ QUICK = Study(
             low=0.0,
             unit="of the weight",
             part="Wikipedia",
+            why="More than by chance: any difference counts.",
         ),
         Expectation(
             "In Wikipedia, the person whom a pronoun means gets more weight beyond "
@@ -135,6 +138,7 @@ QUICK = Study(
             low=0.0,
             unit="of the weight",
             part="Wikipedia",
+            why="More than the other: any difference counts.",
         ),
         Expectation(
             "In Wikipedia, the earlier use of a repeated name gets more weight than by "
@@ -143,6 +147,7 @@ QUICK = Study(
             low=0.0,
             unit="of the weight",
             part="Wikipedia",
+            why="More than by chance: any difference counts.",
         ),
     ),
     confounds=(

@@ -43,18 +43,21 @@ QUICK = Study(
             "length",
             lambda rows: growth(rows, CHUNKED, "peak_bytes"),
             high=1.2,
+            why="Linear is 1, square 2; 0.2 is for what is constant.",
         ),
         Expectation(
             "The memory of attention with all its scores grows faster than the power "
             "1.2 of the length",
             lambda rows: growth(rows, NAIVE, "peak_bytes"),
             low=1.2,
+            why="Linear is 1, square 2; beyond 1.2 it is not linear.",
         ),
         Expectation(
             "The time of attention in chunks grows faster than the power 1.2 of the "
             "length",
             lambda rows: growth(rows, CHUNKED, "step_seconds"),
             low=1.2,
+            why="Linear is 1, square 2; beyond 1.2 it is not linear.",
         ),
     ),
     confounds=(

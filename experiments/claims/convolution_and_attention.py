@@ -47,6 +47,7 @@ def expectations(attention: str) -> tuple[Expectation, ...]:
             lambda rows, task=task, alone=alone: ahead(rows, task, both, alone),
             low=0.0,
             unit="accuracy",
+            why="Beats: any difference counts.",
         )
         for task, data in NAMES.items()
         for other, alone in (("convolution", CONV), ("attention", attention))

@@ -141,18 +141,21 @@ def expectations(conv: str, dilated: str) -> tuple[Expectation, ...]:
             lambda rows: gain(rows, conv, 2, 4),
             low=0.5,
             unit="accuracy",
+            why="More than half of the symbols.",
         ),
         Expectation(
             "Two layers of a convolution, whose reach is too short, only guess",
             lambda rows: accuracy(rows, conv, 2),
             high=1 / GUESSES + 0.05,
             unit="accuracy",
+            why="Chance, 1 of 8, and 0.05 for the test sequences.",
         ),
         Expectation(
             "One dilated layer, which reaches the symbols, copies them",
             lambda rows: accuracy(rows, dilated, 1),
             low=0.9,
             unit="accuracy",
+            why="Solved: one symbol of ten may be wrong.",
         ),
         Expectation(
             "No input moves an output from beyond the reach of taps, dilations and "
@@ -160,6 +163,7 @@ def expectations(conv: str, dilated: str) -> tuple[Expectation, ...]:
             lambda rows: beyond(rows, conv, dilated),
             high=0.0,
             unit="of the energy",
+            why="Beyond the reach the derivative is exactly 0.",
         ),
         Expectation(
             "Four layers of a convolution see four times as far as one",
@@ -167,6 +171,7 @@ def expectations(conv: str, dilated: str) -> tuple[Expectation, ...]:
             low=4.0,
             high=4.0,
             unit="times",
+            why="Four layers reach four times as far as one, exactly.",
         ),
         Expectation(
             "In untrained convolutions, the distance that the energy comes from grows "
@@ -175,6 +180,7 @@ def expectations(conv: str, dilated: str) -> tuple[Expectation, ...]:
             low=1.5,
             high=3.0,
             unit="times",
+            why="The root of 4 is 2; 0.5 and 1 for the shape of three taps.",
         ),
         Expectation(
             "Training widens what four layers of a convolution see",

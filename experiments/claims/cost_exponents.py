@@ -47,22 +47,26 @@ QUICK = Study(
             "The time of attention grows faster than the power 1.2 of the length",
             lambda rows: growth(rows, NAIVE, "step_seconds"),
             low=1.2,
+            why="Linear is 1, square 2; beyond 1.2 it is not linear.",
         ),
         Expectation(
             "The memory of attention grows faster than the power 1.2 of the length",
             lambda rows: growth(rows, NAIVE, "peak_bytes"),
             low=1.2,
+            why="Linear is 1, square 2; beyond 1.2 it is not linear.",
         ),
         Expectation(
             "The time of a window grows with at most the power 1.2 of the length",
             lambda rows: growth(rows, WINDOW, "step_seconds"),
             high=1.2,
+            why="Linear is 1; 0.2 is for timing.",
         ),
         Expectation(
             "The time of linear attention grows with at most the power 1.2 of the "
             "length",
             lambda rows: growth(rows, LINEAR, "step_seconds"),
             high=1.2,
+            why="Linear is 1; 0.2 is for timing.",
         ),
         Expectation(
             "Linear attention becomes faster than attention within the lengths "

@@ -48,6 +48,7 @@ QUICK = Study(
             lambda rows, data=data, mixer=mixer: behind(rows, data, mixer),
             high=LITTLE,
             unit="MSE",
+            why="Half a hundredth of the variance, about what a seed makes.",
         )
         for data in SETS
         for name, mixer in zip(("gated", "diagonal"), RECURRENT, strict=True)

@@ -80,18 +80,21 @@ QUICK = Study(
             lambda rows: lead(rows, QUARTER, NONE),
             low=0.1,
             unit="accuracy",
+            why="A tenth of the answers: what is restored can be seen.",
         ),
         Expectation(
             "One attention layer in four recalls as much as attention in every layer",
             lambda rows: lead(rows, QUARTER, DENSE),
             low=-0.05,
             unit="accuracy",
+            why="As much: one answer of twenty.",
         ),
         Expectation(
             "One attention layer in four decodes with at most a third of the state of "
             "attention in every layer",
             state,
             high=1 / 3,
+            why="A third lies between a quarter, the share of the layers, and a half.",
         ),
     ),
     confounds=(

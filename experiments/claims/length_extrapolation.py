@@ -68,12 +68,14 @@ QUICK = Study(
             lambda rows: lead(rows, LEARNED, ALIBI, lost),
             low=0.05,
             unit="accuracy",
+            why="More: one answer of twenty.",
         ),
         Expectation(
             "At the training lengths, attention with linear biases is right",
             lambda rows: level(rows, ALIBI, within),
             low=0.95,
             unit="accuracy",
+            why="Solved: one answer of twenty may be wrong.",
         ),
         Expectation(
             "At four to eight times the training length, attention with linear biases "
@@ -81,6 +83,7 @@ QUICK = Study(
             lambda rows: level(rows, ALIBI, lost),
             high=0.05,
             unit="accuracy",
+            why="Little: one answer of twenty.",
         ),
         Expectation(
             "At four to eight times the training length, rotary positions lose more "
@@ -88,12 +91,14 @@ QUICK = Study(
             lambda rows: lead(rows, ROPE, ALIBI, lost),
             low=0.05,
             unit="accuracy",
+            why="More: one answer of twenty.",
         ),
         Expectation(
             "At four to eight times the training length, an LSTM loses little accuracy",
             lambda rows: level(rows, LSTM, lost),
             high=0.05,
             unit="accuracy",
+            why="Little: one answer of twenty.",
         ),
     ),
     confounds=(

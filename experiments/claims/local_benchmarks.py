@@ -47,18 +47,21 @@ def expectations(text: str) -> tuple[Expectation, ...]:
             lambda rows: behind(rows, "mnist_t10k"),
             high=0.02,
             unit="accuracy",
+            why="Hardly: one answer of fifty.",
         ),
         Expectation(
             "In text, a window is hardly less accurate than full attention",
             lambda rows: behind(rows, text),
             high=0.02,
             unit="accuracy",
+            why="Hardly: one answer of fifty.",
         ),
         Expectation(
             "In nested lists, a window is little less accurate than full attention",
             lambda rows: behind(rows, "listops_d20s"),
             high=0.05,
             unit="accuracy",
+            why="Little: one answer of twenty, as lists are harder.",
         ),
         Expectation(
             "In images, tokens that see no other are less accurate than full "
@@ -66,6 +69,7 @@ def expectations(text: str) -> tuple[Expectation, ...]:
             lambda rows: behind(rows, "mnist_t10k", ALONE),
             low=0.02,
             unit="accuracy",
+            why="Less: one answer of fifty, what counts as hardly elsewhere.",
         ),
     )
 

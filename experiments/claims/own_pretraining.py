@@ -91,21 +91,28 @@ QUICK = Study(
             closed,
             low=0.0,
             unit="accuracy",
+            why="Narrows: any difference counts.",
         ),
         Expectation(
             "From scratch, attention is behind the recurrence",
             lambda rows: mean_interval(list(behind(rows, False).values())),
             low=0.0,
             unit="accuracy",
+            why="Behind: any difference counts.",
         ),
         Expectation(
             "With pretraining, attention is hardly behind the recurrence",
             lambda rows: mean_interval(list(behind(rows, True).values())),
             high=0.02,
             unit="accuracy",
+            why="Hardly: one answer of fifty.",
         ),
         Expectation(
-            "Attention gains accuracy by pretraining", gain, low=0.01, unit="accuracy"
+            "Attention gains accuracy by pretraining",
+            gain,
+            low=0.01,
+            unit="accuracy",
+            why="One answer of a hundred.",
         ),
     ),
     confounds=(

@@ -57,18 +57,21 @@ QUICK = Study(
             low=SET - 0.05,
             high=SET + 0.05,
             unit="accuracy",
+            why="What the symbols without their order tell; 0.05 for the test.",
         ),
         Expectation(
             "An encoder with positions tells order",
             lambda rows: accuracy(rows, False, ROPE),
             low=0.9,
             unit="accuracy",
+            why="Solved: one answer of ten may be wrong.",
         ),
         Expectation(
             "A causal model without positions tells order",
             lambda rows: accuracy(rows, True, PLAIN),
             low=0.9,
             unit="accuracy",
+            why="Solved: one answer of ten may be wrong.",
         ),
     ),
     confounds=(

@@ -89,6 +89,7 @@ QUICK = Study(
             lambda rows: owed(rows, MAMBA),
             low=0.02,
             unit="accuracy",
+            why="One answer of fifty, more than a repeated seed makes.",
         ),
         Expectation(
             "A long convolution is more accurate at its own best rate than at "
@@ -96,6 +97,7 @@ QUICK = Study(
             lambda rows: owed(rows, HYENA),
             low=0.02,
             unit="accuracy",
+            why="One answer of fifty, more than a repeated seed makes.",
         ),
         Expectation(
             "Over all rates, a selective state space loses more of its best than "
@@ -103,12 +105,14 @@ QUICK = Study(
             lambda rows: narrower(rows, MAMBA),
             low=0.0,
             unit="accuracy",
+            why="Loses more: any difference counts.",
         ),
         Expectation(
             "Over all rates, a long convolution loses more of its best than attention",
             lambda rows: narrower(rows, HYENA),
             low=0.0,
             unit="accuracy",
+            why="Loses more: any difference counts.",
         ),
     ),
     confounds=(

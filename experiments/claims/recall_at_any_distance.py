@@ -62,18 +62,21 @@ QUICK = Study(
             lambda rows: level(rows, DENSE, fall),
             high=0.02,
             unit="accuracy",
+            why="One answer of fifty.",
         ),
         Expectation(
             f"Attention recalls over gaps of {FAR} tokens and more",
             lambda rows: level(rows, DENSE, far),
             low=0.95,
             unit="accuracy",
+            why="Solved: one answer of twenty may be wrong.",
         ),
         Expectation(
             "The recall of an LSTM falls more with the gap than that of attention",
             lambda rows: lead(rows, LSTM, DENSE, fall),
             low=0.1,
             unit="accuracy",
+            why="One answer of ten.",
         ),
     ),
     confounds=(

@@ -74,17 +74,20 @@ QUICK = Study(
             lambda rows: overtaken(at(rows, 1), DENSE, LSTM, "step_seconds"),
             low=float(LONGEST),
             unit="tokens",
+            why="The longest length that is measured.",
         ),
         Expectation(
             "The time of a step of an LSTM grows with the length, as what waits must",
             lambda rows: growth(at(rows, 1), LSTM, "step_seconds"),
             low=0.9,
+            why="Linear is 1; 0.1 is for what is constant.",
         ),
         Expectation(
             "The time of a step of attention grows more slowly than the length while "
             "the device has room",
             lambda rows: growth(at(rows, 1), DENSE, "step_seconds"),
             high=0.9,
+            why="Slower than linear, which is 1, by as much.",
         ),
         Expectation(
             f"A batch of {MANY} makes a token of an LSTM cheaper by a larger factor "
@@ -92,6 +95,7 @@ QUICK = Study(
             idle,
             low=0.0,
             unit="times",
+            why="Any difference counts.",
         ),
     ),
     confounds=(

@@ -76,6 +76,7 @@ def expectations(
             lambda rows: gain(rows, many, DELTA, SMALL),
             low=0.02,
             unit="accuracy",
+            why="One answer of fifty.",
         ),
         Expectation(
             "Linear attention recalls more of many pairs with the larger state than "
@@ -83,12 +84,14 @@ def expectations(
             lambda rows: gain(rows, many, LARGE, SMALL),
             low=0.02,
             unit="accuracy",
+            why="One answer of fifty.",
         ),
         Expectation(
             "If pairs are few, linear attention with the larger state recalls them",
             lambda rows: level(at(rows, FEW), LARGE),
             low=0.9,
             unit="accuracy",
+            why="Solved: one answer of ten may be wrong.",
         ),
         Expectation(
             "With the same least state, the delta rule recalls more of many pairs than "
@@ -96,6 +99,7 @@ def expectations(
             lambda rows: gain(rows, many, LITTLE, LEAST),
             low=0.02,
             unit="accuracy",
+            why="One answer of fifty.",
         ),
         *(
             Expectation(
@@ -104,6 +108,7 @@ def expectations(
                 low,
                 high,
                 unit="pairs",
+                why="Bounds of the number of pairs that the state holds.",
             )
             for size, count, mixer, low, high in (
                 ("least", "few", LEAST, FEW, least),
