@@ -108,9 +108,7 @@ def define_run() -> None:
     define(Config)
     define(Population)
     flags.DEFINE_alias("init_from", "init.path")
-    flags.DEFINE_multi_string(
-        "task_option", [], "An option of the task, written --task.OPTION=VALUE."
-    )
+    flags.DEFINE_multi_string("task_option", [], "An option of the task (repeatable).")
 
 
 def define_plugins() -> None:
@@ -173,7 +171,8 @@ def _show_help(doc: str) -> None:
         if typing.get_origin(kind) is typing.Literal:
             allowed = f" One of {', '.join(typing.get_args(kind))}."
         default = "" if flag.default in (None, []) else f" (default {text(flag.value)})"
-        print(f"  {shown}{default}\n      {flag.help}{allowed}")
+        about = flag.help.partition(";\n")[0]  # absl adds that a flag may be repeated
+        print(f"  {shown}{default}\n      {about}{allowed}")
     print("  --flagfile=FILE\n      Read flags from a file, such as a run's flags.txt.")
 
 

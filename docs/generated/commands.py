@@ -8,6 +8,8 @@ from attn_research.commands import COMMANDS
 
 from . import markdown
 
+# A block of code or a piece of it, which stay as they are; or a flag in running text.
+_LITERAL = re.compile(r"^    .*$|`[^`]*`|(?<!\S)(--[\w.=]+)", re.M)
 _FLAG = re.compile(r"^  (--\S+)(?: \(default (.*)\))?\n      (.*)$", re.M)
 
 
@@ -31,11 +33,8 @@ def section(command: str) -> str:
         for flag, default, meaning in _FLAG.findall(flags)
     ]
     flags_table = markdown.table(("flag", "default", "meaning"), rows)
-    said = "\n".join(
-        line
-        if line.startswith("    ")
-        else re.sub(r"(?<!\S)--[\w.=]+", r"`\g<0>`", line)
-        for line in markdown.prose(said).splitlines()
+    said = _LITERAL.sub(
+        lambda found: f"`{found[1]}`" if found[1] else found[0], markdown.prose(said)
     )
     return f"## attn-research {command}\n\n{said}\n\n{flags_table}"
 

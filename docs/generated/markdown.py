@@ -113,11 +113,10 @@ def unbroken(page: str) -> str:
 
     def kept(code: re.Match[str]) -> str:
         return re.sub(
-            r"(?<![\w-])--[\w.]+", r'<span class="flag">\g<0></span>', code[0]
+            r"(?<![\w-])--[\w.]+(?![^<]*>)", r'<span class="flag">\g<0></span>', code[0]
         )
 
-    # Blocks of code begin in an element of their own.
-    return re.sub(r"(?<!<pre>)(?<!</span>)<code>.*?</code>", kept, page)
+    return re.sub(r"<code>.*?</code>", kept, page, flags=re.S)
 
 
 def labelled(table: str) -> str:
