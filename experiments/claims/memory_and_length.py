@@ -19,8 +19,9 @@ with 1.64 (1.44 to 1.84).
 """
 
 from collections.abc import Sequence
+from statistics import fmean
 
-from attn_research.analysis.statistics import Interval, growth, mean_interval
+from attn_research.analysis.statistics import UNKNOWN, Interval, growth
 from attn_research.config import Config, Model, Population, Train
 from attn_research.studies.study import Expectation, Row, Study, variant
 
@@ -29,13 +30,17 @@ LSTM = "lstm"
 
 
 def times(rows: Sequence[Row], mixer: str, cost: str) -> Interval:
-    """The cost of a mixer over that of an LSTM, mean over the lengths."""
+    """The cost of a mixer over that of an LSTM: mean, least and most over the lengths.
+
+    Bytes are counted, not sampled: the range says at which lengths a bound holds.
+    """
     costs, base = (
         {row["task.length"]: row[cost] for row in rows if row["mixer"] == name}
         for name in (mixer, LSTM)
     )
     shared = sorted(costs.keys() & base.keys())
-    return mean_interval([costs[length] / base[length] for length in shared])
+    ratios = [costs[length] / base[length] for length in shared]
+    return Interval(fmean(ratios), min(ratios), max(ratios)) if ratios else UNKNOWN
 
 
 QUICK = Study(
@@ -102,7 +107,8 @@ QUICK = Study(
         "All mixers share width, layers, batch and task; an LSTM has nine matrices of "
         "the width, attention four.",
         "All cells run on the same device, one after another.",
-        "Memory is the peak that the compiler predicts for the program.",
+        "Memory is the peak that the compiler predicts for the program; the brackets "
+        "of a ratio hold its range over the lengths, as bytes have no error.",
     ),
     figure="length_peak_bytes",
 )
