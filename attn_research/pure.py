@@ -13,6 +13,7 @@ from collections.abc import Callable, Mapping
 from typing import Any, Literal, NamedTuple
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 from flax import nnx
 
@@ -109,7 +110,8 @@ def functional(constructor: Callable[..., nnx.Module]) -> Functional:
             node: Any = params
             for part in path:
                 node = node[str(part)]
-            return node
+            # Loops index parameters by traced numbers, which NumPy's refuse.
+            return jnp.asarray(node) if isinstance(node, np.ndarray) else node
 
         flat = [
             (path, leaf.replace(pick(path))) for path, leaf in nnx.to_flat_state(state)

@@ -65,6 +65,24 @@ def test_bind_gives_a_module_with_these_parameters():
     np.testing.assert_array_equal(module(x_D), AFFINE.apply(params, x_D))
 
 
+class Walk(nnx.Module):
+    """A loop that indexes its parameter by a traced number."""
+
+    def __init__(self, *, rngs: nnx.Rngs):
+        self.scale = nnx.Param(jax.random.normal(rngs.params(), (3,)))
+
+    def __call__(self, x_D: jax.Array) -> jax.Array:
+        scale_N = self.scale.get_value()
+        return jax.lax.map(lambda i: scale_N[i] * x_D, jnp.arange(3))
+
+
+def test_parameters_may_be_arrays_of_numpy():
+    model = functional(lambda rngs: Walk(rngs=rngs))
+    params = jax.tree.map(np.asarray, model.init(jax.random.key(0)))
+    got_ND = model.apply(params, jnp.ones(2))
+    np.testing.assert_allclose(got_ND, np.outer(params["scale"], np.ones(2)))
+
+
 def test_a_population_is_a_vmap_and_a_gradient_has_the_shape_of_the_parameters():
     params_P = jax.vmap(TOWER.init)(jax.random.split(jax.random.key(0), 3))
     y_PD = jax.vmap(TOWER.apply, in_axes=(0, None))(params_P, jnp.ones(2))
