@@ -29,12 +29,14 @@ if TYPE_CHECKING:
     from attn_research.door.running import Run, scaled, train
     from attn_research.door.tables import curves, results
     from attn_research.modules import MIXERS
+    from attn_research.modules.architectures import ARCHITECTURES
     from attn_research.modules.segments import segments
     from attn_research.options import BadInput
     from attn_research.pure import functional
     from attn_research.tasks import TASKS
 
 _PUBLIC = {
+    "ARCHITECTURES": "attn_research.modules.architectures",
     "BadInput": "attn_research.options",
     "Config": "attn_research.config",
     "MIXERS": "attn_research.modules",
@@ -57,6 +59,7 @@ _PUBLIC = {
     "train": "attn_research.door.running",
 }
 __all__ = [
+    "ARCHITECTURES",
     "BadInput",
     "Config",
     "MIXERS",

@@ -75,6 +75,13 @@ def alone(seeds: Sequence[int]) -> dict[str, Any]:
     return row(setting, "accuracy", sides)
 
 
+def commit() -> str:
+    """The code that trained an entry; other entries of the file may be older."""
+    from attn_research.host import environment
+
+    return environment.facts()["commit"]
+
+
 def write(path: Path | None, results: dict[str, Any]) -> None:
     """Writes the results, with the environment and the versions of the peers."""
     from attn_research.host import environment
@@ -102,7 +109,7 @@ def run() -> int:
             print(f"{name} on {ALONE}: {', '.join(scores)}", flush=True)
             write(path, results)
         for task in FLAGS.tasks if name in PAIRS else ():
-            entry = pair(name, TASKS[task], seeds)
+            entry = {**pair(name, TASKS[task], seeds), "commit": commit()}
             results["pairs"].setdefault(name, {"peer": PAIRS[name][1]})[task] = entry
             for measure, found in entry["difference"].items():
                 print(

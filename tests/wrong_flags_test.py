@@ -20,6 +20,7 @@ SWEEP = ["--out=study", "--experiment=recall_distance"]
 TARGET = ["--platform=h100", "--experiment=recall_distance"]
 TEXTS: dict[tuple[str, str], tuple[str, list[str], str]] = {
     ("train", "scale"): ("x", RUN, "Unknown scale 'x' (known: base, nano, small"),
+    ("train", "architecture"): ("x", RUN, "Unknown architecture 'x'"),
     ("train", "task"): ("x", RUN, "Unknown task 'x'"),
     ("train", "model.pattern"): ("x", RUN, "Unknown mixer 'x'"),
     ("train", "model.stem"): ("x", RUN, "Unknown mixer 'x'"),
@@ -34,12 +35,15 @@ TEXTS: dict[tuple[str, str], tuple[str, list[str], str]] = {
     ("sweep", "experiment"): ("x", ["--out=study"], "Unknown experiment 'x'"),
     ("sweep", "size"): ("x", SWEEP, "Unknown size of the experiment"),
     ("sweep", "scale"): ("x", SWEEP, "Unknown scale 'x'"),
+    ("sweep", "architecture"): ("x", SWEEP, "Unknown architecture 'x'"),
+    ("sweep", "ahead"): ("x", [*SWEEP, "--submit=slurm"], "`compile --out` wrote"),
     ("sweep", "slurm"): ("x", [*SWEEP, "--submit=slurm"], "must be options of sbatch"),
     ("sweep", "only"): ("x", SWEEP, "--only is 'x'; it must be i/n"),
     ("compile", "platform"): ("x", [], "Unknown platform 'x'"),
     ("compile", "experiment"): ("x", TARGET[:1], "Unknown experiment 'x'"),
     ("compile", "size"): ("x", TARGET, "Unknown size of the experiment"),
     ("compile", "only"): ("x", TARGET, "--only is 'x'; it must be i/n"),
+    ("compile", "architecture"): ("x", TARGET, "Unknown architecture 'x'"),
     ("compile", "scale"): ("x", TARGET, "Unknown scale 'x'"),
     ("report", "size"): ("x", [], "x"),
     ("report", "out"): ("x", [], "--out does nothing without --ledger"),

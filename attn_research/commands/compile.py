@@ -18,10 +18,11 @@ from typing import Any
 from absl import flags as absl_flags
 
 from attn_research import commands, flags
+from attn_research.commands import presets
 from attn_research.config import Config, Population, flatten, to_dict
 from attn_research.host.exits import DONE, FAILED
 from attn_research.options import BadInput, declared, option
-from attn_research.studies import scale, selection
+from attn_research.studies import selection
 from attn_research.studies.study import Cell, Study
 
 TAKES, MANY = "", False
@@ -40,6 +41,9 @@ class Options:
     )
     size: str = option("quick", "Size of the study, such as quick or full.")
     only: str | None = option(None, "i/n: every n-th cell, from the i-th on.")
+    architecture: str | None = option(
+        None, "Published architecture in place of a pattern, such as griffin."
+    )
     scale: str | None = option(
         None, "Size of models and training at once: nano, tiny, small or base."
     )
@@ -83,10 +87,7 @@ def _one(options: Options) -> list[Cell]:
     """The cell that the flags describe."""
     flags.unused(["size", "only", "set"], "without --experiment")
     config, population = flags.given_run()
-    if options.scale is not None:
-        size, given = scale.scale(options.scale), flags.names_given()
-        config = scale.config(config, size, given)
-        population = scale.population(population, size, given)
+    config, population = presets.of_run(options, config, population)
     return selection.resolved(Study("", "", "", config, population=population))
 
 
@@ -103,8 +104,7 @@ def _many(options: Options) -> list[Cell]:
         if name in given
     }
     study = selection.apply_flags(study, flags.FLAGS.set, chosen)
-    if options.scale is not None:
-        study = scale.study(study, scale.scale(options.scale), given)
+    study = presets.of_study(options, study)
     return selection.resolved(study)[selection.share(options.only)]
 
 

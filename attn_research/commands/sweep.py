@@ -18,17 +18,18 @@ from typing import Literal
 from absl import flags as absl_flags
 
 from attn_research import commands, flags
-from attn_research.commands import cluster
+from attn_research.commands import cluster, presets
 from attn_research.config import Population
 from attn_research.host import layout
 from attn_research.host.exits import DISK, DONE, FAILED
 from attn_research.options import BadInput, declared, option
-from attn_research.studies import scale, selection, sinks
+from attn_research.studies import selection, sinks
 from attn_research.studies.results import Rows
 
 TAKES, MANY = "", False
 CHOOSING = (
     "size",
+    "architecture",
     "scale",
     "seed",
     "lr",
@@ -37,7 +38,7 @@ CHOOSING = (
     "set",
 )  # flags: which cells
 RUNNING = ("workers", "grace", "allow_inexact_resume", "track")  # flags: how
-CLUSTER = ("submit", "slurm", "array_limit")  # flags: where
+CLUSTER = ("submit", "slurm", "array_limit", "ahead")  # flags: where
 
 
 @declared
@@ -48,6 +49,9 @@ class Options:
         None, "Name of a module in experiments/, or the path of a Python file."
     )
     size: str = option("quick", "Size of the study, such as quick or full.")
+    architecture: str | None = option(
+        None, "Published architecture in place of a pattern, such as griffin."
+    )
     scale: str | None = option(
         None, "Size of models and training at once: nano, tiny, small or base."
     )
@@ -85,6 +89,9 @@ class Options:
         "", 'Options of sbatch for each job: "--partition=gpu --gres=gpu:1".'
     )
     array_limit: int = option(0, "Jobs that run at once at most; 0: all.", low=0)
+    ahead: str | None = option(
+        None, "JSON of `compile --out`: cells that do not fit are not queued."
+    )
     cancel: bool = option(False, "Take the study's jobs out of the queue, then exit.")
 
 
@@ -172,10 +179,8 @@ def _sweep(options: Options, out: str) -> int:
     study = selection.experiment(folder, name, options.size)
     lists = {name: getattr(options, name) for name in Population.__dataclass_fields__}
     study = selection.apply_flags(study, flags.FLAGS.set, lists)
-    if options.scale is not None:
-        size, given = scale.scale(options.scale), flags.names_given()
-        study = scale.study(study, size, given)
-        print(scale.sentence(options.scale, size))
+    study = presets.of_study(options, study)
+    presets.say(options)
     asked = selection.resolved(study)
     cells = asked[only]
     from attn_research.launch import overview, together
@@ -184,7 +189,7 @@ def _sweep(options: Options, out: str) -> int:
     if options.dry_run and options.submit:
         from attn_research.launch import slurm
 
-        ids = [cell.id for cell in cells]
+        ids = cluster.fitting(options, [cell.id for cell in cells])
         print(slurm.preview(out, ids, cluster.request(options, study.name)), end="")
         return DONE
     if options.dry_run:
@@ -213,8 +218,9 @@ def _run(options: Options, out: str, ids: list[str]) -> int:
 
     described = store.read_study(out)
     if options.submit:
-        print(slurm.submit(out, ids, cluster.request(options, described["name"])))
-        return DONE
+        fits = cluster.fitting(options, ids)
+        print(slurm.submit(out, fits, cluster.request(options, described["name"])))
+        return DONE if len(fits) == len(ids) else FAILED
     code = local.run(
         out,
         ids,

@@ -14,9 +14,9 @@ from contextlib import ExitStack
 from typing import Literal
 
 from attn_research import commands, flags
+from attn_research.commands import presets
 from attn_research.host import layout, slots
 from attn_research.options import BadInput, declared, option
-from attn_research.studies import scale
 
 TAKES, MANY = "", False
 
@@ -34,6 +34,9 @@ class Options:
     )
     pretrain_steps: int = option(
         0, "Steps of pretraining; 0: as many as the run has.", low=0
+    )
+    architecture: str | None = option(
+        None, "Published architecture in place of a pattern, such as griffin."
     )
     scale: str | None = option(
         None, "Size of model and training at once: nano, tiny, small or base."
@@ -56,11 +59,8 @@ def run() -> int:
     if not options.out:
         raise BadInput("--out is missing; it must be the directory of the run")
     config, population = flags.given_run()
-    if options.scale is not None:
-        size, given = scale.scale(options.scale), flags.names_given()
-        config = scale.config(config, size, given)
-        population = scale.population(population, size, given)
-        print(scale.sentence(options.scale, size))
+    config, population = presets.of_run(options, config, population)
+    presets.say(options)
     if config.init.path is None:
         names = ["init.member", "init.step", "init.digest"]
         flags.unused(names, "without --init_from")

@@ -74,7 +74,7 @@ def show(
     header = ["cell", "state", *(["queue"] if queue else []), *names, "members"]
     header += ["step", "saved"] if news else ["step"]
     header += [f"best {metric}", "seconds"]
-    header += ["phase", "left"] if news else []
+    header += ["phase", "steps/s", "left"] if news else []
     lines = []
     for cell in cells:
         varied = [short(name, cell.varies.get(name)) for name in names]
@@ -107,10 +107,11 @@ def _far(cell: CellState, beat: heartbeat.Beat | None, news: bool) -> list[str]:
     if not news:
         return [str(cell.step), *numbers]
     if beat is None:
-        return [str(cell.step), str(cell.step), *numbers, "", ""]
+        return [str(cell.step), str(cell.step), *numbers, "", "", ""]
     left = "" if beat.left is None else duration(beat.left)
+    rate = f"{(beat.steps - beat.step) / beat.left:.3g}" if beat.left else ""
     at = f"{beat.step}/{beat.steps}"
-    return [at, str(cell.step), *numbers, beat.phase, left]
+    return [at, str(cell.step), *numbers, beat.phase, rate, left]
 
 
 def table(

@@ -1,5 +1,6 @@
 """Sweeps on SLURM, played by a stand-in: what is queued, run, and queued again."""
 
+import json
 import signal
 import time
 
@@ -8,7 +9,7 @@ import pytest
 from attn_research.host import layout, slots
 from attn_research.launch import slurm
 from attn_research.options import BadInput
-from attn_research.studies import store
+from attn_research.studies import selection, store
 from tests.command import assert_one_sentence, command
 from tests.launch.standin import Cluster
 
@@ -114,6 +115,32 @@ def test_a_cell_that_always_fails_is_not_submitted_for_ever(cluster, tmp_path):
 def test_a_mistake_is_one_sentence(flags, words, cluster, tmp_path):
     assert_one_sentence(submit(*flags), words)
     assert not (tmp_path / "out").exists()
+
+
+def test_what_does_not_fit_its_hardware_is_not_queued(cluster, tmp_path):
+    experiment = selection.experiment(tmp_path, "study", "quick")
+    first, *others = (cell.id for cell in selection.resolved(experiment))
+    rows = [{"cell": first, "refused": "17.2 GB of 15.7 GB"}]
+    ahead = tmp_path / "ahead.json"
+    ahead.write_text(json.dumps({"cells": rows}))
+    assert_one_sentence(submit(f"--ahead={ahead}"), f"says nothing of cell {others[0]}")
+    rows += [{"cell": id, "refused": ""} for id in others]
+    ahead.write_text(json.dumps({"cells": rows}))
+    said = submit(f"--ahead={ahead}")
+    assert said.code == 1
+    assert f"{first} does not fit and is not queued: 17.2 GB of 15.7 GB" in said.out
+    queued = (tmp_path / "out" / "slurm").glob("**/*")
+    listed = "".join(path.read_text() for path in queued if path.is_file())
+    assert first not in listed and all(id in listed for id in others)
+    for wrong in (
+        b"[]",
+        b"{}",
+        b'{"cells": [1]}',
+        b"\xff",
+        b'{"cells": [{"cell": 1}]}',
+    ):
+        ahead.write_bytes(wrong)
+        assert_one_sentence(submit(f"--ahead={ahead}"), "compile --out")
 
 
 def test_options_of_a_queue_do_nothing_without_one(cluster):

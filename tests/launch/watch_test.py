@@ -142,9 +142,9 @@ def test_the_status_has_the_phase_the_saved_step_and_the_time(three, capsys):
     with Lock(folder):
         overview.show(store.status(three.directory), three.directory)
     header, first, *_, last = capsys.readouterr().out.splitlines()
-    assert header.split()[-7:-2] == ["step", "saved", "best", "accuracy", "seconds"]
-    assert header.split()[-2:] == ["phase", "left"]
-    assert first.split()[-6:] == ["30/120", "20", "0.9", "training", "90", "s"]
+    assert header.split()[-8:-3] == ["step", "saved", "best", "accuracy", "seconds"]
+    assert header.split()[-3:] == ["phase", "steps/s", "left"]
+    assert first.split()[-7:] == ["30/120", "20", "0.9", "training", "1", "90", "s"]
     assert last == "3 cells: 1 running, 2 waiting; 0 s of finished runs."
 
 
