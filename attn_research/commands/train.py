@@ -15,6 +15,7 @@ from typing import Literal
 
 from attn_research import commands, flags
 from attn_research.commands import presets
+from attn_research.config import mesh
 from attn_research.host import layout, slots
 from attn_research.options import BadInput, declared, option
 
@@ -68,7 +69,8 @@ def run() -> int:
         flags.unused(["pretrain_steps"], "without --pretrain")
     given = {**layout.began(options.out), **os.environ}
     own = slots.divide(1, slots.cores(), slots.gpus(os.environ))[0]
-    os.environ.update(slots.environment(own, population.size, given))
+    devices = mesh.size(config.train.mesh)
+    os.environ.update(slots.environment(own, population.size, given, mesh=devices))
     commands.plug()
     from attn_research import loop
     from attn_research.launch import pretraining

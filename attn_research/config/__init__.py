@@ -155,6 +155,12 @@ class Train:
         "Metrics of plugins to report beside those of the task, with commas.",
         later=True,
     )
+    mesh: str | None = option(
+        None,
+        "Devices of each member, as data=2,fsdp=4: both share the rows of a batch, and "
+        "fsdp also divides parameters and the optimizer's state; none: one device.",
+        later=True,
+    )
     clip: float = option(1.0, "Largest gradient norm of a member; 0: none.", low=0)
     eval_every: int = option(100, "Steps between evaluations.", low=1)
     eval_batches: int = option(4, "Batches in an evaluation on validation.", low=1)

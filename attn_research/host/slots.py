@@ -127,13 +127,19 @@ def _claim(bound: list[int], count: int, held: dict[int, int]) -> None:
 
 
 def environment(
-    slot: Slot, members: int, given: Mapping[str, str], *, one_device: bool = False
+    slot: Slot,
+    members: int,
+    given: Mapping[str, str],
+    *,
+    one_device: bool = False,
+    mesh: int = 1,
 ) -> dict[str, str]:
     """The environment of a process in `slot` that trains `members` members.
 
     NPROC fixes the threads and with them the bits. On a CPU the members are spread over
-    one XLA device per core, or over one device with `one_device`. Variables that the
-    user has set stay as they are.
+    one XLA device per core, or over one device with `one_device`; a member on a `mesh`
+    has as many as that, even beyond the cores. Variables that the user has set stay as
+    they are.
     """
     chosen = dict(given)
     count = len(slot.cores) or os.cpu_count() or 1
@@ -141,8 +147,9 @@ def environment(
     chosen.setdefault("JAX_COMPILATION_CACHE_DIR", str(compilations(given)))
     if slot.gpus is not None:
         chosen["CUDA_VISIBLE_DEVICES"] = ",".join(slot.gpus)
-    elif DEVICES not in chosen.get("XLA_FLAGS", "") and not one_device:
-        flag = f"{DEVICES}={max(1, min(count, members))}"
+    elif DEVICES not in chosen.get("XLA_FLAGS", "") and (mesh > 1 or not one_device):
+        beside = 1 if one_device else max(1, min(count // mesh, members))
+        flag = f"{DEVICES}={mesh * beside}"
         chosen["XLA_FLAGS"] = f"{chosen.get('XLA_FLAGS', '')} {flag}".strip()
     package = str(Path(__file__).parents[2])
     paths = [package, *chosen.get("PYTHONPATH", "").split(os.pathsep)]

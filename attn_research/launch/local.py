@@ -15,6 +15,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
+from attn_research.config import mesh
 from attn_research.host import layout, slots
 from attn_research.host.disk import refusal
 from attn_research.host.exits import (
@@ -204,6 +205,7 @@ class _Launcher:
             run.population.size,
             {**layout.began(folder), **os.environ},
             one_device=run.config.train.execution == "vmap",
+            mesh=mesh.size(run.config.train.mesh),
         )
         log = folder / layout.LOG
         tail = Tail(log)

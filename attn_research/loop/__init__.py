@@ -18,7 +18,7 @@ import jax
 import numpy as np
 from jax.sharding import Mesh
 
-from attn_research import hypers, plugins, tasks
+from attn_research import hypers, tasks
 from attn_research.checkpoint import Writer
 from attn_research.config import Config, Population
 from attn_research.decoding import judging
@@ -49,8 +49,8 @@ def run(
     """Trains a population into `directory`, or resumes it there; returns an exit code.
 
     0: done, 3: every member diverged, 75: stopped by a signal after a checkpoint.
-    Raises `BadInput` before any work if the config does not fit the task, another run
-    holds the directory, or the predicted memory is not available.
+    Raises `BadInput` before any work if the config does not fit the task or the
+    devices, another run holds the directory, or the predicted memory is not available.
     """
     directory = Path(directory)
     config = claim.resolved(directory, config, population)
@@ -62,7 +62,7 @@ def run(
         clear(directory)
         if (code := claim.ended(directory, config)) is not None:
             return code
-        around = {**environment.facts(), **plugins.facts(program.plugged(config))}
+        devices, around = mesh(train.mesh, count), outcome.environment(config)
         task = tasks.make(config.task)
         arrays = task.arrays()
         described = claim.described(directory, config, population, task, arrays)
@@ -73,7 +73,7 @@ def run(
         memory.require(
             compiled.peak_bytes, memory.available(jax.local_devices()[0]), "The run"
         )
-        devices, hypers_P = mesh(), hypers.grid(population)
+        hypers_P = hypers.grid(population)
         arrays = place(arrays, devices, shared=True)
         found = writer.restore(placed.targets(compiled, count))
         if found is None:

@@ -82,8 +82,8 @@ def _claim(directory: Path, config: Config, population: Population) -> None:
     check_name(directory.name or "run", "The name of the run")
     if (directory / layout.CONFIG).exists():
         there = layout.read_config(directory)
-        same = (program.resolve(there.config), there.population) == (config, population)
-        if _begun(directory) and not same:
+        began = _but_mesh(program.resolve(there.config)), there.population
+        if _begun(directory) and began != (_but_mesh(config), population):
             raise BadInput(
                 f"{directory} holds another run; --out must be another directory, or "
                 f"the flags the same (--flagfile={directory / layout.FLAGFILE})"
@@ -92,6 +92,13 @@ def _claim(directory: Path, config: Config, population: Population) -> None:
         raise BadInput(
             f"{directory} is not empty and holds no run; --out must be a new directory"
         )
+
+
+def _but_mesh(config: Config) -> Config:
+    """The config without its devices, which belong to the environment of a run."""
+    return dataclasses.replace(
+        config, train=dataclasses.replace(config.train, mesh=None)
+    )
 
 
 def described(

@@ -17,6 +17,7 @@ from jax.sharding import PartitionSpec as Along
 from attn_research.config import Config
 from attn_research.host import memory
 from attn_research.training import placed, population, program, targets
+from attn_research.training.mesh import over
 
 CALL = re.compile(r'custom_call_target="([^"]+)"')
 # Calls of kernels, among those of the compiler's own marks and routines.
@@ -48,22 +49,28 @@ class Compiled(NamedTuple):
 def traced(config: Config, members: int, platform: str) -> tuple[Any, int]:
     """The program of a resolved config for a target, traced, and its devices.
 
-    Raises `BadInput` as `targets.mesh`, and if the task's data are not there.
+    Raises `BadInput` as `targets.mesh` and `mesh.over`, and if the task's data are not
+    there.
     """
-    target, onto = targets.mesh(platform)
+    target, devices = targets.mesh(platform)
+    onto = over(list(devices.devices.flat), config.train.mesh, members)
     made = program.make(config, onto, platform=target.platform)
     arrays = made.task.arrays()
-    members_P = placed.shapes(made, population.padded(members, onto.size))
-    data = jax.tree.map(lambda x: _shape(x, onto, Along()), arrays)
-    members_P = jax.tree.map(lambda x: _shape(x, onto, Along("P")), members_P)
-    count = _shape(jax.ShapeDtypeStruct((), jnp.int32), onto, Along())
-    advance = jax.jit(made.advance, donate_argnums=0)
+    members_P = placed.shapes(made, population.padded(members, onto))
+    data = jax.tree.map(lambda x: _shape(x, onto), arrays)
+    count = _shape(jax.ShapeDtypeStruct((), jnp.int32), onto)
+    lie = jax.tree.map(lambda leaf: leaf.sharding, members_P)
+    advance = jax.jit(made.advance, donate_argnums=0, out_shardings=lie)
     return advance.trace(members_P, (data, count)), onto.size
 
 
-def _shape(x: Any, onto: Any, along: Any) -> jax.ShapeDtypeStruct:
-    """The shape of an array on the target: without one it would be this machine's."""
-    return jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=NamedSharding(onto, along))
+def _shape(x: Any, onto: Any) -> jax.ShapeDtypeStruct:
+    """The shape of an array that every device of the target has.
+
+    Without a place it would be on this machine.
+    """
+    whole = NamedSharding(onto, Along())
+    return jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=whole)
 
 
 def compiled(trace: Any, devices: int, platform: str) -> Compiled:

@@ -1,5 +1,6 @@
 """The loss of a batch with its gradient, and the parameters that a step makes of it."""
 
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import jax
@@ -12,7 +13,7 @@ from attn_research.hypers import learning
 from attn_research.losses import losses
 from attn_research.pure import Functional, Params
 from attn_research.tasks.contract import Batch
-from attn_research.training import metrics
+from attn_research.training import mesh, metrics
 from attn_research.training.predictions import predict
 
 
@@ -23,55 +24,86 @@ class Averaged(NamedTuple):
     inner: Any
 
 
-def gradient(
-    spec: tasks.Spec,
-    model: Functional,
-    traits: Any,
-    params: Params,
-    batch: Batch,
-    key: jax.Array | None,
-    parts: int = 1,
-) -> tuple[jax.Array, Params]:
-    """The mean loss over the labelled positions of a batch, and its gradient.
+class Lesson(NamedTuple):
+    """What a gradient is of: a task's spec, a model, and how its parameters learn."""
 
-    With `parts` above 1 the rows of the batch are seen in as many equal parts, one
-    after another: the same mean but for rounding, in the memory of one part. Each part
-    draws dropout of its own.
-    """
+    spec: tasks.Spec
+    model: Functional
+    traits: Any
 
-    def summed(
-        params: Params, part: Batch, key: jax.Array | None
+    def __call__(
+        self, params: Params, batch: Batch, key: jax.Array | None
     ) -> tuple[jax.Array, jax.Array]:
-        learned = learning(params, traits)
-        outputs, labelled, _ = predict(spec, model, learned, part, key)
+        """The loss at every labelled position of a batch, and the weights of these."""
+        learned = learning(params, self.traits)
+        outputs, labelled, _ = predict(self.spec, self.model, learned, batch, key)
         loss, _ = losses(
             outputs,
             labelled.targets,
-            spec.target,
-            part.segments,
+            self.spec.target,
+            batch.segments,
             weights=labelled.weights,
         )
         return loss, labelled.weights
 
-    if parts == 1:
+
+def gradient(
+    lesson: Lesson,
+    draw: Callable[..., tuple[Batch, jax.Array | None]],
+    params: Params,
+    given: tuple[Any, ...],
+    onto: Any,
+    parts: int = 1,
+) -> tuple[jax.Array, Params]:
+    """The mean loss over the labelled positions of a batch, and its gradient.
+
+    The batch, and the key of its dropout or None, are `draw(*given)`. With `parts`
+    above 1 the rows of the batch are seen in as many equal parts, one after another:
+    the same mean but for rounding, in the memory of one part. On a mesh of several
+    devices for a member, each of them sees its own rows so. Each part, and each device,
+    draws dropout of its own.
+    """
+    if parts == 1 and not mesh.divides(onto):
+        batch, key = draw(*given)
 
         def mean(params: Params) -> jax.Array:
-            return metrics.mean(*summed(params, batch, key))
+            return metrics.mean(*lesson(params, batch, key))
 
         return jax.value_and_grad(mean)(params)
+
+    def added(params: Params, *given: Any) -> tuple[Any, Params]:
+        batch, key = draw(*given)
+        if key is not None and mesh.divides(onto):
+            key = jax.random.fold_in(key, mesh.index(onto))
+        return _added(lesson, params, mesh.own(batch, onto), key, parts)
+
+    (loss, weight), grads = mesh.by_rows(added, onto, params, *given, graded=True)
+    weight = jnp.maximum(weight, 1e-9)
+    return loss / weight, jax.tree.map(lambda leaf: leaf / weight, grads)
+
+
+def _added(
+    lesson: Lesson, params: Params, batch: Batch, key: jax.Array | None, parts: int
+) -> tuple[Any, Params]:
+    """The sums of the weighted loss and of the weights, and the gradient of the first.
+
+    The rows are seen in `parts`.
+    """
 
     def total(
         params: Params, part: Batch, key: jax.Array | None
     ) -> tuple[jax.Array, jax.Array]:
-        loss, weights = summed(params, part, key)
+        loss, weights = lesson(params, part, key)
         return jnp.sum(loss * weights), jnp.sum(weights)
+
+    graded = jax.value_and_grad(total, has_aux=True)
+    if parts == 1:
+        return graded(params, batch, key)
 
     def add(carry: Any, given: tuple[Any, Batch]) -> tuple[Any, None]:
         index, part = given
         own = None if key is None else jax.random.fold_in(key, index)
-        (loss, weight), grads = jax.value_and_grad(total, has_aux=True)(
-            params, part, own
-        )
+        (loss, weight), grads = graded(params, part, own)
         return jax.tree.map(jnp.add, carry, (loss, weight, grads)), None
 
     rows = jax.tree.map(
@@ -79,8 +111,7 @@ def gradient(
     )
     nothing = jnp.zeros(()), jnp.zeros(()), jax.tree.map(jnp.zeros_like, params)
     (loss, weight, grads), _ = jax.lax.scan(add, nothing, (jnp.arange(parts), rows))
-    weight = jnp.maximum(weight, 1e-9)
-    return loss / weight, jax.tree.map(lambda leaf: leaf / weight, grads)
+    return (loss, weight), grads
 
 
 def begun(transform: optax.GradientTransformation, params: Params, train: Train) -> Any:

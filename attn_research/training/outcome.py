@@ -9,7 +9,8 @@ import jax
 import numpy as np
 
 from attn_research import plugins
-from attn_research.host import environment
+from attn_research.config import Config
+from attn_research.host.environment import facts
 from attn_research.hypers import Hypers, member
 from attn_research.tasks.contract import Spec
 from attn_research.training import metrics, program
@@ -39,6 +40,16 @@ class Account(NamedTuple):
         return self._replace(
             step=self.step + steps, advance_seconds=self.advance_seconds + seconds
         )
+
+
+def environment(config: Config) -> dict[str, Any]:
+    """What the bits of a run depend on beside its config, with its mesh of devices.
+
+    Another mesh rounds its sums in another order, as another number of devices does, so
+    that it belongs to the environment in which a run goes on.
+    """
+    known = {**facts(), **plugins.facts(program.plugged(config))}
+    return {**known, "mesh": config.train.mesh or "none"}
 
 
 def each(sums_P: metrics.Sums, count: int) -> list[metrics.Sums]:
@@ -146,10 +157,7 @@ def result(
         "state_bytes": cost.state_bytes,
         "flops": cost.flops,
         "peak_bytes": compiled.peak_bytes,
-        "environment": {
-            **environment.facts(),
-            **plugins.facts(program.plugged(made.config)),
-        },
+        "environment": environment(made.config),
         "metric": spec.metrics[0],
         "goal": spec.goal,
         "chance": spec.chance,

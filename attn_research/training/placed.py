@@ -16,8 +16,8 @@ from attn_research import hypers
 from attn_research.config import Config
 from attn_research.host import memory
 from attn_research.ops.platform import accelerated
-from attn_research.tasks import Task
 from attn_research.training import population, program
+from attn_research.training.mesh import abstract, sharding, shares
 from attn_research.training.population import FILLER, RUNNING
 from attn_research.training.program import Member
 
@@ -46,14 +46,16 @@ def prepare(config: Config, count: int, arrays: Any) -> Compiled:
     one batch, are more than there is: compilers end the process on such sizes.
     """
     began = time.monotonic()
-    devices = population.mesh()
+    devices = population.mesh(config.train.mesh, count)
     made = program.make(config, devices)
+    members_P = shapes(made, population.padded(count, devices))
     shape = jax.ShapeDtypeStruct
     data = jax.tree.map(lambda leaf: shape(leaf.shape, leaf.dtype), arrays)
-    members_P = shapes(made, population.padded(count, devices.size))
     free = memory.available(jax.local_devices()[0])
-    memory.require(least(config, made.task, members_P), free, "The run", "at least")
-    advance = jax.jit(made.advance, donate_argnums=0)
+    needed = least(made, members_P)
+    memory.require(needed, free, "The run", "at least")
+    lie = jax.tree.map(lambda leaf: leaf.sharding, members_P)
+    advance = jax.jit(made.advance, donate_argnums=0, out_shardings=lie)
     advance = advance.lower(members_P, (data, shape((), jnp.int32))).compile()
     testing = shape((), jnp.bool_)
     measure = jax.jit(made.evaluate).lower(members_P, (data, testing)).compile()
@@ -61,38 +63,53 @@ def prepare(config: Config, count: int, arrays: Any) -> Compiled:
     if not accelerated():  # the devices share one memory
         peak *= devices.size
     seconds = time.monotonic() - began
-    init = jax.jit(made.init)
+    init = jax.jit(made.init, out_shardings=lie)
     return Compiled(made, init, advance, measure, members_P, peak, seconds)
 
 
 def shapes(made: program.Program, total: int) -> Member:
-    """The shapes of a population of this many members."""
+    """The shapes of a population of this many members, and how each is sharded."""
     shape = jax.ShapeDtypeStruct
     hypers_P = hypers.Hypers(
         shape((total,), jnp.int32), *(shape((total,), jnp.float32),) * 2
     )
-    return jax.eval_shape(made.init, hypers_P, {})
+    members_P = jax.eval_shape(made.init, hypers_P, {})
+    return jax.tree.map(
+        lambda x: shape(x.shape, x.dtype, sharding=sharding(x, made.onto)), members_P
+    )
 
 
 def at_least(config: Config, count: int) -> int:
-    """Bytes that a resolved config of `count` members needs; compiles nothing."""
-    devices = population.mesh()
+    """Bytes that a resolved config of `count` members needs; compiles nothing.
+
+    The devices of a mesh need not be here.
+    """
+    text = config.train.mesh
+    devices = population.mesh() if text is None else abstract(text)
     made = program.make(config, devices)
-    members_P = shapes(made, population.padded(count, devices.size))
-    return least(config, made.task, members_P)
+    members_P = shapes(made, population.padded(count, devices))
+    return least(made, members_P)
 
 
-def least(config: Config, task: Task, members_P: Member) -> int:
-    """Bytes that a population needs in any case: its state, and one batch embedded."""
-    state = sum(
-        math.prod(leaf.shape) * leaf.dtype.itemsize
+def least(made: program.Program, members_P: Member) -> int:
+    """Bytes of one memory that a population needs in any case.
+
+    They are its state, and one batch embedded. An accelerator has its own memory; the
+    devices of a CPU share one.
+    """
+    held = sum(
+        math.prod(leaf.sharding.shard_shape(leaf.shape)) * leaf.dtype.itemsize
         for leaf in jax.tree.leaves(members_P)
         if jnp.issubdtype(leaf.dtype, jnp.number)
     )
+    config = made.config
     itemsize = jnp.dtype(config.model.dtype).itemsize
     shortened = math.prod(config.model.strides or (1,))
-    positions = config.train.batch * -(-task.spec.length // shortened)
-    return state + positions * config.model.width * itemsize
+    positions = config.train.batch * -(-made.spec.length // shortened)
+    embedded = positions * config.model.width * itemsize
+    if accelerated():
+        return held + embedded // shares(made.onto)
+    return held * made.onto.size + embedded
 
 
 def initial(
@@ -123,7 +140,11 @@ def count(members_P: Member) -> int:
 
 
 def items(members_P: Member) -> dict[str, Any]:
-    """The items of a checkpoint, on the host, without idle copies."""
+    """The items of a checkpoint, on the host, without idle copies.
+
+    An array that is divided over devices is gathered, so that what is saved, and its
+    digests, say nothing of the mesh: the host must have room for the whole state.
+    """
     real = count(members_P)
     return _items(jax.tree.map(lambda leaf: np.asarray(leaf)[:real], members_P))
 

@@ -1,4 +1,4 @@
-"""What a model predicts on a batch, and the batches of an evaluation."""
+"""What a model predicts on a batch, how well, and the batches of an evaluation."""
 
 from typing import Any
 
@@ -6,11 +6,13 @@ import jax
 import jax.numpy as jnp
 
 from attn_research import tasks
+from attn_research.losses import METRICS, hits, losses, own
 from attn_research.ops.platform import accelerated
 from attn_research.pure import Functional, Params
 from attn_research.tasks import contract
 from attn_research.tasks.contract import Batch
 from attn_research.tasks.parts.shuffled import shuffled
+from attn_research.training import metrics
 
 EVALUATION = 0  # the seed of the batches
 
@@ -78,3 +80,33 @@ def evaluation_batch(
     real_B = (number_B < count).astype(batch.weights.dtype)
     real = real_B.reshape((size,) + (1,) * (batch.weights.ndim - 1))
     return batch._replace(weights=batch.weights * real)
+
+
+def measured(
+    spec: tasks.Spec, model: Functional, params: Params, batch: Batch
+) -> metrics.Sums:
+    """The sums of loss and scores over a batch that a model predicts."""
+    outputs, labelled, position = predict(spec, model, params, batch, None)
+    loss, scores = losses(
+        outputs,
+        labelled.targets,
+        spec.target,
+        batch.segments,
+        spec.longest,
+        labelled.weights,
+    )
+    more = [
+        METRICS[name].score(outputs, labelled.targets).astype(loss.dtype)[None]
+        for name in own(spec.metrics)
+    ]
+    scored = metrics.Scored(
+        loss=loss,
+        scores=jnp.concatenate([scores, *more]) if more else scores,
+        weights=labelled.weights,
+        gap=labelled.gap,
+        position=position,
+        hits_3V=hits(outputs, labelled.targets, labelled.weights, spec.target),
+        bytes=labelled.bytes,
+        group_B=labelled.group,
+    )
+    return metrics.sums(scored, spec.length, len(spec.groups))

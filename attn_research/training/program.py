@@ -14,12 +14,13 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 import optax
-from jax.sharding import Mesh
+from jax.sharding import AbstractMesh, Mesh
 
 from attn_research import plugins, tasks
 from attn_research.config import Config, Start
+from attn_research.config.mesh import spelled
 from attn_research.hypers import OPTIMIZERS, Hypers, optimizer
-from attn_research.losses import METRICS, hits, losses, own
+from attn_research.losses import METRICS, own
 from attn_research.modules import models, pattern
 from attn_research.modules.contract import Cost
 from attn_research.ops.platform import on
@@ -28,15 +29,21 @@ from attn_research.options.specs import parse
 from attn_research.pure import Functional, Params
 from attn_research.tasks import contract
 from attn_research.tasks.contract import Batch
-from attn_research.training import metrics
-from attn_research.training.gradients import begun, gradient, learner, stepped
+from attn_research.training import mesh, metrics
+from attn_research.training.gradients import (
+    Lesson,
+    begun,
+    gradient,
+    learner,
+    stepped,
+)
 from attn_research.training.population import (
     DIVERGED,
     RUNNING,
     default_execution,
     over_members,
 )
-from attn_research.training.predictions import evaluation_batch, predict
+from attn_research.training.predictions import evaluation_batch, measured
 from attn_research.transfer import start, trunk
 
 DATA, INIT, DROPOUT, ORDER = range(4)
@@ -64,6 +71,7 @@ class Program(NamedTuple):
     """
 
     config: Config
+    onto: Any  # the mesh of devices
     task: tasks.Task
     spec: tasks.Spec  # the task's, with the metrics that the config adds
     sizes: models.Sizes
@@ -91,7 +99,9 @@ def resolve(config: Config) -> Config:
         pattern=pattern.resolve(model.pattern),
         stem=pattern.resolve(model.stem) if model.stem else None,
     )
-    resolved = dataclasses.replace(config, task=tasks.resolve(config.task), model=model)
+    train = dataclasses.replace(config.train, mesh=spelled(config.train.mesh))
+    task = tasks.resolve(config.task)
+    resolved = dataclasses.replace(config, task=task, model=model, train=train)
     if config.train.optimizer not in OPTIMIZERS:
         raise unknown("optimizer", config.train.optimizer, OPTIMIZERS)
     spec = reported(resolved)
@@ -115,11 +125,7 @@ def resolve(config: Config) -> Config:
             f"strides leaves {positions} positions; it must leave at least "
             f"{2 * spec.symbols - 1}"
         )
-    if config.train.batch % config.train.accumulate:
-        raise BadInput(
-            f"train.accumulate is {config.train.accumulate} and train.batch "
-            f"{config.train.batch}; a batch must divide into parts of equal size"
-        )
+    mesh.check(config.train)
     cost(resolved)  # builds the shapes
     if resolved.init == Start():
         return resolved
@@ -174,7 +180,9 @@ def sizes(task: tasks.Task) -> models.Sizes:
     return models.Sizes(*(getattr(spec, name) for name in models.Sizes._fields))
 
 
-def make(config: Config, onto: Mesh, platform: str | None = None) -> Program:
+def make(
+    config: Config, onto: Mesh | AbstractMesh, platform: str | None = None
+) -> Program:
     """The program of a resolved config on a mesh of devices.
 
     It is traced for the `platform` (see `ops.platform`); None: for this machine.
@@ -187,43 +195,42 @@ def make(config: Config, onto: Mesh, platform: str | None = None) -> Program:
     spec, train = reported(config), config.train
     model = models.build(config.model, sizes(task))
     traits = trunk.shared(model, config.init)
+    lesson = Lesson(spec, model, traits)
     random = config.model.dropout, config.model.embed_dropout, config.model.spread
 
     def init(hypers: Hypers, given: Params) -> Member:
         root = jax.random.key(hypers.seed)
         initial = model.init(jax.random.fold_in(root, INIT))
-        params = trunk.started(initial, given)
+        params = mesh.kept(trunk.started(initial, given), onto)
+        state = begun(optimizer(hypers, train, traits), params, train)
         return Member(
             params=params,
-            optimizer=begun(optimizer(hypers, train, traits), params, train),
+            optimizer=mesh.kept(state, onto),
             step=jnp.zeros((), jnp.int32),
             status=jnp.full((), RUNNING, jnp.int32),
             loss_sum=jnp.zeros((), jnp.float32),
             hypers=hypers,
         )
 
-    def training_batch(root: jax.Array, step: jax.Array, arrays: Any) -> Batch:
+    def draw(seed: Any, step: jax.Array, arrays: Any) -> tuple[Batch, Any]:
+        root, key, at = jax.random.key(seed), None, step
+        if any(random):
+            key = jax.random.fold_in(jax.random.fold_in(root, DROPOUT), step)
         if train.distinct_batches:
             epoch, at = jnp.divmod(step, train.distinct_batches)
             order_key = jax.random.fold_in(jax.random.fold_in(root, ORDER), epoch)
-            step = jax.random.permutation(order_key, train.distinct_batches)[at]
-        key = jax.random.fold_in(jax.random.fold_in(root, DATA), step)
-        return task.batch(key, "train", train.batch, arrays)
+            at = jax.random.permutation(order_key, train.distinct_batches)[at]
+        data_key = jax.random.fold_in(jax.random.fold_in(root, DATA), at)
+        return task.batch(data_key, "train", train.batch, arrays), key
 
     def step(member: Member, arrays: Any) -> Member:
-        root = jax.random.key(member.hypers.seed)
-        batch = training_batch(root, member.step, arrays)
-        key = None
-        if any(random):
-            key = jax.random.fold_in(jax.random.fold_in(root, DROPOUT), member.step)
-
         current = learner(member.params, member.optimizer)
-        loss, grads = gradient(
-            spec, model, traits, current, batch, key, train.accumulate
-        )
+        given = member.hypers.seed, member.step, arrays
+        loss, grads = gradient(lesson, draw, current, given, onto, train.accumulate)
         transform = optimizer(member.hypers, train, traits)
         before = member.params, member.optimizer
-        params, state = stepped(transform, grads, *before, train, member.step)
+        after = stepped(transform, grads, *before, train, member.step)
+        params, state = mesh.kept(after, onto)
         # A sum of squares is finite only if every number is.
         finite = jnp.isfinite(loss) & jnp.isfinite(optax.tree.norm(grads))
         finite &= jnp.isfinite(optax.tree.norm(params))
@@ -245,38 +252,12 @@ def make(config: Config, onto: Mesh, platform: str | None = None) -> Program:
             member,
         )
 
-    def measure(member: Member, shared: Any) -> metrics.Sums:
-        arrays, testing = shared
+    def sums(params: Params, arrays: Any, testing: jax.Array) -> Any:
         split = 1 + testing.astype(jnp.int32)
 
         def add(index: jax.Array, total: metrics.Sums) -> metrics.Sums:
             batch = evaluation_batch(task, split, index, train.batch, arrays)
-            outputs, labelled, position = predict(
-                spec, model, member.params, batch, None
-            )
-            loss, scores = losses(
-                outputs,
-                labelled.targets,
-                spec.target,
-                batch.segments,
-                spec.longest,
-                labelled.weights,
-            )
-            more = [
-                METRICS[name].score(outputs, labelled.targets).astype(loss.dtype)[None]
-                for name in own(spec.metrics)
-            ]
-            scored = metrics.Scored(
-                loss=loss,
-                scores=jnp.concatenate([scores, *more]) if more else scores,
-                weights=labelled.weights,
-                gap=labelled.gap,
-                position=position,
-                hits_3V=hits(outputs, labelled.targets, labelled.weights, spec.target),
-                bytes=labelled.bytes,
-                group_B=labelled.group,
-            )
-            more = metrics.sums(scored, spec.length, len(spec.groups))
+            more = measured(spec, model, params, mesh.own(batch, onto))
             return jax.tree.map(jnp.add, total, more)
 
         count = jnp.where(testing, train.test_batches, train.eval_batches)
@@ -286,10 +267,14 @@ def make(config: Config, onto: Mesh, platform: str | None = None) -> Program:
         nothing = metrics.nothing(
             spec.length, spec.target, spec.outputs, len(spec.groups), spec.metrics
         )
-        return jax.lax.fori_loop(0, count, add, nothing)
+        return jax.lax.fori_loop(0, count, add, nothing), None
+
+    def measure(member: Member, shared: Any) -> metrics.Sums:
+        return mesh.by_rows(sums, onto, member.params, *shared)[0]
 
     return Program(
         config=config,
+        onto=onto,
         task=task,
         spec=spec,
         sizes=sizes(task),
