@@ -15,6 +15,7 @@ from attn_research.modules.segments import reading
 from attn_research.modules.stepping import stepping
 from attn_research.ops.masks import Mask, pairs
 from attn_research.ops.selection import Blocks, Rule
+from attn_research.options import BadInput
 
 
 class Attention(nnx.Module):
@@ -35,6 +36,12 @@ class Attention(nnx.Module):
         length: int,
         rngs: nnx.Rngs,
     ):
+        kind = kind_of(options)
+        if options.forget and not kind.forgets:
+            raise BadInput(
+                f"{kind.name} attention has forget=true and hides tokens whose gates "
+                "would act; forget must be false, or the mixer dense or window"
+            )
         self.options: Any = options
         self.causal = causal
         self.heads = Heads(
@@ -70,7 +77,7 @@ class Attention(nnx.Module):
         refuse_decoding(self.kind.name, self.causal)
         self.heads.check(length)
         slots = length if self._ring is None else min(self._ring, length)
-        return empty(self.heads.sizes, batch, slots, dtype)
+        return empty(self.heads.sizes, batch, slots, dtype, self.options.forget)
 
     @stepping
     def step(self, x_BD: jax.Array, carry: Cache) -> tuple[jax.Array, Cache]:

@@ -146,7 +146,8 @@ class Kind(NamedTuple):
 
     mask: whom a token sees, given `causal`; form: the op that computes it, given the
     mask; ring: how many tokens decoding keeps (None: all); rule: how a query selects
-    among the tokens that it sees (None: it takes all).
+    among the tokens that it sees (None: it takes all); forgets: whether forget gates
+    may act, which a token has on others wherever it lies between them.
     """
 
     name: str
@@ -154,11 +155,14 @@ class Kind(NamedTuple):
     form: Callable[[Any, Mask], Form]
     ring: Callable[[Any], int] | None = None
     rule: Callable[[Any], Rule] | None = None
+    forgets: bool = False
 
 
 KINDS: dict[type, Kind] = {
-    DenseOptions: Kind("dense", everyone, dense_form),
-    WindowOptions: Kind("window", windowed, window_form, ring=lambda o: o.window),
+    DenseOptions: Kind("dense", everyone, dense_form, forgets=True),
+    WindowOptions: Kind(
+        "window", windowed, window_form, ring=lambda o: o.window, forgets=True
+    ),
     SparseOptions: Kind("sparse", union, sparse_form),
     SelectionOptions: Kind("selection", everyone, selection_form, rule=selecting),
 }

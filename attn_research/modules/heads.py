@@ -57,6 +57,12 @@ class HeadOptions:
         "Multiply what heads read by sigmoid(x W): a number per head or per channel.",
         later=True,
     )
+    forget: bool = option(
+        False,
+        "Let scores fade by a forget gate per token and head, sigmoid(x W + b), of "
+        "every token from a key to its query; dense and window only.",
+        later=True,
+    )
 
 
 class Heads(nnx.Module):
@@ -64,7 +70,8 @@ class Heads(nnx.Module):
 
     Learned positions are added to the input of queries and keys, not of the values, as
     in Carion et al., 2020, arXiv:2005.12872. Gates are those of Qiu et al., 2025,
-    arXiv:2505.06708, and have no biases.
+    arXiv:2505.06708, and have no biases. Forget gates: Lin et al., 2025,
+    arXiv:2503.02130.
     """
 
     def __init__(
@@ -110,6 +117,7 @@ class Heads(nnx.Module):
         self.sink_H = nnx.Param(jnp.zeros(H, jnp.float32)) if o.sinks else None
         gates = {"none": 0, "head": H, "channel": H * K}[o.gate]
         self.gate = Projection(width, gates, rngs=rngs) if gates else None
+        self.forget = Projection(width, H, rngs=rngs, bias=True) if o.forget else None
 
     def __call__(
         self, x_BTD: jax.Array, segments_BT: jax.Array | None, attend: Callable
@@ -124,7 +132,7 @@ class Heads(nnx.Module):
         y_BTHK = attend(
             *self.split(x_BTD, here_BT),
             segments_BT=segments_BT,
-            logits=self.logits(time, precision.wide(x_BTD.dtype)),
+            logits=self.logits(x_BTD),
         )
         y_BTD = self.merge(y_BTHK, x_BTD)
         if self.options.bias and segments_BT is not None:
@@ -153,13 +161,22 @@ class Heads(nnx.Module):
             k_BTGK = self.rope(k_BTGK, positions_BT)
         return q_BTHK, k_BTGK, v_BTGK
 
-    def logits(self, time: int, dtype: Any) -> logits.Logits:
-        """Cap, bias and sinks of self-attention over `time` tokens."""
-        apart_D = logits.distances(time, time)
+    def logits(self, x_BTD: jax.Array) -> logits.Logits:
+        """Cap, bias, sinks and forget gates of self-attention over these tokens."""
+        time, dtype = x_BTD.shape[1], precision.wide(x_BTD.dtype)
         return logits.Logits(
             self.options.cap or None,
-            self.bias(apart_D, dtype),
+            self.bias(logits.distances(time, time), dtype),
             None if self.sink_H is None else self.sink_H.get_value().astype(dtype),
+            self.log_forget(x_BTD),
+        )
+
+    def log_forget(self, x_BTD: jax.Array) -> jax.Array | None:
+        """log_forget_BTH, in float32 at least: many are summed; None without gates."""
+        if self.forget is None:
+            return None
+        return jax.nn.log_sigmoid(
+            self.forget(x_BTD.astype(precision.wide(x_BTD.dtype)))
         )
 
     def bias(self, distance_D: jax.Array, dtype: Any) -> jax.Array | None:
@@ -205,13 +222,19 @@ class Heads(nnx.Module):
         """
         here = cache.time
         here_B1 = jnp.broadcast_to(here, (x_BD.shape[0], 1))
-        q_B1HK, k_B1GK, v_B1GK = self.split(x_BD[:, None], here_B1)
-        cache = remember(cache, k_B1GK, v_B1GK)
+        x_B1D = x_BD[:, None]
+        q_B1HK, k_B1GK, v_B1GK = self.split(x_B1D, here_B1)
+        logits = self.logits(x_B1D)
+        cache = remember(cache, k_B1GK, v_B1GK, logits.log_forget_BTH)
         # Each slot has a position of its own, so that a ring need not be unrolled.
         place_S = places(cache)
         admit_S = (place_S >= 0) & mask.admit(here, place_S)
         wide = precision.wide(x_BD.dtype)
-        bias_HS, sink_H = self.bias(here - place_S, wide), self.logits(1, wide).sink_H
+        bias_BHS = self.bias(here - place_S, wide)
+        bias_BHS = None if bias_BHS is None else bias_BHS[None]
+        if cache.fade_BSH is not None:
+            fade_BHS = cache.fade_BSH.swapaxes(1, 2)
+            bias_BHS = fade_BHS if bias_BHS is None else bias_BHS + fade_BHS
         admit_B1S = jnp.broadcast_to(admit_S, (x_BD.shape[0], 1, admit_S.size))
         keep = None
         if rule is not None:
@@ -225,11 +248,11 @@ class Heads(nnx.Module):
             cache.v_BSGK,
             admit_B1S,
             cap=self.options.cap or None,
-            bias_HTS=None if bias_HS is None else bias_HS[:, None],
-            sink_H=sink_H,
+            bias_BHTS=None if bias_BHS is None else bias_BHS[:, :, None],
+            sink_H=logits.sink_H,
             keep=keep,
         )
-        y_BD = self.merge(y_B1HK, x_BD[:, None])[:, 0]
+        y_BD = self.merge(y_B1HK, x_B1D)[:, 0]
         bounds = [bound for bound in (limit, self.length) if bound is not None]
         if bounds:
             y_BD = jnp.where(cache.time <= min(bounds), y_BD, jnp.nan)
@@ -239,6 +262,7 @@ class Heads(nnx.Module):
         """Multiply-adds of the projections of all tokens and of `pairs` of tokens."""
         H, G, K = self.sizes
         width = self.query.kernel.get_value().shape[0]
-        gates = 0 if self.gate is None else self.gate.kernel.get_value().shape[1]
-        projected = 2 * K * (H + G) + gates
+        gates = (p for p in (self.gate, self.forget) if p is not None)
+        gated = sum(p.kernel.get_value().shape[1] for p in gates)
+        projected = 2 * K * (H + G) + gated
         return length * width * projected + 2 * pairs * H * K

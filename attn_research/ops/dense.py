@@ -15,6 +15,7 @@ import jax
 import jax.numpy as jnp
 
 from attn_research.ops import flash, precision
+from attn_research.ops.forgetting import between, check_gates
 from attn_research.ops.implementations import check_implementation
 from attn_research.ops.kernels import splash
 from attn_research.ops.linearity import linear_in
@@ -52,6 +53,7 @@ def attention(
     if source_BS is not None and segments_BT is None:
         segments_BT = jnp.ones(q_BTHK.shape[:2], jnp.int32)
     check_mask(q_BTHK, k_BSGK, mask, segments_BT, source_BS)
+    check_gates(q_BTHK, k_BSGK, mask, logits.log_forget_BTH)
     plain = all(part is None for part in logits)
     lack = splash.lacks(mask, logits, q_BTHK.dtype)
     if source_BS is not segments_BT or k_BSGK.shape[1] != q_BTHK.shape[1]:
@@ -69,8 +71,8 @@ def attention(
     if implementation == "library":
         if not plain:
             raise ValueError(
-                "Attention by the library has no cap, bias or sinks; the "
-                "implementation must be naive or chunked"
+                "Attention by the library has no cap, bias or sinks, nor forget gates; "
+                "the implementation must be naive or chunked"
             )
         return library(*arrays, **seen)
     if lack or not splash.runs():
@@ -154,15 +156,17 @@ def naive(
     """The definition, as written; float64 stays float64: the oracle of the others."""
     T, S = q_BTHK.shape[1], k_BSGK.shape[1]
     admit_BTS = admitted(T, S, mask=mask, segments_BT=segments_BT, source_BS=source_BS)
-    bias_HD = logits.bias_HD
-    bias_HTS = None if bias_HD is None else spread(bias_HD, T)
+    bias_BHTS = None if logits.bias_HD is None else spread(logits.bias_HD, T)[None]
+    if logits.log_forget_BTH is not None:
+        fade_BHTS = between(logits.log_forget_BTH)
+        bias_BHTS = fade_BHTS if bias_BHTS is None else bias_BHTS + fade_BHTS
     return weigh(
         q_BTHK,
         k_BSGK,
         v_BSGE,
         admit_BTS,
         cap=logits.cap,
-        bias_HTS=bias_HTS,
+        bias_BHTS=bias_BHTS,
         sink_H=logits.sink_H,
     )
 
@@ -174,11 +178,11 @@ def weigh(
     admit_BTS: jax.Array,
     *,
     cap: float | None = None,
-    bias_HTS: jax.Array | None = None,
+    bias_BHTS: jax.Array | None = None,
     sink_H: jax.Array | None = None,
     keep: Callable[[jax.Array], jax.Array] | None = None,
 ) -> jax.Array:
-    """out_BTHE of queries that see the keys in `admit_BTS`.
+    """out_BTHE of queries that see the keys in `admit_BTS`; B of the bias may be 1.
 
     `keep` selects among these: from score_BHTS, -inf at other keys, it makes the
     boolean keep_BHTS.
@@ -192,9 +196,9 @@ def weigh(
         "BTGRK,BSGK->BGRTS", q_BTGRK, k_BSGK, preferred_element_type=wide
     ) * (1 / math.sqrt(K))
     score_BGRTS = capped(score_BGRTS, cap)
-    if bias_HTS is not None:
-        bias_GRTS = bias_HTS.reshape(G, H // G, T, S)
-        score_BGRTS = score_BGRTS + bias_GRTS[None].astype(wide)
+    if bias_BHTS is not None:
+        bias_BGRTS = bias_BHTS.reshape(-1, G, H // G, T, S)
+        score_BGRTS = score_BGRTS + bias_BGRTS.astype(wide)
     admit_BGRTS = admit_BTS[:, None, None]
     # The maximum of an empty row is -inf; 0 in its place keeps all finite.
     score_BGRTS = jnp.where(admit_BGRTS, score_BGRTS, -jnp.inf)

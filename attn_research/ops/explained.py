@@ -49,7 +49,7 @@ MEANINGS = {
     "log_decay_after": "the same for what comes after a token",
     "log_forget": "logarithms of the forget gates, at most 0",
     "logarithms": "whether queries and keys are logarithms of their features",
-    "logits": "cap, biases and sinks of the scores, see Logits",
+    "logits": "cap, biases, sinks and forget gates of the scores, see Logits",
     "mask": "who sees whom: CAUSAL, FULL, window(...), Local(...) or their like",
     "normalize": "whether weights are divided by their sum",
     "packed": "segments of a row that are computed, at least 1",

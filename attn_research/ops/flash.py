@@ -17,10 +17,13 @@ import jax.numpy as jnp
 
 from attn_research.ops import precision
 from attn_research.ops.apart import by_parts
+from attn_research.ops.flash_gradient import gradient
+from attn_research.ops.forgetting import check_gates, so_far
 from attn_research.ops.logits import PLAIN, Logits
 from attn_research.ops.masks import Band, Mask
 from attn_research.ops.plan import At, Block, Chosen, Plan, near
 from attn_research.ops.platform import accelerated
+from attn_research.ops.precision import product
 from attn_research.ops.rows import Rows, over
 from attn_research.ops.tiles import tiles
 
@@ -43,11 +46,15 @@ def flash_attention(
 ) -> jax.Array:
     """out_BTHE: what `dense.naive` gives, without a matrix of T x S.
 
-    If blocks are `chosen`, only those are seen of what the mask admits.
+    If blocks are `chosen`, only those are seen of what the mask admits. Forget gates
+    need a band as mask and all blocks; ValueError else.
     """
-
+    forget_BTH = logits.log_forget_BTH
+    check_gates(q_BTHK, k_BSGK, mask, forget_BTH)
+    logits = logits._replace(log_forget_BTH=None)
     attention = partial(_attention, mask=mask, block=block, logits=logits)
-    return by_parts(attention, q_BTHK, k_BSGK, v_BSGE, segments_BT, source_BS, chosen)
+    ids = segments_BT, source_BS
+    return by_parts(attention, q_BTHK, k_BSGK, v_BSGE, *ids, chosen, forget_BTH)
 
 
 def _attention(
@@ -57,6 +64,7 @@ def _attention(
     segments_BT: jax.Array | None,
     source_BS: jax.Array | None,
     chosen: Chosen | None,
+    forget_BTH: jax.Array | None,
     *,
     mask: Mask,
     block: int | None,
@@ -94,6 +102,14 @@ def _attention(
         bias_HD,
         sink_H,
     )
+    if forget_BTH is not None:
+        forget_BTH = forget_BTH.astype(wide)
+        sum_BTH2 = jax.lax.stop_gradient(so_far(forget_BTH))
+        rows = rows._replace(
+            forget_RJS=_blocks(forget_BTH[..., None], D)[..., 0],
+            upto_RIC2=_blocks(sum_BTH2, C),
+            upto_RJS2=_blocks(sum_BTH2, D),
+        )
     plan = Plan(mask, H, G, S, logits.cap, segmented or S % D != 0)
     out_RICE: jax.Array = _attend(plan, rows)
     out_BHTE = out_RICE.reshape(B, H, -1, v_BSGE.shape[-1])[:, :, :T]
@@ -144,13 +160,15 @@ def _blocks(x_BTHK: jax.Array, block: int) -> jax.Array:
 
 @partial(jax.custom_vjp, nondiff_argnums=(0,))
 def _attend(plan: Plan, rows: Rows) -> jax.Array:
-    return _forward(plan, rows)[0]
+    return _forward(plan, rows)[0].astype(rows.v_XJSE.dtype)
 
 
 def _forward(plan: Plan, rows: Rows):
     blocks, C, K = rows.q_RICK.shape[1:]
     J, S, E = rows.v_XJSE.shape[1:]
     wide = precision.wide(rows.q_RICK.dtype)
+    # The gradients of gates are sums in which the rounding of the output would add up.
+    dtype = rows.v_XJSE.dtype if rows.forget_RJS is None else wide
 
     def row(at: At, rows: Rows):
         sink_H = rows.sink_H
@@ -163,8 +181,9 @@ def _forward(plan: Plan, rows: Rows):
             def keys(j, carry):
                 top_C, total_C, sum_CE = carry
                 k_SK, v_SE = rows.k_XJSK[*at.key, j], rows.v_XJSE[*at.key, j]
-                raw_CS = _product("CK,SK->CS", q_CK, k_SK) / math.sqrt(K)
-                score_CS = plan.score(raw_CS, near(rows.bias_HD, block, j))
+                raw_CS = product("CK,SK->CS", q_CK, k_SK) / math.sqrt(K)
+                fade_CS = rows.fading(at, i, j)
+                score_CS = plan.score(raw_CS, near(rows.bias_HD, block, j), fade_CS)
                 source_S = rows.source_BJS[*at.batch, j]
                 admit_CS = plan.admit(block, j, segment_C, source_S)
                 score_CS = jnp.where(admit_CS, score_CS, -jnp.inf)
@@ -173,7 +192,7 @@ def _forward(plan: Plan, rows: Rows):
                 safe_C = jnp.where(jnp.isneginf(new_C), 0, new_C)
                 power_CS = jnp.exp(score_CS - safe_C[:, None])
                 keep_C = jnp.exp(top_C - safe_C)
-                more_CE = _product("CS,SE->CE", power_CS.astype(v_SE.dtype), v_SE)
+                more_CE = product("CS,SE->CE", power_CS.astype(v_SE.dtype), v_SE)
                 total_C = total_C * keep_C + power_CS.sum(axis=1)
                 return new_C, total_C, sum_CE * keep_C[:, None] + more_CE
 
@@ -186,104 +205,21 @@ def _forward(plan: Plan, rows: Rows):
             empty_C = total_C == 0
             total_C = jnp.where(empty_C, 1, total_C)
             log_C = jnp.where(empty_C, 0, top_C) + jnp.log(total_C)
-            return (sum_CE / total_C[:, None]).astype(rows.v_XJSE.dtype), log_C
+            return (sum_CE / total_C[:, None]).astype(dtype), log_C
 
         return jax.lax.map(queries, jnp.arange(blocks, dtype=jnp.int32))
 
     return over(plan, row, rows)
 
 
-def _product(spec: str, *operands: jax.Array) -> jax.Array:
-    wide = precision.wide(operands[0].dtype)
-    return jnp.einsum(spec, *operands, preferred_element_type=wide)
-
-
 def _residuals(plan: Plan, rows: Rows):
     out_RICE, log_RIC = _forward(plan, rows)
-    return out_RICE, rows._replace(out_RICE=out_RICE, log_RIC=log_RIC)
+    out = out_RICE.astype(rows.v_XJSE.dtype)
+    return out, rows._replace(out_RICE=out_RICE, log_RIC=log_RIC)
 
 
 def _backward(plan: Plan, saved: Rows, grad_RICE):
-    blocks, C, K = saved.q_RICK.shape[1:]
-    J, S, E = saved.v_XJSE.shape[1:]
-    wide = precision.wide(saved.q_RICK.dtype)
-    scale = 1 / math.sqrt(K)
-
-    def row(at: At, rows: Rows):
-        def queries(grads, i):
-            q_CK, log_C = rows.q_RICK[*at.row, i], rows.log_RIC[*at.row, i]
-            segment_C = rows.segment_BIC[*at.batch, i]
-            block = Block(at, i, C, S, J, rows.listed, rows.chosen)
-            grad_CE = rows.grad_RICE[*at.row, i]
-            shared_C = _product("CE,CE->C", grad_CE, rows.out_RICE[*at.row, i])
-
-            def keys(j, grads):
-                dq_CK, dk_JSK, dv_JSE, dbias_D = grads
-                k_SK, v_SE = rows.k_XJSK[*at.key, j], rows.v_XJSE[*at.key, j]
-                raw_CS = _product("CK,SK->CS", q_CK, k_SK) * scale
-                bias_D = near(rows.bias_HD, block, j)
-                score_CS, back = jax.vjp(plan.score, raw_CS, bias_D)
-                source_S = rows.source_BJS[*at.batch, j]
-                admit_CS = plan.admit(block, j, segment_C, source_S)
-                score_CS = jnp.where(admit_CS, score_CS, -jnp.inf)
-                weight_CS = jnp.exp(score_CS - log_C[:, None])
-                dv_SE = _product("CS,CE->SE", weight_CS.astype(grad_CE.dtype), grad_CE)
-                dweight_CS = _product("CE,SE->CS", grad_CE, v_SE)
-                draw_CS, more_D = back(weight_CS * (dweight_CS - shared_C[:, None]))
-                draw_CS = (draw_CS * scale).astype(q_CK.dtype)
-                if dbias_D is not None:
-                    start = block.near(j)
-                    near_D = jax.lax.dynamic_slice(dbias_D, (start,), more_D.shape)
-                    dbias_D = jax.lax.dynamic_update_slice(
-                        dbias_D, near_D + more_D, (start,)
-                    )
-                return (
-                    dq_CK + _product("CS,SK->CK", draw_CS, k_SK),
-                    dk_JSK.at[j].add(_product("CS,CK->SK", draw_CS, q_CK)),
-                    dv_JSE.at[j].add(dv_SE),
-                    dbias_D,
-                )
-
-            *grads, dsink = grads
-            dq_CK, *grads = plan.walk(
-                block, keys, (jnp.zeros(q_CK.shape, wide), *grads)
-            )
-            if dsink is not None:
-                sink = rows.sink_H[*at.head]
-                dsink = dsink - (jnp.exp(sink - log_C) * shared_C).sum()
-            return (*grads, dsink), dq_CK
-
-        bias_HD, sink_H = saved.bias_HD, saved.sink_H
-        zeros = (
-            jnp.zeros((J, S, K), wide),
-            jnp.zeros((J, S, E), wide),
-            None if bias_HD is None else jnp.zeros(bias_HD.shape[1], wide),
-            None if sink_H is None else jnp.zeros((), wide),
-        )
-        grads, dq_ICK = jax.lax.scan(
-            queries, zeros, jnp.arange(blocks, dtype=jnp.int32)
-        )
-        return dq_ICK, *grads
-
-    dq, dk, dv, dbias, dsink = over(plan, row, saved._replace(grad_RICE=grad_RICE))
-
-    def grouped(d, like):
-        # Every query head of a group adds to the gradient of its one key head.
-        return d.reshape(like.shape[0], -1, *like.shape[1:]).sum(1).astype(like.dtype)
-
-    def summed(d):
-        # Every row of the batch adds to the gradient of its head.
-        return None if d is None else d.reshape(-1, plan.heads, *d.shape[1:]).sum(0)
-
-    nothing = dict.fromkeys(Rows._fields)
-    found = {
-        "q_RICK": dq.astype(saved.q_RICK.dtype),
-        "k_XJSK": grouped(dk, saved.k_XJSK),
-        "v_XJSE": grouped(dv, saved.v_XJSE),
-        "bias_HD": summed(dbias),
-        "sink_H": summed(dsink),
-    }
-    return (Rows(**(nothing | found)),)
+    return (gradient(plan, saved._replace(grad_RICE=grad_RICE)),)
 
 
 _attend.defvjp(_residuals, _backward)

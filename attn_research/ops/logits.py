@@ -4,7 +4,7 @@ A cap: c tanh(score / c) (Gemma 2, arXiv:2408.00118). A bias by distance, differ
 every head: ALiBi (Press et al., 2021, arXiv:2108.12409) and T5's learned buckets
 (Raffel et al., 2019, arXiv:1910.10683). A sink: one more logit per head, which takes
 its share of the weight and has no value (gpt-oss, arXiv:2508.10925; after Xiao et al.,
-2023, arXiv:2309.17453).
+2023, arXiv:2309.17453). Forget gates: see `forgetting`.
 """
 
 import math
@@ -19,12 +19,15 @@ class Logits(NamedTuple):
     """A cap, then a bias for distances 1 - S .. T - 1 of T queries and S keys; sinks.
 
     `bias_HD[h, t - s + S - 1]` is added to the score of query t on key s; `sink_H` is
-    the logit of a key without a value, one for each head.
+    the logit of a key without a value, one for each head. `log_forget_BTH` (at most 0)
+    are logarithms of forget gates: a score gets the sum of those of the tokens after
+    its key up to its query, or after its query up to its key.
     """
 
     cap: float | None = None
     bias_HD: jax.Array | None = None
     sink_H: jax.Array | None = None
+    log_forget_BTH: jax.Array | None = None
 
 
 PLAIN = Logits()

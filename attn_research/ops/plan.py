@@ -61,6 +61,15 @@ class Block(NamedTuple):
         """Where the distances to the key block j start among all."""
         return self.i * self.queries + (self.blocks - 1 - j) * self.keys
 
+    def places(self, j: Any) -> tuple[Any, Any]:
+        """The positions that a mask reads of the queries, and of the key block j."""
+        if self.listed is not None:
+            tiles = self.at.tiles
+            query_C = self.listed.query_BIC[*tiles, self.i]
+            return query_C, self.listed.key_BJS[*tiles, j]
+        query_C = self.i * self.queries + jnp.arange(self.queries, dtype=jnp.int32)
+        return query_C, j * self.keys + jnp.arange(self.keys, dtype=jnp.int32)
+
 
 class Plan(NamedTuple):
     """What is static: mask, query and key heads, the true number of keys, the cap.
@@ -111,19 +120,8 @@ class Plan(NamedTuple):
 
     def admit(self, block: Block, j: Any, segment_C, source_S) -> jax.Array:
         """Which queries of a block see which keys of the block j."""
-        at, i, C, S, listed = (
-            block.at,
-            block.i,
-            block.queries,
-            block.keys,
-            block.listed,
-        )
-        if listed is None:
-            query_C = i * C + jnp.arange(C, dtype=jnp.int32)
-            key_S = j * S + jnp.arange(S, dtype=jnp.int32)
-        else:
-            query_C = listed.query_BIC[*at.tiles, i]
-            key_S = listed.key_BJS[*at.tiles, j]
+        at, i = block.at, block.i
+        query_C, key_S = block.places(j)
         admit_CS = self.mask.admit(query_C[:, None], key_S[None])
         if self.apart:
             admit_CS = together(segment_C, source_S) & admit_CS
@@ -134,9 +132,13 @@ class Plan(NamedTuple):
         keys_S = block.chosen.keys[*at.batch, j]
         return admit_CS & among(own_C[:, None], best_CM, keys_S[None])
 
-    def score(self, raw_CS: jax.Array, bias_D: jax.Array | None) -> jax.Array:
+    def score(
+        self, raw_CS: jax.Array, bias_D: jax.Array | None, fade_CS: jax.Array | None
+    ) -> jax.Array:
         """The scores of scaled products: capped, with the bias of their distances."""
         score_CS = capped(raw_CS, self.cap)
+        if fade_CS is not None:
+            score_CS = score_CS + fade_CS
         if bias_D is None:
             return score_CS
         return score_CS + spread(bias_D[None], score_CS.shape[0])[0]

@@ -15,6 +15,11 @@ def wide(dtype: Any) -> np.dtype:
     return np.promote_types(dtype, np.float32)
 
 
+def product(spec: str, *operands: jax.Array) -> jax.Array:
+    """`einsum` with sums in float32 at least."""
+    return jnp.einsum(spec, *operands, preferred_element_type=wide(operands[0].dtype))
+
+
 def ratio(out: jax.Array, weight: jax.Array) -> jax.Array:
     """out / weight, and 0 / 0 = 0.
 

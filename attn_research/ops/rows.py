@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 
+from attn_research.ops.forgetting import fading
 from attn_research.ops.plan import At, Chosen, Plan
 from attn_research.ops.platform import accelerated
 from attn_research.ops.tiles import Tiles
@@ -26,7 +27,8 @@ def each(row: Callable[..., Any], *arrays: Any) -> Any:
 class Rows(NamedTuple):
     """What attention reads: R rows of batch and query head, X of batch and key head.
 
-    Axes as in `flash`; the last three are those of the backward pass.
+    Axes as in `flash`; the last three are those of the backward pass. `forget_RJS` are
+    the logarithms of forget gates, and the other two of 2 their sums, constants here.
     """
 
     q_RICK: Any
@@ -38,12 +40,22 @@ class Rows(NamedTuple):
     chosen: Chosen | None
     bias_HD: Any
     sink_H: Any
+    forget_RJS: Any = None
+    upto_RIC2: Any = None
+    upto_RJS2: Any = None
     out_RICE: Any = None
     log_RIC: Any = None
     grad_RICE: Any = None
 
+    def fading(self, at: At, i: Any, j: Any) -> jax.Array | None:
+        """bias_CS of the block i of queries and the block j of keys."""
+        if self.upto_RIC2 is None:
+            return None
+        return fading(self.upto_RIC2[*at.row, i], self.upto_RJS2[*at.row, j])
 
-QUERIES = "q_RICK", "out_RICE", "log_RIC", "grad_RICE"
+
+HEADS = ("q_RICK", "out_RICE", "log_RIC", "grad_RICE", "forget_RJS", "upto_RIC2",
+         "upto_RJS2")  # fmt: skip
 
 
 def over(plan: Plan, row: Callable[[At, Rows], Any], rows: Rows) -> Any:
@@ -77,10 +89,10 @@ def _beside(plan: Plan, row: Callable[[At, Rows], Any], rows: Rows) -> Any:
         chosen=chosen and chosen._replace(best=_split(chosen.best, heads)),
         bias_HD=_split(rows.bias_HD, heads[1:]),
         sink_H=_split(rows.sink_H, heads[1:]),
-        **{name: _split(getattr(rows, name), heads) for name in QUERIES},
+        **{name: _split(getattr(rows, name), heads) for name in HEADS},
     )
     none: Any = Rows(*[None] * len(Rows._fields))
-    of_query = none._replace(bias_HD=0, sink_H=0, **dict.fromkeys(QUERIES, 0))
+    of_query = none._replace(bias_HD=0, sink_H=0, **dict.fromkeys(HEADS, 0))
     if chosen is not None:
         rest: Any = {"best": 0, "own": None, "keys": None}
         of_query = of_query._replace(chosen=Chosen(**rest))

@@ -218,15 +218,18 @@ def selected_attention(
 
     "naive", the twin, takes all queries at once; "chunked", the default, selects for
     `chunk` at a time. Raises ValueError for another implementation, or if the shapes
-    do not fit.
+    do not fit, or for forget gates.
     """
     dense.check_shapes(q_BTHK, k_BTGK, v_BTGE)
+    if logits.log_forget_BTH is not None:
+        raise ValueError("Selected attention is given forget gates; they must be None")
     check_implementation(implementation, "naive", "chunked")
     B, T = q_BTHK.shape[:2]
     ids_BT = jnp.ones((B, T), jnp.int32) if segments_BT is None else segments_BT
     place_BT = restart(ids_BT)
-    whole = segments_BT is None
-    known = rule.prepare(jax.lax.stop_gradient(k_BTGK), ids_BT, place_BT, whole)
+    known = rule.prepare(
+        jax.lax.stop_gradient(k_BTGK), ids_BT, place_BT, segments_BT is None
+    )
     C = T if implementation == "naive" else min(chunk, T)
     more = -T % C
 
@@ -264,16 +267,15 @@ def selected_attention(
             chosen=Chosen(number_BTHM[:, :T], number_BT, number_BT),
         )
 
-    bias_HD = logits.bias_HD
-    if bias_HD is not None:
+    if (bias_HD := logits.bias_HD) is not None:
         bias_HD = jnp.pad(bias_HD, ((0, 0), (0, more)))
 
     def some(first, q_BCHK, ids_BC, place_BC) -> jax.Array:
         admit_BCS = admitted(ids_BC, place_BC)
-        bias_HCS = None
+        bias_1HCS = None
         if bias_HD is not None:
             near_HD = jax.lax.dynamic_slice_in_dim(bias_HD, first, C + T - 1, axis=1)
-            bias_HCS = spread(near_HD, C)
+            bias_1HCS = spread(near_HD, C)[None]
         keep = partial(
             rule.keep, known, jax.lax.stop_gradient(q_BCHK), place_BC, admit_BCS
         )
@@ -283,7 +285,7 @@ def selected_attention(
             v_BTGE,
             admit_BCS,
             cap=logits.cap,
-            bias_HTS=bias_HCS,
+            bias_BHTS=bias_1HCS,
             sink_H=logits.sink_H,
             keep=keep,
         )
@@ -291,10 +293,8 @@ def selected_attention(
     if C == T:
         return some(0, q_BTHK, ids_BT, place_BT)
 
-    first_I = jnp.arange(0, T, C, dtype=jnp.int32)
-    out_IBCHE = jax.lax.map(
-        lambda one: jax.checkpoint(some)(*one),
-        (first_I, chunks(q_BTHK), chunks(ids_BT), chunks(place_BT)),
-    )
+    firsts = jnp.arange(0, T, C, dtype=jnp.int32)
+    parts = firsts, chunks(q_BTHK), chunks(ids_BT), chunks(place_BT)
+    out_IBCHE = jax.lax.map(lambda one: jax.checkpoint(some)(*one), parts)
     out_BTHE = out_IBCHE.swapaxes(0, 1).reshape(B, T + more, *out_IBCHE.shape[3:])
     return out_BTHE[:, :T]

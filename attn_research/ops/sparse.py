@@ -8,6 +8,7 @@ from typing import Literal
 import jax
 
 from attn_research.ops import dense, flash
+from attn_research.ops.forgetting import check_gates
 from attn_research.ops.implementations import check_implementation
 from attn_research.ops.linearity import linear_in
 from attn_research.ops.logits import PLAIN, Logits
@@ -41,6 +42,7 @@ def sparse_attention(
     check_implementation(implementation, "naive", "chunked")
     dense.check_shapes(q_BTHK, k_BTGK, v_BTGE)
     dense.check_mask(q_BTHK, k_BTGK, mask, segments_BT, segments_BT)
+    check_gates(q_BTHK, k_BTGK, mask, logits.log_forget_BTH)
     arrays = q_BTHK, k_BTGK, v_BTGE
     seen = {"mask": mask, "segments_BT": segments_BT, "source_BS": segments_BT}
     if implementation == "naive":

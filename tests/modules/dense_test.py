@@ -166,3 +166,43 @@ def test_gates_multiply_what_each_head_reads(gate):
     assert error(mixer(X_BTD)[0], want_TD) <= 1e-6
     with pytest.raises(BadInput, match="must be one of|gate"):
         build("dense", gate="value")
+
+
+def test_forget_gates_weigh_what_each_head_reads():
+    """From the formula, in float64: scores get the sums of log sigmoid(x W_f + b)."""
+    mixer = build("dense", heads=2, groups=1, forget=True)
+    assert not np.asarray(mixer.heads.forget.bias.get_value()).any()
+    mixer.heads.forget.bias.set_value(jnp.asarray([1.0, -0.5]))
+    kernels = {
+        name: np.asarray(getattr(mixer.heads, name).kernel.get_value(), float)
+        for name in ("query", "key", "value", "out", "forget")
+    }
+    x_TD = np.asarray(X_BTD[0], float)
+    gate_TH = x_TD @ kernels["forget"] + np.array([1.0, -0.5])
+    read_THK = np.zeros((11, 2, 4))
+    for t, head in np.ndindex(11, 2):
+        q_K = (x_TD @ kernels["query"])[t, 4 * head : 4 * head + 4]
+        score = (x_TD[: t + 1] @ kernels["key"]) @ q_K / 2
+        for s in range(t):
+            score[s] -= np.logaddexp(0, -gate_TH[s + 1 : t + 1, head]).sum()
+        weight = np.exp(score - score.max())
+        read_THK[t, head] = weight @ (x_TD[: t + 1] @ kernels["value"]) / weight.sum()
+    want_TD = read_THK.reshape(11, 8) @ kernels["out"]
+    assert error(mixer(X_BTD)[0], want_TD) <= 1e-6
+
+
+def test_a_cache_with_forget_gates_holds_one_sum_more_for_each_key_and_head():
+    plain, forgets = (
+        build("window", window=4, heads=2, groups=1, forget=forget)
+        for forget in (False, True)
+    )
+    more = forgets.cost(11).state_bytes - plain.cost(11).state_bytes
+    assert more == 4 * 2 * 4
+    assert plain.start(2, 11).fade_BSH is None
+    assert forgets.start(2, 11, jnp.bfloat16).fade_BSH.dtype == jnp.float32
+
+
+@pytest.mark.parametrize("name", ["bigbird", "topk", "moba"])
+def test_attention_that_hides_tokens_refuses_forget_gates(name):
+    with pytest.raises(BadInput, match="forget must be false, or the mixer dense or"):
+        build(name, forget=True)

@@ -83,17 +83,15 @@ def test_rows_side_by_side_are_the_definition(mask, ids, monkeypatch):
     monkeypatch.setattr(flash, "LANES", 32)
     monkeypatch.setattr(flash, "KEYS", 64)
     monkeypatch.setattr(flash, "SCORES", 40 * B * H * 64)
-    logits = Logits(None, normal(4, H, 2 * T - 1), normal(5, H))
+    forget = [] if mask == "bigbird" else [-jnp.abs(normal(6, B, T, H))]
     seen = {"mask": MASKS[mask], "segments_BT": ids, "source_BS": ids}
     q, k, v = normal(0, B, T, H, K), normal(1, B, T, G, K), normal(2, B, T, G, E)
     assert flash.narrow(MASKS[mask], T) == (mask in ("window", "wide"))
 
-    def run(op, q, k, v, bias_HD, sink_H):
-        return op(
-            q, k, v, **seen, logits=logits._replace(bias_HD=bias_HD, sink_H=sink_H)
-        )
+    def run(op, q, k, v, *logits):
+        return op(q, k, v, **seen, logits=Logits(None, *logits))
 
-    arrays = q, k, v, logits.bias_HD, logits.sink_H
+    arrays = q, k, v, normal(4, H, 2 * T - 1), normal(5, H), *forget
     run_of = functools.partial
     agree(run_of(run, flash.flash_attention), run_of(run, dense.naive), *arrays)
 
@@ -184,9 +182,7 @@ def test_the_choice_of_dense(place, dtype, mask, packed, has, want, monkeypatch)
     q = jax.ShapeDtypeStruct((64, 4096, 8, 64), dtype)
     ids = jax.ShapeDtypeStruct((64, 4096), jnp.int32) if packed else None
     with on(place):
-        assert (
-            dense.choose(q, q, q, mask, ids, PLAIN == Logits(None, None, None)) == want
-        )
+        assert dense.choose(q, q, q, mask, ids, PLAIN == Logits()) == want
 
 
 LSH = lsh.rotations(H, 3, K, 4, 0)

@@ -15,7 +15,10 @@ import pytest
 
 from attn_research.ops.delta import delta_rule, generalized_delta_rule
 from attn_research.ops.features import elu_plus_one, taylor
+from attn_research.ops.flash import flash_attention
 from attn_research.ops.linear import linear_attention
+from attn_research.ops.logits import Logits
+from attn_research.ops.masks import CAUSAL, window
 from attn_research.ops.recurrence import diagonal_recurrence
 
 B, T, H, K, E = 2, 64, 3, 4, 5
@@ -246,6 +249,21 @@ def test_the_rule_of_rwkv_7():
         )
 
     same(ours, peer, "q k v q2 erase gate", heads_first=True)
+
+
+@pytest.mark.parametrize("span", [None, 9])
+def test_forgetting_attention(span):
+    mask = CAUSAL if span is None else window(span - 1, 0)
+
+    def ours(q, k, v, decay):
+        logits = Logits(log_forget_BTH=decay)
+        return flash_attention(q, k, v, mask=mask, logits=logits, block=16)
+
+    def peer(q, k, v, decay):
+        peers = naive("forgetting_attn")
+        return peers.naive_forgetting_attn(q, k, v, decay, window_size=span)
+
+    same(ours, peer, "q k v decay")
 
 
 def test_a_gated_diagonal_recurrence():

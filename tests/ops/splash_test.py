@@ -58,4 +58,6 @@ def test_what_it_lacks_is_refused_in_words():
     assert "windows" in str(splash.lacks(Globals(2), PLAIN, jnp.float32))
     biased = Logits(None, jnp.ones((1, 3)), None)
     assert "biases" in str(splash.lacks(CAUSAL, biased, jnp.float32))
+    forgets = Logits(log_forget_BTH=jnp.zeros((1, 3, 1)))
+    assert splash.lacks(CAUSAL, forgets, jnp.float32) == "forget gates"
     assert splash.lacks(CAUSAL, PLAIN, jnp.float64) == "float64"

@@ -1,7 +1,8 @@
 """Softmax attention by the splash kernel of JAX, on a TPU.
 
 The kernel visits only the blocks that a band admits, in memory linear in the length.
-It refuses masks other than bands, keys of another sequence, biases and sinks, float64.
+It refuses masks other than bands, keys of another sequence, biases, sinks and forget
+gates, float64.
 """
 
 import functools
@@ -29,6 +30,8 @@ def lacks(mask: Mask, logits: Logits, dtype: Any) -> str | None:
         return "masks other than causal, full and windows"
     if logits.bias_HD is not None or logits.sink_H is not None:
         return "biases and sinks"
+    if logits.log_forget_BTH is not None:
+        return "forget gates"
     return "float64" if dtype == jnp.float64 else None
 
 
