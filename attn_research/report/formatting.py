@@ -112,7 +112,8 @@ def remarked(finding: Finding) -> str:
     if finding.alone:
         return "It fails alone, but not once all expectations are tested together."
     decides = getattr(finding.expectation, "decides", True)
-    return "" if decides else "It does not decide."
+    said = [] if decides else ["It does not decide"]
+    return "; ".join([*said, *finding.doubts]) + "." if said or finding.doubts else ""
 
 
 def counted(count: int, one: str, many: str = "") -> str:

@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 from attn_research.studies.confidence import LEVEL, confident
+from attn_research.studies.doubts import noting
 from attn_research.studies.study import Expectation, Gate, Interval, Row, Study
 
 # What a measure raises while the rows that it needs are missing.
@@ -28,6 +29,8 @@ class Finding(NamedTuple):
     `holds` is None if that is open. `interval` is None if the measure is a plain
     number. `error` is what the measure raised, empty if it gave a number. `alone`: it
     fails, but not once all the expectations of the study are tested together.
+    `doubts`: the best rate of a mixer is at an end of those tried, or it was still
+    learning; in a study of a published claim `holds` is then None.
     """
 
     expectation: Expectation | Gate
@@ -36,6 +39,7 @@ class Finding(NamedTuple):
     interval: Interval | None = None
     error: str = ""
     alone: bool = False
+    doubts: tuple[str, ...] = ()
 
 
 class Judgement(NamedTuple):
@@ -57,7 +61,7 @@ def judge(study: Study | None, rows: Sequence[Row], missing: int = 0) -> Judgeme
 
 def gates(study: Study, rows: Sequence[Row], missing: int = 0) -> list[Finding]:
     """Each gate of a study, measured on the collected rows; open while cells miss."""
-    return [_find(gate, rows, missing) for gate in study.gates]
+    return [_find(gate, rows, missing, False) for gate in study.gates]
 
 
 def findings(study: Study, rows: Sequence[Row], missing: int = 0) -> list[Finding]:
@@ -65,7 +69,8 @@ def findings(study: Study, rows: Sequence[Row], missing: int = 0) -> list[Findin
 
     All are undecided while cells are `missing`: the best member may still change.
     """
-    found = [_find(expectation, rows, missing) for expectation in study.expectations]
+    strict = bool(study.source)
+    found = [_find(one, rows, missing, strict) for one in study.expectations]
     deciding = [n for n, one in enumerate(study.expectations) if one.decides]
     open_ = [n for n in deciding if found[n].holds is False and found[n].interval]
     tested = len(deciding)
@@ -82,14 +87,16 @@ def findings(study: Study, rows: Sequence[Row], missing: int = 0) -> list[Findin
 
 
 def _fails(expectation: Expectation, rows: Sequence[Row]) -> bool:
-    return _find(expectation, rows, 0).holds is False
+    return _find(expectation, rows, 0, False).holds is False
 
 
 def _find(
-    expectation: Expectation | Gate, rows: Sequence[Row], missing: int
+    expectation: Expectation | Gate, rows: Sequence[Row], missing: int, strict: bool
 ) -> Finding:
+    """The finding; a `strict` one is open if there are doubts."""
     try:
-        measured = expectation.measure(rows)
+        with noting() as noted:
+            measured = expectation.measure(rows)
     except Exception as error:  # a stranger's measure may raise anything
         if (missing or not rows) and isinstance(error, WANTING):
             return Finding(expectation, math.nan, None)
@@ -100,8 +107,10 @@ def _find(
     else:
         value = float(measured)
         whole, interval = Interval(value, value, value), None
-    holds = None if missing else _holds(expectation, whole)
-    return Finding(expectation, whole.mean, holds, interval)
+    doubts = tuple(noted)
+    unknown = missing or (strict and doubts)
+    holds = None if unknown else _holds(expectation, whole)
+    return Finding(expectation, whole.mean, holds, interval, doubts=doubts)
 
 
 def _holds(expectation: Expectation | Gate, whole: Interval) -> bool | None:

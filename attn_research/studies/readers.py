@@ -1,6 +1,7 @@
 """What lies in the directory of a cell, or one sentence on why it cannot be read."""
 
 import os
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
@@ -8,8 +9,10 @@ from attn_research.host import layout
 from attn_research.host.disk import refusal
 from attn_research.host.durable import Damaged, DiskError, check_name
 from attn_research.host.exits import REQUEUE
+from attn_research.host.journal import stream_journal
 from attn_research.host.layout import CELLS
 from attn_research.host.lock import owner
+from attn_research.studies import plateau
 
 State = Literal[
     "done", "running", "failed", "waiting", "stopped", "damaged", "unreadable"
@@ -84,3 +87,19 @@ def fault(folder: Path, error: Exception) -> tuple[State, str]:
     return "unreadable", f"{error.filename or folder} cannot be read " + (
         f"({os.strerror(number)})"
     )
+
+
+def last_evaluations(
+    folder: Path, result: Mapping[str, Any]
+) -> tuple[list[dict[str, Any]], tuple[State, str] | None]:
+    """Two evaluations of each member of a finished cell, and what is wrong with it.
+
+    They are those of `plateau.ends`; [] if the log is damaged or not read: the cell
+    remains finished.
+    """
+    steps = {member["member"]: member["step"] for member in result["members"]}
+    try:
+        records = stream_journal(folder / layout.METRICS, result.get("log"))
+        return plateau.ends(records, steps), None
+    except (Damaged, OSError) as error:
+        return [], fault(folder, error)

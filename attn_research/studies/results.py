@@ -2,9 +2,11 @@
 
 A row holds every field of the cell's config by its dotted name, the member's numbers
 and its metrics (`validation.accuracy`, `test.loss`), its training loss before the last
-evaluation, and the tables `by_gap`, `by_position` and `by_group`. Each row of a cell
-also has the scores of what its best member wrote (`decoded.exact_match`, ...), and the
-`directory` of its checkpoints. The CSV holds the fields that vary, and no tables.
+evaluation, its `plateau` (what its headline gained in the last quarter of its steps, a
+share of the room from chance to certainty or of its value), and the tables `by_gap`,
+`by_position` and `by_group`. Each row of a cell also has the scores of what its best
+member wrote (`decoded.exact_match`, ...), and the `directory` of its checkpoints. The
+CSV holds the fields that vary, and no tables.
 """
 
 import csv
@@ -15,6 +17,7 @@ from typing import Any
 
 from attn_research.config import flatten
 from attn_research.host.layout import Run
+from attn_research.studies import plateau
 
 Rows = list[dict[str, Any]]
 
@@ -64,8 +67,14 @@ def varying(configs: Iterable[dict[str, Any]]) -> list[str]:
 def member_rows(
     id: str, run: Run, result: dict[str, Any], journal: Sequence[dict[str, Any]]
 ) -> Rows:
-    """The rows of one finished cell, from its result and its evaluations."""
-    losses = {record.get("member"): record.get("train_loss") for record in journal}
+    """The rows of one finished cell, from its result and its evaluations.
+
+    `journal` has the evaluations that `plateau.ends` picks, in their order.
+    """
+    by_member: dict[Any, list[dict[str, Any]]] = {}
+    for record in journal:
+        by_member.setdefault(record.get("member"), []).append(record)
+    headline = [result.get(name) for name in ("metric", "goal", "chance")]
     decoded = (result.get("decoded") or {}).get("metrics", {})
     shared = {
         **fields(run),
@@ -85,12 +94,17 @@ def member_rows(
             **{name: member[name] for name in HYPERS},
             "step": member["step"],
             "solved_step": member.get("solved_step"),
-            "train_loss": losses.get(member["member"]),
+            "plateau": plateau.gain(by_member.get(member["member"], ()), *headline),
+            "train_loss": _last_loss(by_member.get(member["member"], ())),
             **_metrics(member),
             **{name: member.get(name) for name in TABLES},
         }
         for member in result["members"]
     ]
+
+
+def _last_loss(records: Sequence[dict[str, Any]]) -> float | None:
+    return records[-1].get("train_loss") if records else None
 
 
 def _metrics(member: dict[str, Any]) -> dict[str, Any]:
@@ -111,7 +125,7 @@ def as_csv(rows: Sequence[dict[str, Any]]) -> str:
             if name.startswith(("validation.", "test.", "decoded."))
         )
     )
-    fixed = {"cell", "directory", "member", "status", "step", "solved_step"}
+    fixed = {"cell", "directory", "member", "status", "step", "solved_step", "plateau"}
     fixed |= {"train_loss", "metric", "goal", "chance", "per_sequence"}
     fixed |= {*HYPERS, *COSTS, *TABLES, *metrics}
     axes = varying(
@@ -119,7 +133,7 @@ def as_csv(rows: Sequence[dict[str, Any]]) -> str:
         for row in rows
     )
     columns = ["cell", "member", "status", *axes, *HYPERS, "step", "solved_step"]
-    columns += ["train_loss", *metrics, *COSTS]
+    columns += ["plateau", "train_loss", *metrics, *COSTS]
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
     writer.writerow(map(safe, columns))

@@ -15,7 +15,7 @@ from typing import Any, NamedTuple
 
 from attn_research.config import to_dict
 from attn_research.host import environment, layout
-from attn_research.host.durable import Damaged, atomic_write, check_name, write_json
+from attn_research.host.durable import atomic_write, check_name, write_json
 from attn_research.host.journal import stream_journal
 from attn_research.host.layout import STUDY
 from attn_research.host.lock import Lock
@@ -26,6 +26,7 @@ from attn_research.studies.readers import (
     Seen,
     State,
     fault,
+    last_evaluations,
     place,
     read_cell,
     see,
@@ -264,7 +265,7 @@ def rows(
             run = read_cell(directory, id)
             result = layout.read_result(folder)
             if result is not None:
-                journal, wrong = _journal(folder, result.get("log"))
+                journal, wrong = last_evaluations(folder, result)
                 members = member_rows(id, run, result, journal)
                 collected += [{**row, "directory": str(folder)} for row in members]
         except FAULTS as error:
@@ -274,20 +275,6 @@ def rows(
             if wrong[0] == "unreadable":
                 unread(id)
     return collected
-
-
-def _journal(
-    folder: Path, end: str | None
-) -> tuple[list[dict[str, Any]], tuple[State, str] | None]:
-    """The last evaluation of each member of a finished cell, and what is wrong with it.
-
-    [] if the log is damaged or not read: the cell remains finished.
-    """
-    try:
-        records = stream_journal(folder / layout.METRICS, end)
-        return list({record.get("member"): record for record in records}.values()), None
-    except (Damaged, OSError) as error:
-        return [], fault(folder, error)
 
 
 def collect(

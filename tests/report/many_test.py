@@ -16,7 +16,7 @@ from attn_research.host.journal import Journal
 from attn_research.report import figures, limits, page, saving
 from attn_research.report.figures import Plan
 from attn_research.report.formatting import Interval
-from attn_research.studies import store
+from attn_research.studies import readers, store
 from tests.command import ROOT
 from tests.report import many
 
@@ -105,7 +105,7 @@ def test_a_look_reads_each_file_of_a_cell_once(hundred, monkeypatch):
 
 
 def test_a_long_log_is_never_held_whole(tmp_path, hundred, monkeypatch):
-    """The rows need the last evaluation of each member; the log flows by."""
+    """The rows need two evaluations of each member; the log flows by."""
     folder = next((hundred / layout.CELLS).iterdir())
     sizes = []
     real = builtins.open
@@ -117,9 +117,12 @@ def test_a_long_log_is_never_held_whole(tmp_path, hundred, monkeypatch):
         return file
 
     monkeypatch.setattr(builtins, "open", watched)
-    last, wrong = store._journal(folder, None)
-    assert len(sizes) == 1 and len(last) == 4 and wrong is None
-    assert all(record["step"] == 75 * many.EVALUATIONS for record in last)
+    steps = 75 * many.EVALUATIONS
+    members = [{"member": n, "step": steps} for n in range(4)]
+    kept, wrong = readers.last_evaluations(folder, {"members": members})
+    assert len(sizes) == 1 and len(kept) == 8 and wrong is None
+    assert all(record["step"] <= 0.75 * steps for record in kept[:4])
+    assert all(record["step"] == steps for record in kept[4:])
 
 
 # A process inherits the peak of the one that starts it, here gigabytes of compiled

@@ -8,6 +8,7 @@ import numpy as np
 
 from attn_research.analysis.statistics.powers import crossing, exponent
 from attn_research.analysis.statistics.samples import UNKNOWN, mean_interval, paired
+from attn_research.studies import doubts, plateau
 from attn_research.studies.study import Interval, Row
 
 
@@ -26,7 +27,8 @@ def at_best_rate(rows: Sequence[Row]) -> list[Row]:
     """The rows at the learning rate and weight decay that are best in validation.
 
     The mean over seeds decides; a diverged seed counts as worst. The test split is not
-    used.
+    used. Notes (see `studies.doubts`) if the best lies at an end of the rates, or if
+    its members were still learning, unless they are at the ceiling of the metric.
     """
     groups: dict[tuple[float, float], list[Row]] = {}
     for row in rows:
@@ -43,7 +45,28 @@ def at_best_rate(rows: Sequence[Row]) -> list[Row]:
         mean = float(np.mean(values))
         return math.inf if math.isnan(mean) else mean
 
-    return min(groups.values(), key=rank) if groups else []
+    best = min(groups.values(), key=rank) if groups else []
+    _doubt(best, {rate for rate, _ in groups})
+    return best
+
+
+def _doubt(best: Sequence[Row], rates: set[float]) -> None:
+    """Notes what makes the best of these rates doubtful."""
+    rows = [row for row in best if row["status"] != "diverged"]
+    values = [headline(row, "validation") for row in rows]
+    if not rows or any(math.isnan(value) for value in values):
+        return
+    first, mean = rows[0], float(np.mean(values))
+    if plateau.solved(mean, first["goal"], first.get("chance")):
+        return
+    name = first.get("mixer", "the model")
+    if len(rates) == 1:
+        doubts.note(f"edge: one rate was tried of {name}")
+    elif first["lr"] in (min(rates), max(rates)):
+        doubts.note(f"edge: the best rate of {name}, {first['lr']:g}, is at an end")
+    gains = [row["plateau"] for row in rows if row.get("plateau") is not None]
+    if gains and float(np.mean(gains)) > plateau.STILL:
+        doubts.note(f"still learning: {name} gained {np.mean(gains):.2g} at the end")
 
 
 def by_distance(
@@ -134,7 +157,8 @@ def ranked(rows: Sequence[Row]) -> list[str]:
     """The mixers by their headline in validation, best first, unknown last."""
 
     def rank(mixer: str) -> float:
-        mean = level(rows, mixer, partial(headline, split="validation")).mean
+        with doubts.unnoted():
+            mean = level(rows, mixer, partial(headline, split="validation")).mean
         sign = -1.0 if rows[0]["goal"] == "max" else 1.0
         return math.inf if math.isnan(mean) else sign * mean
 
