@@ -62,6 +62,7 @@ FAMILIES = {
         "based",
         "retnet",
         "gla",
+        "hgrn2",
         "mamba2",
         "delta",
         "gated_delta",

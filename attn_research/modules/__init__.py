@@ -13,6 +13,7 @@ from attn_research.modules.contract import MixerType, preset
 from attn_research.modules.conv import Conv, Dilated
 from attn_research.modules.delta import Delta
 from attn_research.modules.diagonal import Diagonal
+from attn_research.modules.hgrn2 import HGRN2
 from attn_research.modules.hyena import Hyena
 from attn_research.modules.linear import Linear
 from attn_research.modules.low_rank import Linformer, Nystrom
@@ -56,6 +57,7 @@ _OURS: dict[str, MixerType] = {
         decay="channel",
         gate="silu",
     ),
+    "hgrn2": preset(HGRN2),
     "mamba2": preset(Mamba2),
     "delta": preset(Delta),
     "gated_delta": preset(Delta, decay=True, gate="silu"),

@@ -93,6 +93,11 @@ BOUNDS = {
         "chunk, where the cost counts one: six times the flops.",
         flops=8.0,
     ),
+    "hgrn2": Bounds(
+        "A decay per channel takes a product for each halving of a chunk, where the "
+        "cost counts one: 5.5 times the flops.",
+        flops=8.0,
+    ),
     "mamba2": LEARNED,
     "delta": LEARNED,
     "gated_delta": SOLVED,

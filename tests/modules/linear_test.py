@@ -67,6 +67,7 @@ def test_what_sets_the_dynamics_learns_at_a_rate_of_its_own():
         ("gated_delta", ("rates", "step", "log_rate")),
         ("kda", ("rates", "step", "bias")),
         ("rwkv7", ("decay", "bias")),
+        ("hgrn2", ("bound",)),
         ("mamba2", ("time_step", "bias")),
         ("mlstm", ("bias",)),
     ):
@@ -115,6 +116,7 @@ def test_the_state_of_a_preset_is_what_its_sizes_say():
         ("based", 4 * 153 * (K + 1)),
         ("retnet", 2 * 8 * 8 + 1),
         ("gla", 2 * 8 * 8),
+        ("hgrn2", 2 * 8 * 8),
         ("mamba2", 2 * D * 64 + 3 * (2 * D + 128)),
         ("delta", 2 * 8 * 8 + 3 * 3 * D),
         ("kda", 2 * 8 * 8 + 3 * 3 * D),
@@ -220,6 +222,8 @@ def test_mlstm_is_the_cell_of_the_paper():
         ("delta", {"heads": 3}, "width 16 and 3 heads"),
         ("delta", {"channels": True}, "decay must be true, or channels false"),
         ("rwkv7", {"heads": 3}, "width 16 and 3 heads"),
+        ("hgrn2", {"heads": 3}, "width 16 and 3 heads"),
+        ("hgrn2", {"bound": 1.0}, "bound"),
         ("mlstm", {"heads": 3}, "width 16 and 3 heads"),
         ("mamba2", {"heads": 3}, "inner width 32 and 3 heads"),
         ("linear", {"feature": "identity"}, "so normalize must be false"),
@@ -235,7 +239,7 @@ def test_impossible_options_are_refused(name, options, message):
 
 
 def test_a_mixer_that_sees_the_future_does_not_decode():
-    for name in ("gla", "delta", "rwkv7", "mlstm", "mamba2"):
+    for name in ("gla", "hgrn2", "delta", "rwkv7", "mlstm", "mamba2"):
         with pytest.raises(BadInput, match="built with causal=False"):
             mixer(name, False).start(1, T)
 

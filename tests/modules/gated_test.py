@@ -1,0 +1,63 @@
+"""Gated recurrences of matrix states, each by its formula, a token at a time."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from flax import nnx
+
+from attn_research.modules import MIXERS
+
+T, D, H = 9, 16, 2
+K = D // H
+
+
+def built(name, **options):
+    """A mixer whose parameters are all moved off their initial values, and x_TD."""
+    mixer = MIXERS[name](
+        MIXERS[name].Options(heads=H, **options),
+        width=D,
+        causal=True,
+        length=T,
+        rngs=nnx.Rngs(0),
+    )
+    noise = np.random.default_rng(0)
+    moved = jax.tree.map(
+        lambda leaf: leaf + 0.2 * noise.standard_normal(leaf.shape, np.float32),
+        nnx.state(mixer),
+    )
+    nnx.update(mixer, moved)
+    return mixer, noise.standard_normal((T, D), np.float32)
+
+
+def number(param) -> np.ndarray:
+    return np.asarray(param.get_value(), np.float64)
+
+
+def sigmoid(x):
+    return 1 / (1 + np.exp(-x))
+
+
+def agree(mixer, x_TD, want_TD):
+    got_TD = jax.jit(mixer)(jnp.asarray(x_TD)[None])[0]
+    np.testing.assert_allclose(got_TD, want_TD, rtol=1e-4, atol=2e-5)
+
+
+def test_hgrn2_keeps_of_each_channel_what_it_does_not_write():
+    mixer, x_TD = built("hgrn2", bound=0.3)
+    x = np.float64(x_TD)
+    q, v = np.split(x @ number(mixer.qv.kernel), 2, axis=1)
+    bound_D = sigmoid(number(mixer.bound))
+    assert abs(np.median(bound_D) - 0.3) < 0.1
+    forget = bound_D + (1 - bound_D) * sigmoid(x @ number(mixer.forget.kernel))
+    q = q * sigmoid(q)
+    read = np.zeros((T, D))
+    for head in range(H):
+        own = slice(head * K, (head + 1) * K)
+        S = np.zeros((K, K))
+        for t in range(T):
+            f = forget[t, own]
+            S = f[:, None] * S + np.outer(1 - f, v[t, own])
+            read[t, own] = S.T @ q[t, own]
+    # The norm's epsilon is that of queries scaled by their size, see `head_norm`.
+    read /= np.sqrt((read**2).mean(1, keepdims=True) + 1e-3)
+    agree(mixer, x_TD, (read * number(mixer.scale)) @ number(mixer.out.kernel))
