@@ -13,8 +13,11 @@ from attn_research.studies.study import Study
 class Options(Protocol):
     """The options of a command that has both."""
 
-    architecture: str | None
-    scale: str | None
+    @property
+    def architecture(self) -> str | None: ...
+
+    @property
+    def scale(self) -> str | None: ...
 
 
 def of_run(

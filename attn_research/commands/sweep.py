@@ -12,19 +12,20 @@ stopped, the same command goes on.
 
 import shlex
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Literal
 
 from absl import flags as absl_flags
 
 from attn_research import commands, flags
-from attn_research.commands import cluster, presets
+from attn_research.commands import cluster, finished, presets
 from attn_research.config import Population
 from attn_research.host import layout
 from attn_research.host.exits import DISK, DONE, FAILED
 from attn_research.options import BadInput, declared, option
 from attn_research.studies import selection, sinks
-from attn_research.studies.results import Rows
+from attn_research.studies.study import Cell
 
 TAKES, MANY = "", False
 CHOOSING = (
@@ -37,7 +38,7 @@ CHOOSING = (
     "only",
     "set",
 )  # flags: which cells
-RUNNING = ("workers", "grace", "allow_inexact_resume", "track")  # flags: how
+RUNNING = ("workers", "widen", "grace", "allow_inexact_resume", "track")  # flags: how
 CLUSTER = ("submit", "slurm", "array_limit", "ahead")  # flags: where
 
 
@@ -66,6 +67,9 @@ class Options:
         None, "Weight decays; replaces the study's.", low=0
     )
     only: str | None = option(None, "i/n: every n-th cell, from the i-th on.")
+    widen: bool = option(
+        False, "Then add rates where the best is at an end, up to 7 of each cell."
+    )
     workers: int = option(1, "Number of cells to run in parallel.", low=1)
     grace: float = option(
         60.0, "Seconds that a stopped cell has to write its checkpoint.", low=0
@@ -125,7 +129,7 @@ def run() -> int:
         return DONE
     if options.collect:
         unread: set[str] = set()
-        _collected(options.out, unread)
+        finished.collected(options.out, unread)
         return FAILED if unread else DONE
     begun = (Path(options.out) / layout.STUDY).exists()
     if options.experiment is None and begun and not options.dry_run:
@@ -149,7 +153,7 @@ def _check(options: Options) -> None:
         if options.dry_run:  # it says what the workers would do
             flags.unused([one for one in RUNNING if one != "workers"], "with --dry_run")
     else:
-        flags.unused(["workers"], "with --submit")
+        flags.unused(["workers", "widen"], "with --submit")
     sinks.require(options.track or ())
     cluster.require(options)
 
@@ -159,6 +163,7 @@ def _resume(options: Options, out: str) -> int:
     from attn_research.studies import store
 
     chosen = [name for name in CHOOSING if name != "only"]
+    chosen.append("widen")
     flags.unused(chosen, "without --experiment for a study that has begun")
     _plug(out)
     asked = store.read_study(out)["asked"]
@@ -208,7 +213,25 @@ def _sweep(options: Options, out: str) -> int:
         size=options.size,
         allow_inexact_resume=options.allow_inexact_resume,
     )
-    return _run(options, out, opened.ids)
+    code = _run(options, out, opened.ids)
+    while options.widen and code == DONE and (more := _wider(out, asked)):
+        asked = [*asked, *more]
+        opened = store.open_study(
+            out, study, more, asked=asked, command=command, size=options.size
+        )
+        code = _run(options, out, opened.ids)
+    return code
+
+
+def _wider(out: str, cells: Sequence[Cell]) -> list[Cell]:
+    """The cells whose rates widen the grids of others; says which."""
+    from attn_research.studies import store, widening
+
+    more = widening.wider(cells, store.rows(out))
+    for cell in more:
+        rates = ", ".join(f"{lr:g}" for lr in cell.population.lr)
+        print(f"{cell.id} adds the rate {rates} to {cell.config.model.pattern}.")
+    return more
 
 
 def _run(options: Options, out: str, ids: list[str]) -> int:
@@ -232,49 +255,15 @@ def _run(options: Options, out: str, ids: list[str]) -> int:
     )
     unread: set[str] = set()
     try:
-        rows = _collected(out, unread)
+        rows = finished.collected(out, unread)
     except OSError:
         if code != DISK:  # else it is said already
             raise
     else:
         if code in (DONE, FAILED) and rows:
-            _ranked(rows)
-            print(f"The page of the study: {_report(out)}")
+            finished.ranked(rows)
+            print(f"The page of the study: {finished.report(out)}")
     return FAILED if unread and code == DONE else code
-
-
-def _collected(out: str, unread: set[str]) -> Rows:
-    """The rows of results.csv, which is written from the files of the cells.
-
-    The ids of cells of which the disk refuses a file are added to `unread`.
-    """
-    from attn_research.studies import store
-
-    rows = store.collect(out, unread=unread.add)
-    print(f"{Path(out) / 'results.csv'}: {len(rows)} members of finished cells.")
-    return rows
-
-
-def _ranked(rows: Rows) -> None:
-    """Prints the mixers, best first, each at its best rate in validation."""
-    from attn_research.launch import overview
-    from attn_research.report import formatting, ranking
-
-    lines = ranking.of_study(rows)
-    if not lines:
-        return
-    names = list(lines[0])
-    texts = [[formatting.number(line[name]) for name in names] for line in lines]
-    right = len(names) - names.index("mixer") - 1
-    overview.table(names, texts, right=right)
-
-
-def _report(out: str) -> str:
-    """The command that writes the page."""
-    program, *name = commands.called()
-    if name and name[-1].endswith("sweep.py"):
-        return shlex.join([program, name[-1].replace("sweep.py", "report.py"), out])
-    return shlex.join([program, "report", out])
 
 
 def _status(out: str) -> int:

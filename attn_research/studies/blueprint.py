@@ -5,7 +5,7 @@ pattern as the depth; a flag or an axis that names another field goes before it.
 """
 
 import dataclasses
-from collections.abc import Container
+from collections.abc import Collection
 
 from attn_research.config import Config, edit
 from attn_research.modules import pattern as patterns
@@ -16,7 +16,7 @@ from attn_research.studies.study import Study
 PATTERN = "model.pattern"
 
 
-def config(one: Config, built: Architecture, given: Container[str] = ()) -> Config:
+def config(one: Config, built: Architecture, given: Collection[str] = ()) -> Config:
     """The config with that architecture, but for the fields that are `given`.
 
     Raises `BadInput` if the pattern is given.
@@ -32,7 +32,7 @@ def config(one: Config, built: Architecture, given: Container[str] = ()) -> Conf
     return edit(one, {k: value for k, value in named.items() if k not in given})
 
 
-def study(one: Study, built: Architecture, given: Container[str] = ()) -> Study:
+def study(one: Study, built: Architecture, given: Collection[str] = ()) -> Study:
     """The study with that architecture in each cell; raises `BadInput`.
 
     Its own axes go before the architecture, and none may name the pattern.

@@ -74,7 +74,7 @@ def member_rows(
     by_member: dict[Any, list[dict[str, Any]]] = {}
     for record in journal:
         by_member.setdefault(record.get("member"), []).append(record)
-    headline = [result.get(name) for name in ("metric", "goal", "chance")]
+    headline = str(result.get("metric")), str(result.get("goal")), result.get("chance")
     decoded = (result.get("decoded") or {}).get("metrics", {})
     shared = {
         **fields(run),

@@ -32,6 +32,14 @@ LEARNING = [*INSIDE[::2], row(3e-3, gained=0.1)]
         (CEILING, []),
         (LEARNING, ["still learning: lstm gained 0.1 at the end"]),
         ([], []),
+        (
+            [*CEILING, row(3e-3, 1, 0.99), row(1e-3, 1, 0.9) | {"status": "diverged"}],
+            [],
+        ),
+        (
+            [row(3e-3, 0, 0.99), row(3e-3, 1) | {"status": "diverged"}],
+            ["diverged: 1 of 2 runs of lstm"],
+        ),
     ],
 )
 def test_the_best_rate_is_doubted_for_a_reason(rows, words):

@@ -27,8 +27,9 @@ def at_best_rate(rows: Sequence[Row]) -> list[Row]:
     """The rows at the learning rate and weight decay that are best in validation.
 
     The mean over seeds decides; a diverged seed counts as worst. The test split is not
-    used. Notes (see `studies.doubts`) if the best lies at an end of the rates, or if
-    its members were still learning, unless they are at the ceiling of the metric.
+    used. Notes (see `studies.doubts`) if a seed diverged at the best rate; and if it
+    lies at an end of the rates, or its members were still learning, unless they are at
+    the ceiling of the metric.
     """
     groups: dict[tuple[float, float], list[Row]] = {}
     for row in rows:
@@ -52,7 +53,10 @@ def at_best_rate(rows: Sequence[Row]) -> list[Row]:
 
 def _doubt(best: Sequence[Row], rates: set[float]) -> None:
     """Notes what makes the best of these rates doubtful."""
-    rows = [row for row in best if row["status"] != "diverged"]
+    rows = trained(best)
+    if lost := len(best) - len(rows):
+        name = best[0].get("mixer", "the model")
+        doubts.note(f"diverged: {lost} of {len(best)} runs of {name}")
     values = [headline(row, "validation") for row in rows]
     if not rows or any(math.isnan(value) for value in values):
         return
