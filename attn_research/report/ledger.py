@@ -20,6 +20,7 @@ from attn_research.report import figures, formatting, plans
 from attn_research.report.figures import Plan
 from attn_research.report.samples import results
 from attn_research.report.saving import inline, save, template
+from attn_research.report.scope import scope
 from attn_research.studies import scale, store
 from attn_research.studies.judging import VERDICTS, Finding, Judgement, judge
 from attn_research.studies.study import Study
@@ -38,6 +39,7 @@ class Entry(NamedTuple):
     plan: Plan | None
     cells: str
     members: int
+    scope: str
     seconds: float
     command: str
     commit: str
@@ -123,6 +125,7 @@ def _entry(directory: Path, study: Study | None, taken: set[str]) -> Entry:
         plan=_small(name, rows, study.figure if study else ""),
         cells=f"{done} of {formatting.counted(total, 'cell')}",
         members=len(rows),
+        scope=scope(rows, environments),
         seconds=_spent(states),
         command=" && ".join(described["commands"]) or known,
         commit=_commits([*environments, described.get("software") or {}]),
@@ -210,7 +213,9 @@ def _markdown(entries: Sequence[Entry]) -> str:
             html.escape(claim, quote=False),
             entry.judged.verdict,
             "<br>".join(html.escape(line, quote=False) for line in numbers),
-            f"{duration(entry.seconds)}, {members}",
+            "; ".join(
+                filter(None, (f"{duration(entry.seconds)}, {members}", entry.scope))
+            ),
             f"`{entry.command}`",
             entry.commit,
         )

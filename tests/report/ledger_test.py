@@ -138,6 +138,9 @@ def test_the_table_of_the_repository_says_the_same(written):
     assert "python scripts/sweep.py --experiment=claim_mixed" in rows[4][4]
     assert " of accuracy (0." in rows[4][2]
     assert "expected at least 0.9: no" in rows[4][2]
+    scope = "16 members; 20 k parameters, width 64, 2 layers, length 32 to 64"
+    assert scope in rows[4][3]
+    assert "1,500 steps, 2 seeds, 2 rates" in rows[4][3]
     assert (
         rows[6][2].strip().startswith("Gate: A convolution solves it: 0.25, expected")
     )
