@@ -8,7 +8,7 @@ import hashlib
 import re
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Protocol, runtime_checkable
 
 import jax
 import numpy as np
@@ -26,6 +26,22 @@ class Kind(NamedTuple):
     def __str__(self) -> str:
         sizes = ("any" if size is None else str(size) for size in self.shape)
         return f"{self.dtype}[{', '.join(sizes)}]"
+
+
+@runtime_checkable
+class Lying(Protocol):
+    """A row of numbers that lies in files and is read where it is asked for."""
+
+    dtype: np.dtype
+    shape: tuple[int, ...]
+
+    def rows(self, start_B: np.ndarray, length: int) -> np.ndarray:
+        """row_BT: the `length` numbers from each start on."""
+        ...
+
+    def __len__(self) -> int: ...
+
+    def __getitem__(self, part: slice) -> np.ndarray: ...
 
 
 def paths(tree: Any) -> dict[str, Any]:
@@ -100,18 +116,24 @@ def difference(found: Mapping[str, Kind], wanted: Mapping[str, Kind]) -> str | N
 def digest(tree: Any) -> str:
     """16 hexadecimal digits of the paths, kinds and bytes of host arrays, "" if none.
 
-    Reads memory-mapped arrays a chunk at a time.
+    Reads memory-mapped and `Lying` arrays a chunk at a time.
     """
-    leaves = {path: np.asarray(leaf) for path, leaf in paths(tree).items()}
+    leaves = {
+        path: leaf if isinstance(leaf, Lying) else np.asarray(leaf).reshape(-1)
+        for path, leaf in paths(tree).items()
+    }
+    named = kinds(tree)
     total = hashlib.blake2b(digest_size=8)
     with ThreadPoolExecutor(2) as threads:
         for path in sorted(leaves):
-            leaf = leaves[path]
-            total.update(f"{path} {kind(leaf)}\0".encode())
-            rows = leaf.reshape(-1)  # a view, unless the array is strided
-            step = max(1, CHUNK // max(1, leaf.itemsize))
-            chunks = [rows[i : i + step] for i in range(0, len(rows), step)]
-            for part in threads.map(_chunk_digest, chunks):
+            row: Any = leaves[path]  # a view, unless the array is strided
+            total.update(f"{path} {named[path]}\0".encode())
+            step = max(1, CHUNK // max(1, row.dtype.itemsize))
+
+            def digested(start: int, row: Any = row, step: int = step) -> bytes:
+                return _chunk_digest(row[start : start + step])
+
+            for part in threads.map(digested, range(0, len(row), step)):
                 total.update(part)
     return total.hexdigest() if leaves else ""
 

@@ -16,10 +16,12 @@ from attn_research.tasks.contract import (
     Finite,
     Noted,
     Spec,
+    Stored,
     Task,
     completing,
     finite,
     noted,
+    stored,
 )
 from attn_research.tasks.copying import Copying, SelectiveCopying
 from attn_research.tasks.coreference import Coreference
@@ -107,7 +109,7 @@ _OURS: dict[str, type[Task]] = {
 }
 
 for _task in _OURS.values():
-    adopt(_task, Task, Noted, Finite, Completing)
+    adopt(_task, Task, Noted, Stored, Finite, Completing)
 
 TASKS = plugins.table("TASKS", _OURS, check_entry)
 
@@ -122,6 +124,7 @@ __all__ = [
     "make",
     "noted",
     "resolve",
+    "stored",
 ]
 
 

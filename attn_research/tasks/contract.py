@@ -80,6 +80,7 @@ class Spec:
     # Every row is one sequence without padding: `segments` of a batch are all 1. A
     # program for an accelerator then leaves them out, which opens faster kernels.
     whole: bool = False
+    stored: bool = False  # data may stay in their files: a `Stored` task
 
     @property
     def goal(self) -> Literal["max", "min"]:
@@ -126,6 +127,14 @@ class Noted(Task, Protocol):
         ...
 
 
+class Stored(Task, Protocol):
+    """A task whose data may be larger than a device, or than memory."""
+
+    def stored(self) -> Any:
+        """`arrays()` whose values stay in their files; see `parts.windows`."""
+        ...
+
+
 class Finite(Noted, Protocol):
     """A task whose splits are sets: evaluation sees each example once."""
 
@@ -136,10 +145,7 @@ class Finite(Noted, Protocol):
     def examples(
         self, index_B: jax.Array, split: Split | jax.Array, arrays: Any
     ) -> Batch:
-        """The examples of a `split` numbered `index_B`, from 0 to count - 1.
-
-        They are gathered from the task's `arrays`.
-        """
+        """The examples `index_B` (from 0) of a `split` of the task's `arrays`."""
         ...
 
 
@@ -149,8 +155,7 @@ class Completing(Task, Protocol):
     def completions(self, index_B: jax.Array, arrays: Any) -> Batch:
         """The prompts numbered `index_B` (inputs) and what follows each (targets).
 
-        They come from the task's `arrays`. Zeros fill the rows; weights are 0 beyond
-        the last prompt.
+        Of the task's `arrays`. Zeros fill the rows and the weights after the last one.
         """
         ...
 
@@ -163,6 +168,11 @@ def completing(task: Task) -> TypeGuard[Completing]:
 def noted(task: Task) -> TypeGuard[Noted]:
     """Whether a task describes its data."""
     return task.spec.noted
+
+
+def stored(task: Task) -> TypeGuard[Stored]:
+    """Whether a task's data may stay in their files."""
+    return task.spec.stored
 
 
 def finite(task: Task) -> TypeGuard[Finite]:

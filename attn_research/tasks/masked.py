@@ -53,6 +53,7 @@ class MaskedText:
             labels=self._count(),
             metrics=("accuracy", "bits_per_byte", "loss"),
             subwords=self.subwords > 0,
+            stored=self._text().spec.stored,
         )
 
     def notes(self, arrays: Any) -> list[str]:
@@ -68,6 +69,9 @@ class MaskedText:
 
     def arrays(self) -> Any:
         return self._text().arrays()
+
+    def stored(self) -> Any:
+        return self._text().stored()
 
     def batch(
         self, key: jax.Array, split: Split | jax.Array, size: int, arrays: Any = ()
@@ -87,7 +91,7 @@ class MaskedText:
         return whole._replace(
             inputs=whole.inputs.at[rows_B1, place_BN].set(shown_BN),
             targets=whole.inputs,
-            weights=asked_BT,
+            weights=asked_BT * whole.weights,
             gap=jnp.where(asked_BT > 0, whole.gap, -1),
             bytes=sets.sizes(arrays, whole.inputs),
         )

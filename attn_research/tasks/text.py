@@ -1,5 +1,6 @@
 """Language modelling on files, bytes or subwords: text and code of natural length."""
 
+import codecs
 import re
 from typing import Any
 
@@ -7,23 +8,23 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from attn_research.options import BadInput, declared, option
+from attn_research.options import INT_MAX, BadInput, declared, option
 from attn_research.tasks.contract import (
     LARGEST,
     SPLITS,
     Batch,
-    Draws,
     Spec,
     Split,
     check_arrays,
     split_index,
 )
 from attn_research.tasks.data import subwords
-from attn_research.tasks.data.raw import decoded
-from attn_research.tasks.parts import set_notes, sets
-from attn_research.tasks.parts.texts import ENDS, check, joined, read
+from attn_research.tasks.data.corpus import CHUNK, Bytes
+from attn_research.tasks.parts import set_notes, sets, windows
+from attn_research.tasks.parts.texts import ENDS, check, joined, lying, read
 
-STRANGE = re.compile("[\udc80-\udcff]")  # how `decoded` writes bytes that are not UTF-8
+# How `surrogateescape` writes bytes that are not UTF-8.
+STRANGE = re.compile("[\udc80-\udcff]")
 
 
 def path_option() -> str:
@@ -94,25 +95,43 @@ class Text:
             metrics=("bits_per_byte", "loss", "accuracy"),
             chance=None if self.subwords else 8.0,
             subwords=self.subwords > 0,
+            stored=not self.subwords and not self.data,
         )
 
     def notes(self, arrays: Any) -> list[str]:
         """Notes on bytes that are not UTF-8 and on missing splits."""
         notes = set_notes.split_notes(self.data, self.data_dir) if self.data else []
-        stream = np.asarray(arrays["text"].values_L)
+        stream = arrays["text"].values_L
         if stream.dtype == np.uint8:
-            strange = len(STRANGE.findall(decoded(stream.tobytes())))
+            strange = strange_bytes(stream)
             notes += [
                 f"{strange:,} bytes of {self.data or self.path} are not UTF-8; they "
                 "are read as they are."
             ] * (strange > 0)
         return notes
 
+    def stored(self, most: int | None = None) -> dict[str, Any]:
+        """`arrays` whose bytes stay in their files; they may be more than int32 counts.
+
+        Raises `BadInput` if a split has too few, and, before anything is read, if they
+        are more than `most`.
+        """
+        parts = lying(self.path, self.suffix, most=most)
+        sizes = [sum(piece.size for piece in parts[split]) for split in SPLITS]
+        offsets_N = np.cumsum([0, *sizes], dtype=np.int64)
+        if offsets_N[-1] <= INT_MAX:
+            offsets_N = offsets_N.astype(np.int32)
+        every = Bytes([piece for split in SPLITS for piece in parts[split]])
+        return self.checked({"text": sets.Stretches(every, offsets_N)})
+
     def arrays(self) -> dict[str, Any]:
         """The tokens of the splits, concatenated.
 
         Raises `BadInput` if a split has too few.
         """
+        if self.spec.stored:
+            values_L, offsets_N = self.stored(INT_MAX)["text"]
+            return {"text": sets.Stretches(values_L[:], offsets_N)}
         if self.data:
             parts = documents(self.data, self.data_dir, self.feature)
         else:
@@ -138,18 +157,22 @@ class Text:
         self, key: jax.Array, split: Split | jax.Array, size: int, arrays: Any = ()
     ) -> Batch:
         check_arrays(arrays)
-        data_L, edges_4 = arrays["text"]
-        low, high = edges_4[split_index(split)], edges_4[split_index(split) + 1]
-        starts = high - low - self.length
-        start_B1 = low + Draws(key, split, size, 1).integers(1, starts)
-        window_1T = jnp.arange(self.length + 1)[None]
-        window_BT = data_L[start_B1 + window_1T].astype(jnp.int32)
+        sent, known = isinstance(arrays["text"], windows.Windows), 1.0
+        if sent:
+            window_BT, known = windows.found(arrays["text"], key, split, size)
+        else:
+            data_L, edges_4 = arrays["text"]
+            low, high = edges_4[split_index(split)], edges_4[split_index(split) + 1]
+            count = high - low - self.length
+            start_B1 = low + windows.starts(key, split, size, count)
+            window_BT = data_L[start_B1 + jnp.arange(self.length + 1)[None]]
+        window_BT = window_BT.astype(jnp.int32)
         inputs_BT, targets_BT = window_BT[:, :-1], window_BT[:, 1:]
         ended_BT = jnp.cumsum(inputs_BT == ENDS, axis=1)
         return Batch(
             inputs=inputs_BT,
             targets=targets_BT,
-            weights=jnp.ones((size, self.length)),
+            weights=jnp.full((size, self.length), known),
             # The zero byte opens the segment of the file that follows it.
             segments=1 + ended_BT,
             gap=repeat_distance(inputs_BT, 2 if self.subwords else 4),
@@ -178,14 +201,31 @@ def repeat_distance(tokens_BT: jax.Array, order: int = 4) -> jax.Array:
     return jnp.zeros_like(found_BT).at[rows_B1, order_BT].set(found_BT)
 
 
+def strange_bytes(values_L: Any) -> int:
+    """The number of bytes that are not UTF-8; looks at a stretch at a time."""
+    reader = codecs.getincrementaldecoder("utf-8")(errors="surrogateescape")
+    count = 0
+    for low in range(0, len(values_L), CHUNK):
+        chunk = np.asarray(values_L[low : low + CHUNK]).tobytes()
+        if not chunk.isascii() or reader.getstate()[0]:
+            count += len(STRANGE.findall(reader.decode(chunk)))
+    return count + len(STRANGE.findall(reader.decode(b"", final=True)))
+
+
 def documents(data: str, data_dir: str, feature: str) -> dict[str, np.ndarray]:
     """The distinct texts of each split of a data set, as uint8 arrays.
 
-    Raises `BadInput` if the feature is not text.
+    Raises `BadInput` if the feature is not text and, before anything is read, if the
+    texts are more than int32 counts.
     """
     columns = sets.loaded(data, data_dir, feature)
     if columns["train"][feature].feature.kind != "text":
         raise BadInput(f"The feature {feature} of {data} must be text")
+    total = sum(columns[split][feature].size for split in SPLITS)
+    if total > INT_MAX:
+        raise BadInput(
+            f"The texts of {data} have {total:,} bytes; it must be at most {INT_MAX:,}"
+        )
     # A paragraph may occur once per question.
     return {
         split: joined(dict.fromkeys(map(bytes, columns[split][feature])))

@@ -102,10 +102,10 @@ def test_an_unreadable_path_is_one_sentence(tmp_path, monkeypatch):
     path = tmp_path / "secret"
     path.write_text("x" * 1000)
 
-    def refuse(self):
-        raise PermissionError(13, "Permission denied", str(self))
+    def refuse(*_):
+        raise PermissionError(13, "Permission denied", str(path))
 
-    monkeypatch.setattr("pathlib.Path.read_bytes", refuse)
+    monkeypatch.setattr("os.preadv", refuse)
     with pytest.raises(BadInput, match="cannot be read: Permission denied"):
         Text(path=str(path)).arrays()
 

@@ -65,8 +65,11 @@ def content(path: Path, most: int = INT_MAX) -> bytes:
         raise unreadable(path, error) from None
 
 
-def check(path: Path, most: int = INT_MAX) -> None:
-    """Raises `BadInput` for what is no file, or one of more than `most` bytes."""
+def check(path: Path, most: int | None = INT_MAX) -> None:
+    """Raises `BadInput` for what is no file, or one of more than `most` bytes.
+
+    None: of any size.
+    """
     found = kind(path)
     if found in ("directory", "other"):
         raise BadInput(
@@ -77,7 +80,7 @@ def check(path: Path, most: int = INT_MAX) -> None:
         size = path.stat().st_size
     except (OSError, ValueError) as error:
         raise unreadable(path, error) from None
-    if size > most:
+    if most is not None and size > most:
         raise BadInput(f"{path} has {size:,} bytes; it must be at most {most:,}")
 
 

@@ -49,6 +49,14 @@ class Column:
                 return len(edges) - 1
         return len(self.values)
 
+    @property
+    def size(self) -> int:
+        """The number of values of all examples together, without reading them."""
+        if self.offsets is None:
+            return int(self.values.size)
+        first, last = (0, -1) if self.rows is None else self.rows[[0, -1]]
+        return int(self.offsets[last] - self.offsets[first])
+
     def __getitem__(self, place: int) -> Any:
         """The array of one example (text is uint8); for `texts` a list of arrays."""
         if not 0 <= place < len(self):

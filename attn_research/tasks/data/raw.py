@@ -18,13 +18,12 @@ def verified(data: DataSet, raw_dir: Path) -> Path:
     """The folder of the raw files; raises `BadInput` if a size or digest differs."""
     folder = raw_dir / data.folder
     for file in data.files:
-        found = content(folder, file.name, f"; {data.name} is made from {data.source}")
         path = folder / file.name
+        if path.is_file() and path.stat().st_size != file.bytes:
+            raise _other_size(path, path.stat().st_size, file.bytes, data)
+        found = content(folder, file.name, f"; {data.name} is made from {data.source}")
         if len(found) != file.bytes:
-            raise BadInput(
-                f"{path} has {len(found):,} bytes; it must be {file.bytes:,}, as in "
-                f"{data.source}: copy it again"
-            )
+            raise _other_size(path, len(found), file.bytes, data)
         digest = hashlib.sha256(found).hexdigest()
         if digest != file.sha256:
             raise BadInput(
@@ -32,6 +31,13 @@ def verified(data: DataSet, raw_dir: Path) -> Path:
                 f"{file.sha256[:12]}..., as in {data.source}: copy it again"
             )
     return folder
+
+
+def _other_size(path: Path, size: int, wanted: int, data: DataSet) -> BadInput:
+    return BadInput(
+        f"{path} has {size:,} bytes; it must be {wanted:,}, as in {data.source}: copy "
+        "it again"
+    )
 
 
 def content(folder: Path, name: str, needed: str = "") -> bytes:

@@ -20,6 +20,7 @@ Part = tuple[str, int, int]  # an existing split, and a range of tenths of it
 
 
 SLOTS = 20  # equally likely places of a hash
+DIGEST = 8  # bytes of the digest of a content
 
 
 class Shares(NamedTuple):
@@ -49,7 +50,7 @@ class Member(NamedTuple):
 
 def digest(content: bytes) -> bytes:
     """Eight bytes that stand for a content."""
-    return hashlib.blake2b(content, digest_size=8).digest()
+    return hashlib.blake2b(content, digest_size=DIGEST).digest()
 
 
 def assigned(

@@ -1,6 +1,7 @@
 """Texts of a file or a directory: which files are read, how, and for which split."""
 
 import codecs
+import hashlib
 import os
 import sysconfig
 from collections.abc import Callable, Iterable
@@ -12,6 +13,7 @@ import numpy as np
 from attn_research.options import INT_MAX, BadInput
 from attn_research.tasks.contract import SPLITS, Split
 from attn_research.tasks.data import files, splits
+from attn_research.tasks.data.corpus import Bytes, Piece, stamp
 
 STDLIB = "stdlib"
 FORM = "a file or a directory of text"
@@ -35,22 +37,37 @@ def check(path: str, what: str) -> None:
 def read(
     path: str, suffix: str = "", group: Callable[[Path], str] | None = None
 ) -> dict[str, np.ndarray]:
-    """The bytes of each split of a file or directory, as uint8 arrays.
+    """The bytes of each split as `lying` has them, as uint8 arrays.
+
+    Raises `BadInput`, before anything is read, if they are more than int32 counts.
+    """
+    parts = lying(path, suffix, group, most=INT_MAX)
+    return {split: Bytes(pieces)[:] for split, pieces in parts.items()}
+
+
+def lying(
+    path: str,
+    suffix: str = "",
+    group: Callable[[Path], str] | None = None,
+    most: int | None = None,
+) -> dict[Split, list[Piece]]:
+    """Where the bytes of each split of a file or directory lie; holds none of them.
 
     The files of a directory are assigned by the hash of their content, 18 of 20 for
     training, one each for validation and test (`splits.assigned`), or if there is a
     `group`, all of a group together, by its name; files without one are skipped. The
-    library of Python, `stdlib`, is assigned by relative paths.
+    library of Python, `stdlib`, is assigned by relative paths. Raises `BadInput`,
+    before anything is read, if they are more than `most` bytes (None: any number).
     """
     if path == STDLIB:
         root, suffix = Path(sysconfig.get_paths()["stdlib"]), suffix or ".py"
     else:
         root = place(path, "The path of the texts")
     if files.kind(root) == "file":
-        text = _as_utf8(root)
-        if not text:
+        text, _ = _piece(root, most=most)
+        if not text.size:
             raise BadInput(f"{path} is empty; it must be {FORM}")
-        return _blocks(np.frombuffer(text, np.uint8))
+        return _blocks(text)
     found = _files(root, suffix)
     if group is not None:
         found = [file for file in found if group(file.relative_to(root))]
@@ -58,37 +75,37 @@ def read(
         ending = f" ending in {suffix}" * bool(suffix)
         raise BadInput(f"{path} is empty; it must hold files{ending}")
     own = path != STDLIB
-    total = sum(file.stat().st_size for file in found)
-    if total > INT_MAX:
+    total = sum(stamp(file).size for file in found)
+    if most is not None and total > most:
         raise BadInput(
-            f"The files of {path} have {total:,} bytes; it must be at most {INT_MAX:,}"
+            f"The files of {path} have {total:,} bytes; it must be at most {most:,}"
         )
-    texts = {file: _as_utf8(file) for file in found}
+    texts = {file: _piece(file, own and group is None) for file in found}
     if own:
-        texts = {file: text for file, text in texts.items() if text}
-    if not any(texts.values()):
+        texts = {file: known for file, known in texts.items() if known[0].size}
+    if not any(text.size for text, _ in texts.values()):
         raise BadInput(f"{path} is empty; it must be {FORM}")
-    names = [file.relative_to(root) for file in texts]
+    named = [(file.relative_to(root), *known) for file, known in texts.items()]
     if group is not None:
         members = [
-            splits.Member(os.fsencode(group(name)), size=len(text) * own)
-            for name, text in zip(names, texts.values(), strict=True)
+            splits.Member(os.fsencode(group(name)), size=text.size * own)
+            for name, text, _ in named
         ]
     elif own:
-        pairs = zip(texts.values(), names, strict=True)
         members = [
-            splits.Member(splits.digest(text), name.as_posix(), size=len(text))
-            for text, name in pairs
+            splits.Member(key, name.as_posix(), size=text.size)
+            for name, text, key in named
         ]
     else:
-        members = [splits.Member(os.fsencode(name.as_posix())) for name in names]
+        members = [splits.Member(os.fsencode(name.as_posix())) for name, *_ in named]
     held = splits.assigned(
         members, splits.TEXTS, path, "or be one file, which is divided into blocks"
     )
-    parts: dict[Split, list[bytes]] = {split: [] for split in SPLITS}
-    for split, content in zip(held, texts.values(), strict=True):
-        parts[split].append(content)
-    return {split: joined(contents) for split, contents in parts.items()}
+    end = Piece(1, held=bytes([ENDS]))
+    parts: dict[Split, list[Piece]] = {split: [] for split in SPLITS}
+    for split, (_, text, _) in zip(held, named, strict=True):
+        parts[split] += [end, text] if parts[split] else [text]
+    return parts
 
 
 def joined(contents: Iterable[bytes]) -> np.ndarray:
@@ -96,31 +113,61 @@ def joined(contents: Iterable[bytes]) -> np.ndarray:
     return np.frombuffer(bytes([ENDS]).join(contents), np.uint8)
 
 
-def _as_utf8(file: Path) -> bytes:
-    """A text as UTF-8 without a mark of byte order; what is not UTF-16 stays.
+def _piece(
+    file: Path, hashed: bool = False, most: int | None = None
+) -> tuple[Piece, bytes]:
+    """A text as UTF-8 without a mark of byte order, and its digest if `hashed`.
 
-    In UTF-16 every other byte of a European text is 0, which would end a segment after
-    each letter. Raises `BadInput` for a mark that does not belong to what follows.
+    What is not UTF-16 or UTF-32 stays in its file. In UTF-16 every other byte of a
+    European text is 0, which would end a segment after each letter. Raises `BadInput`
+    for a mark that does not belong to what follows.
     """
-    content = files.content(file)
-    for mark, encoding in files.MARKS.items():
-        if content.startswith(mark):
-            rest = content.removeprefix(mark)
-            try:
-                return rest.decode(encoding).encode()
-            except UnicodeDecodeError as error:
-                if mark == codecs.BOM_UTF8:  # each letter that is not UTF-8 is a byte
-                    return rest
-                raise BadInput(
-                    f"{file} begins as {encoding} and cannot be read ({error}); it "
-                    "must be text in UTF-8"
-                ) from None
+    files.check(file, most)
+    known = stamp(file)
+    whole = Piece(known.size, 0, file, known)
+    mark, encoding = _mark(whole)
+    if mark not in (b"", codecs.BOM_UTF8):
+        return _held(_decoded(file, mark, encoding))
+    text = Piece(known.size - len(mark), len(mark), file, known)
+    total, zeros = hashlib.blake2b(digest_size=splits.DIGEST), [0, 0]
+    for chunk in text.chunks() if hashed or not mark else ():
+        if hashed:
+            total.update(chunk.data)
+        if not mark:  # CHUNK is even: a byte of a chunk is one of two
+            for n in range(2):
+                zeros[n] += len(chunk[n::2]) - int(np.count_nonzero(chunk[n::2]))
     for first, encoding in enumerate(("utf-16-be", "utf-16-le")):
-        zeros, others = content[first::2], content[1 - first :: 2]
-        if 2 * zeros.count(0) > len(zeros) and 20 * others.count(0) < len(others):
+        count, others = (known.size + 1 - first) // 2, (known.size + first) // 2
+        if 2 * zeros[first] > count and 20 * zeros[1 - first] < others:
             with suppress(UnicodeDecodeError):
-                return content[: len(content) // 2 * 2].decode(encoding).encode()
-    return content
+                content = files.content(file)[: known.size // 2 * 2]
+                return _held(content.decode(encoding).encode())
+    return text, total.digest()
+
+
+def _mark(file: Piece) -> tuple[bytes, str]:
+    """The mark of byte order that a file begins with, and what it stands for."""
+    head = np.empty(min(file.size, max(map(len, files.MARKS))), np.uint8)
+    file.into(head, 0)
+    for mark, encoding in files.MARKS.items():
+        if head.tobytes().startswith(mark):
+            return mark, encoding
+    return b"", ""
+
+
+def _decoded(file: Path, mark: bytes, encoding: str) -> bytes:
+    """The text of a file with a mark of UTF-16 or UTF-32, as UTF-8."""
+    try:
+        return files.content(file).removeprefix(mark).decode(encoding).encode()
+    except UnicodeDecodeError as error:
+        raise BadInput(
+            f"{file} begins as {encoding} and cannot be read ({error}); it must be "
+            "text in UTF-8"
+        ) from None
+
+
+def _held(text: bytes) -> tuple[Piece, bytes]:
+    return Piece(len(text), held=text), splits.digest(text)
 
 
 def _files(root: Path, suffix: str) -> list[Path]:
@@ -153,10 +200,8 @@ def _files(root: Path, suffix: str) -> list[Path]:
     return [file for file in found if file.is_file()]
 
 
-def _blocks(data: np.ndarray) -> dict[str, np.ndarray]:
+def _blocks(text: Piece) -> dict[Split, list[Piece]]:
     """A stream in order: 18 twentieths, one, and one."""
-    cuts = [data.size * twentieths // splits.SLOTS for twentieths in (0, 18, 19, 20)]
-    pairs = zip(cuts, cuts[1:], strict=False)
-    return {
-        split: data[low:high] for split, (low, high) in zip(SPLITS, pairs, strict=True)
-    }
+    cuts = [text.size * twentieths // splits.SLOTS for twentieths in (0, 18, 19, 20)]
+    pairs = zip(SPLITS, cuts, cuts[1:], strict=False)
+    return {split: [text.part(low, high)] for split, low, high in pairs}
