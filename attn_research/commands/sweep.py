@@ -32,6 +32,7 @@ CHOOSING = (
     "size",
     "architecture",
     "scale",
+    "confirm",
     "seed",
     "lr",
     "weight_decay",
@@ -65,6 +66,9 @@ class Options:
     )
     weight_decay: tuple[float, ...] | None = option(
         None, "Weight decays; replaces the study's.", low=0
+    )
+    confirm: bool = option(
+        False, "Fresh seeds, the study's plus 1,000, to confirm what others explored."
     )
     only: str | None = option(None, "i/n: every n-th cell, from the i-th on.")
     widen: bool = option(
@@ -186,6 +190,9 @@ def _sweep(options: Options, out: str) -> int:
     study = selection.apply_flags(study, flags.FLAGS.set, lists)
     study = presets.of_study(options, study)
     presets.say(options)
+    if options.confirm:
+        study = selection.confirming(study)
+        selection.require_apart(Path(out), study)
     asked = selection.resolved(study)
     cells = asked[only]
     from attn_research.launch import overview, together

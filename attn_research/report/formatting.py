@@ -1,12 +1,13 @@
 """Numbers, intervals and expectations as text."""
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from attn_research.studies.judging import Finding
 from attn_research.studies.study import Interval, Study, conditions, predictions
 
+MANY = 4  # changes that are told
 ROUNDING = 1e-15  # the rounding error of a difference of equal numbers near 1
 
 
@@ -61,14 +62,46 @@ def bounded(low: float, high: float) -> str:
 def changes(described: Mapping[str, Any], study: Study) -> list[str]:
     """A sentence for each expectation and gate that changed since the study began.
 
-    New words for the same bounds, at the same place in the order, do not count.
+    New words for the same bounds, at the same place in the order, do not count. One
+    more if what is run has changed: a budget that grew until it decided decides less.
     """
     if study.expectations and not described["expected"]:
         return ["The expectations were not recorded when the study began."]
     return [
         *_changed("Expected", described["expected"], predictions(study)),
         *_changed("A gate", described["gates"], conditions(study)),
+        *_grown(described),
     ]
+
+
+def _grown(described: Mapping[str, Any]) -> list[str]:
+    """A sentence on what is run now and was not registered when the study began."""
+    before, now = (
+        dict(_leaves({name: one.get(name) for name in ("base", "axes", "population")}))
+        for one in (described["registered"], described)
+    )
+    differ = [
+        f"{name} was {before.get(name, 'missing')} and is {now.get(name, 'missing')}"
+        for name in dict.fromkeys([*before, *now])
+        if before.get(name) != now.get(name)
+    ]
+    if not differ:
+        return []
+    more = f" and {len(differ) - MANY} more" if len(differ) > MANY else ""
+    return [
+        "What is run has changed since the study began, so that its verdict is "
+        f"exploratory until fresh seeds confirm it: {'; '.join(differ[:MANY])}{more}."
+    ]
+
+
+def _leaves(node: Any, name: str = "") -> Iterator[tuple[str, str]]:
+    """Dotted name -> value of every leaf of nested dicts, lists as they are written."""
+    if isinstance(node, dict):
+        for key, value in node.items():
+            yield from _leaves(value, f"{name}.{key}" if name else key)
+    elif node is not None:
+        text = ", ".join(map(str, node)) if isinstance(node, list) else str(node)
+        yield name.removeprefix("base."), text
 
 
 def _changed(

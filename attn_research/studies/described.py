@@ -37,6 +37,8 @@ def read_study(directory: str | os.PathLike[str]) -> dict[str, Any]:
             raise Damaged(f"{path} is damaged ({what} is {name!r})")
     later = {"claim": "", "source": "", "confounds": [], "expected": [], "commands": []}
     later |= {"size": "quick", "gates": []}
+    grid = {name: stored.get(name, {}) for name in ("base", "axes", "population")}
+    later["registered"] = grid
     try:
         needed = read_plugins(stored)
     except (TypeError, ValueError, KeyError, AttributeError):
@@ -50,6 +52,8 @@ def read_study(directory: str | os.PathLike[str]) -> dict[str, Any]:
             raise Damaged(
                 f"{path} is damaged (its {name!r} is not a list of {kind.__name__})"
             )
+    if not isinstance(described["registered"], dict):
+        raise Damaged(f"{path} is damaged (its 'registered' is not an object)")
     for name in ("size", "claim", "source"):
         if not isinstance(described[name], str):
             raise Damaged(f"{path} is damaged (its {name!r} is not a string)")

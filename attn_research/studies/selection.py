@@ -1,13 +1,16 @@
 """The cells that a sweep's flags select: an experiment, its changes, a share."""
 
+import dataclasses
 import importlib
 import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from attn_research.config import Population, edit
+from attn_research.host.layout import STUDY
 from attn_research.options import BadInput, unknown
 from attn_research.options.specs import split
+from attn_research.studies.described import read_study
 from attn_research.studies.study import Cell, Study, cells, variant
 
 
@@ -82,6 +85,28 @@ def apply_flags(
         axes={**study.axes, **chosen},
         population=edit(study.population, lists),
     )
+
+
+FRESH = 1000  # a seed that no study begins with
+
+
+def confirming(study: Study) -> Study:
+    """The study with fresh seeds, as many: those of its own plus 1,000."""
+    seeds = tuple(seed + FRESH for seed in study.population.seed)
+    population = dataclasses.replace(study.population, seed=seeds)
+    return dataclasses.replace(study, population=population)
+
+
+def require_apart(directory: Path, study: Study) -> None:
+    """Raises `BadInput` if a directory holds the runs that fresh seeds confirm."""
+    if not (directory / STUDY).exists():
+        return
+    known = read_study(directory)["registered"].get("population", {}).get("seed")
+    if known != list(study.population.seed):
+        raise BadInput(
+            f"{directory} has the seeds {known}; --confirm must have a directory of "
+            "its own"
+        )
 
 
 def share(text: str | None) -> slice:

@@ -32,7 +32,7 @@ from attn_research.studies.readers import (
     see,
 )
 from attn_research.studies.results import Rows, as_csv, fields, member_rows, varying
-from attn_research.studies.study import Cell, Study, conditions, predictions
+from attn_research.studies.study import Cell, Study, budget, conditions, predictions
 
 SHORT = 10**6  # bytes of a log that a look at the study reads
 
@@ -92,6 +92,7 @@ def open_study(
         before: list[str] = []
         commands = [command] if command else []
         expected, gates = predictions(study), conditions(study)
+        grid = registered = budget(study)
         needed = {cell.id: plugged(cell.config) for cell in cells}
         plugins = {name: one for each in needed.values() for name, one in each.items()}
         if (directory / STUDY).exists():
@@ -102,6 +103,7 @@ def open_study(
             commands = [*stored["commands"], *commands]
             # As stated before anything ran.
             expected, gates = stored["expected"], stored["gates"]
+            registered = stored["registered"]
             if not allow_inexact_resume:
                 _check_plugins(directory, stored["plugins"], plugins)
             plugins = {**stored["plugins"], **plugins}
@@ -125,9 +127,8 @@ def open_study(
             "confounds": list(study.confounds),
             "expected": expected,
             "gates": gates,
-            "base": to_dict(study.base),
-            "axes": {name: list(values) for name, values in study.axes.items()},
-            "population": to_dict(study.population),
+            **grid,
+            "registered": registered,
             "software": environment.software(),
             "commands": list(dict.fromkeys(commands)),
             "asked": list(dict.fromkeys([*before, *(cell.id for cell in asked)])),

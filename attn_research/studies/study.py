@@ -8,12 +8,13 @@ uncertain, and the bounds it should fall in. The verdict follows from these alon
 
 import dataclasses
 import itertools
+import json
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal, NamedTuple
 
-from attn_research.config import Config, Population, content_hash, edit
+from attn_research.config import Config, Population, content_hash, edit, to_dict
 
 Row = Mapping[str, Any]
 
@@ -134,6 +135,16 @@ def predictions(study: Study) -> list[dict[str, Any]]:
 def conditions(study: Study) -> list[dict[str, Any]]:
     """The gates of a study as JSON, in the form of `predictions`."""
     return _stated(study.gates)
+
+
+def budget(study: Study) -> dict[str, Any]:
+    """What is run for a study, as JSON: its base, its axes and its population."""
+    axes = {name: list(values) for name, values in study.axes.items()}
+    return {
+        "base": to_dict(study.base),
+        "axes": json.loads(json.dumps(axes)),
+        "population": to_dict(study.population),
+    }
 
 
 def _stated(said: Sequence[Expectation | Gate]) -> list[dict[str, Any]]:

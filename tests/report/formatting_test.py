@@ -4,10 +4,12 @@ import dataclasses
 
 import pytest
 
+from attn_research.config import Population
 from attn_research.report.formatting import changes
 from attn_research.studies.study import (
     Expectation,
     Study,
+    budget,
     conditions,
     predictions,
     variant,
@@ -24,7 +26,22 @@ def reworded(expectation: Expectation, **fields) -> Expectation:
 
 def recorded(study):
     """What study.json says of it."""
-    return {"expected": predictions(study), "gates": conditions(study)}
+    said = {"expected": predictions(study), "gates": conditions(study)}
+    return {**said, **budget(study), "registered": budget(study)}
+
+
+def test_a_budget_that_grew_is_told():
+    now = variant(STUDY, base={"train.steps": 2400, "model.width": 8})
+    grown = {**recorded(now), "registered": budget(STUDY)}
+    (sentence,) = changes(grown, now)
+    assert "exploratory until fresh seeds confirm it: model.width was 64 and is 8" in (
+        sentence
+    )
+    assert "train.steps was 1000 and is 2400" in sentence
+    seeds = dataclasses.replace(STUDY, population=Population(seed=(0, 1, 2)))
+    (sentence,) = changes({**recorded(seeds), "registered": budget(STUDY)}, seeds)
+    assert "population.seed was 0 and is 0, 1, 2" in sentence
+    assert changes({**recorded(now), "registered": budget(now)}, now) == []
 
 
 @pytest.mark.parametrize("now", [SECOND, reworded(SECOND)])

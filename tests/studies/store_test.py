@@ -13,7 +13,7 @@ from attn_research.host.journal import Journal
 from attn_research.host.lock import Lock
 from attn_research.options import BadInput
 from attn_research.studies import store
-from attn_research.studies.study import Expectation, Study, cells
+from attn_research.studies.study import Expectation, Study, budget, cells
 
 BASE = Config(task="recall(length=32)", train=Train(steps=4))
 STUDY = Study(
@@ -117,6 +117,7 @@ def test_the_first_expectations_stay(tmp_path):
     assert described["size"] == "full"
     first = {"claim": "So", "low": 0.5, "high": None, "unit": "s"}
     assert described["expected"] == [first]
+    assert described["registered"] == budget(expecting(0.5))
     del described["expected"]
     write_json(tmp_path / store.STUDY, described)
     store.open_study(tmp_path, expecting(0.7), [])

@@ -97,3 +97,13 @@ def test_a_sweep_widens_its_rates_until_the_best_is_inside(tmp_path):
     again = command("sweep", *asked, "--widen")
     assert again.code == 0 and len(store.rows(tmp_path / "out")) == len(found)
     assert_one_sentence(command("sweep", *asked[1:], "--widen"), "--widen does nothing")
+    refused = command("sweep", *asked, "--confirm")
+    assert_one_sentence(refused, "--confirm must have a directory of its own")
+
+
+def test_a_sweep_confirms_with_fresh_seeds(tmp_path):
+    (tmp_path / "narrow.py").write_text(STUDY)
+    asked = [f"--experiment={tmp_path / 'narrow.py'}", f"--out={tmp_path / 'out'}"]
+    for _ in range(2):
+        assert command("sweep", *asked, "--confirm").code == 0
+        assert [row["seed"] for row in store.rows(tmp_path / "out")] == [1000]
