@@ -71,6 +71,7 @@ FAMILIES = {
         "deltaproduct",
         "gated_deltaproduct",
         "comba",
+        "rwkv6",
         "rwkv7",
         "mlstm",
         "linear chunked",

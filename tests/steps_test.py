@@ -24,7 +24,7 @@ TOKENS = dict.fromkeys(("rnn", "lstm", "gru", "slstm"), LENGTH)
 # A state is handed from chunk to chunk.
 CHUNKS = dict.fromkeys(
     ("linear", "performer", "based", "retnet", "gla", "mamba2", "mlstm", "mamba")
-    + ("delta", "gated_delta", "kda", "gdn2", "comba", "rwkv7", "hgrn2"),
+    + ("delta", "gated_delta", "kda", "gdn2", "comba", "rwkv7", "hgrn2", "rwkv6"),
     LENGTH // 128,
 )
 # All tokens at once, by sweeps or transforms.

@@ -24,6 +24,7 @@ from attn_research.modules.modal import Modal
 from attn_research.modules.plugged import check_entry
 from attn_research.modules.recurrent import Recurrent
 from attn_research.modules.reformer import Reformer
+from attn_research.modules.rwkv6 import RWKV6
 from attn_research.modules.rwkv7 import RWKV7
 from attn_research.modules.ssm import S4D
 
@@ -73,6 +74,7 @@ _OURS: dict[str, MixerType] = {
     "deltaproduct": preset(Delta, steps=2),
     "gated_deltaproduct": preset(Delta, steps=2, decay=True, gate="silu"),
     "comba": preset(Delta, decay=True, feedback=True, gate="sigmoid"),
+    "rwkv6": preset(RWKV6),
     "rwkv7": preset(RWKV7),
     "mlstm": preset(MLSTM),
     "rnn": preset(Recurrent, cell="rnn"),

@@ -22,11 +22,11 @@ from attn_research.modules.directions import (
     refuse_decoding,
     without_padding,
 )
-from attn_research.modules.head_norm import DAMPING
 from attn_research.modules.head_sizes import divided
 from attn_research.modules.low_rank_projection import LowRankProjection
 from attn_research.modules.segments import reading
 from attn_research.modules.stepping import stepping
+from attn_research.modules.token_shift import before, in_heads, normed, row
 from attn_research.modules.wide_projection import project
 from attn_research.ops.delta import (
     delta_start,
@@ -34,9 +34,7 @@ from attn_research.ops.delta import (
     generalized_delta_step,
 )
 from attn_research.ops.features import unit
-from attn_research.ops.norm import layer_norm
 from attn_research.ops.precision import wide
-from attn_research.ops.recurrence import begins
 from attn_research.options import declared, option
 
 # The last input, and the state of the delta rule.
@@ -160,10 +158,7 @@ class RWKV7(nnx.Module):
 
     def _forward(self, x_BTD: jax.Array, segments_BT: jax.Array | None) -> jax.Array:
         x_BTD = without_padding(x_BTD, segments_BT)
-        last_BTD = jnp.pad(x_BTD[:, :-1], ((0, 0), (1, 0), (0, 0)))
-        if segments_BT is not None:
-            last_BTD = jnp.where(begins(segments_BT)[..., None], 0, last_BTD)
-        mixed = self._mixed(x_BTD, last_BTD)
+        mixed = self._mixed(x_BTD, before(x_BTD, segments_BT))
         q, k, v, erase, remove, log_decay = arrays = self._arrays(mixed, x_BTD.dtype)
         y_BTHE = generalized_delta_rule(
             q,
@@ -192,9 +187,9 @@ class RWKV7(nnx.Module):
         r, k, v = (project(p, x) for p, x in zip(self.rkv, read, strict=True))
         log_decay = STRONGEST * jax.nn.sigmoid(self.decay(mixed[DECAY], jnp.tanh))
         rate = jax.nn.sigmoid(self.rate(mixed[RATE]))
-        known = unit(self._heads(k * self._row(self.key_scale, k)))
-        k = k * (1 + (rate - 1) * self._row(self.key_rate, k))
-        r, k, v, rate, log_decay = map(self._heads, (r, k, v, rate, log_decay))
+        known = unit(self._heads(k * row(self.key_scale, k)))
+        k = k * (1 + (rate - 1) * row(self.key_rate, k))
+        r, k, v, rate, log_decay = (self._heads(z) for z in (r, k, v, rate, log_decay))
         # It reads the state before it fades: at most 1.84 of the state after.
         erase = known * jnp.exp(-log_decay)
         k, v, erase, remove = (x[..., None, :, :] for x in (k, v, erase, known * rate))
@@ -202,21 +197,12 @@ class RWKV7(nnx.Module):
 
     def _joined(self, y: jax.Array, arrays: Arrays, x: jax.Array) -> jax.Array:
         """The heads normalised, with the bonus, side by side, gated and projected."""
-        ones_E = jnp.ones(y.shape[-1], y.dtype)
-        y = layer_norm(y * DAMPING, ones_E, jnp.zeros_like(ones_E)).reshape(x.shape)
-        y = y * self._row(self.scale, y) + self._row(self.bias, y)
+        y = normed(y, self.scale, self.bias)
         k, v = arrays.k[..., 0, :, :], arrays.v[..., 0, :, :]
-        weigh = self._heads(self._row(self.bonus, y))
+        weigh = self._heads(row(self.bonus, y))
         own = (arrays.q * k * weigh).sum(-1, keepdims=True) * v
         y = (y + own.reshape(x.shape)) * self.gate(x, jax.nn.sigmoid)
         return self.out(y)
 
     def _heads(self, x: jax.Array) -> jax.Array:
-        """(..., D) as (..., H, K)."""
-        H = self.options.heads
-        return x.reshape(*x.shape[:-1], H, self.width // H)
-
-    def _row(self, param: nnx.Param, like: jax.Array) -> jax.Array:
-        """A parameter of D numbers, with the axes and the dtype of another array."""
-        row_D = param.get_value().astype(like.dtype).reshape(-1)
-        return jnp.expand_dims(row_D, tuple(range(like.ndim - 1)))
+        return in_heads(x, self.options.heads)

@@ -51,6 +51,7 @@ if TYPE_CHECKING:
         linear_start,
         linear_step,
     )
+    from attn_research.ops.linear.bonus import bonus_attention, bonus_step
     from attn_research.ops.linformer import linformer_attention
     from attn_research.ops.logits import Logits, alibi
     from attn_research.ops.lsh import lsh_attention, lsh_step
@@ -81,6 +82,8 @@ _PUBLIC = {
     "Stride": "patterns",
     "alibi": "logits",
     "attention": "dense",
+    "bonus_attention": "linear.bonus",
+    "bonus_step": "linear.bonus",
     "delta_rule": "delta",
     "delta_start": "delta",
     "delta_step": "delta",
@@ -144,6 +147,8 @@ __all__ = [
     "Stride",
     "alibi",
     "attention",
+    "bonus_attention",
+    "bonus_step",
     "delta_rule",
     "delta_start",
     "delta_step",

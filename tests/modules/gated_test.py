@@ -61,3 +61,32 @@ def test_hgrn2_keeps_of_each_channel_what_it_does_not_write():
     # The norm's epsilon is that of queries scaled by their size, see `head_norm`.
     read /= np.sqrt((read**2).mean(1, keepdims=True) + 1e-3)
     agree(mixer, x_TD, (read * number(mixer.scale)) @ number(mixer.out.kernel))
+
+
+def test_rwkv6_reads_before_it_writes_and_adds_its_bonus():
+    mixer, x_TD = built("rwkv6", rank=3, decay_rank=5)
+    x = np.float64(x_TD)
+    shift = np.concatenate([np.zeros((1, D)), x[:-1]]) - x
+    first, *shares = number(mixer.mixture)
+    low = np.tanh((x + shift * first) @ number(mixer.low.kernel))
+    mixed = [
+        x + shift * (share + low[:, 3 * n : 3 * n + 3] @ number(high.kernel))
+        for n, (share, high) in enumerate(zip(shares, mixer.high, strict=True))
+    ]
+    r, k, v, g = (z @ number(p.kernel) for z, p in zip(mixed, mixer.rkvg, strict=False))
+    decay = np.tanh(mixed[4] @ number(mixer.decay.low.kernel))
+    decay = decay @ number(mixer.decay.high.kernel) + number(mixer.decay.bias)
+    kept = np.exp(-np.exp(decay))
+    read = np.zeros((T, D))
+    for head in range(H):
+        own, u = slice(head * K, (head + 1) * K), number(mixer.bonus)[head]
+        S = np.zeros((K, K))
+        for t in range(T):
+            new = np.outer(k[t, own], v[t, own])
+            o = r[t, own] @ (S + u[:, None] * new)
+            S = kept[t, own][:, None] * S + new
+            # The norm's epsilon is that of queries scaled by their size.
+            read[t, own] = (o - o.mean()) / np.sqrt(o.var() + 1e-3)
+    read = read * number(mixer.scale) + number(mixer.bias)
+    want_TD = (read * g * sigmoid(g)) @ number(mixer.out.kernel)
+    agree(mixer, x_TD, want_TD)

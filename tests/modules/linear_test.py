@@ -66,6 +66,7 @@ def test_what_sets_the_dynamics_learns_at_a_rate_of_its_own():
     for name, path in (
         ("gated_delta", ("rates", "step", "log_rate")),
         ("kda", ("rates", "step", "bias")),
+        ("rwkv6", ("decay", "bias")),
         ("rwkv7", ("decay", "bias")),
         ("hgrn2", ("bound",)),
         ("mamba2", ("time_step", "bias")),
@@ -124,6 +125,7 @@ def test_the_state_of_a_preset_is_what_its_sizes_say():
         ("comba", 2 * 8 * 8 + 3 * 3 * D),
         ("deltaproduct", 2 * 8 * 8 + 3 * 5 * D),
         ("gated_deltaproduct", 2 * 8 * 8 + 3 * 5 * D),
+        ("rwkv6", 2 * 8 * 8 + D),
         ("rwkv7", 2 * 8 * 8 + D),
         ("mlstm", 2 * 8 * 9 + 2 + 3 * D),
     ):
@@ -221,6 +223,7 @@ def test_mlstm_is_the_cell_of_the_paper():
         ("linear", {"heads": 3}, "width 16 and 3 heads"),
         ("delta", {"heads": 3}, "width 16 and 3 heads"),
         ("delta", {"channels": True}, "decay must be true, or channels false"),
+        ("rwkv6", {"heads": 3}, "width 16 and 3 heads"),
         ("rwkv7", {"heads": 3}, "width 16 and 3 heads"),
         ("hgrn2", {"heads": 3}, "width 16 and 3 heads"),
         ("hgrn2", {"bound": 1.0}, "bound"),
@@ -239,7 +242,7 @@ def test_impossible_options_are_refused(name, options, message):
 
 
 def test_a_mixer_that_sees_the_future_does_not_decode():
-    for name in ("gla", "hgrn2", "delta", "rwkv7", "mlstm", "mamba2"):
+    for name in ("gla", "hgrn2", "delta", "rwkv6", "rwkv7", "mlstm", "mamba2"):
         with pytest.raises(BadInput, match="built with causal=False"):
             mixer(name, False).start(1, T)
 

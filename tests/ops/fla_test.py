@@ -17,6 +17,7 @@ from attn_research.ops.delta import delta_rule, generalized_delta_rule
 from attn_research.ops.features import elu_plus_one, taylor
 from attn_research.ops.flash import flash_attention
 from attn_research.ops.linear import linear_attention
+from attn_research.ops.linear.bonus import bonus_attention
 from attn_research.ops.logits import Logits
 from attn_research.ops.masks import CAUSAL, window
 from attn_research.ops.recurrence import diagonal_recurrence
@@ -27,7 +28,7 @@ GROUND = "PyTorch, the peer's ground, is not installed"
 HEADS_FIRST = (0, 2, 1, 3)
 
 
-def naive(family: str):
+def naive(family: str, file: str = "naive"):
     """The module of plain forms of one family."""
     pytest.importorskip("torch", reason=GROUND)
     pytest.importorskip("einops", reason="the peer is not installed")
@@ -35,7 +36,7 @@ def naive(family: str):
     if found is None:
         pytest.skip("fla-core, the peer, is not installed")
     (root,) = found.submodule_search_locations or [None]
-    path = Path(str(root)) / "ops" / family / "naive.py"
+    path = Path(str(root)) / "ops" / family / f"{file}.py"
     spec = importlib.util.spec_from_file_location("fla_naive", path)
     assert spec is not None and spec.loader is not None
     module = importlib.util.module_from_spec(spec)
@@ -249,6 +250,18 @@ def test_the_rule_of_rwkv_7():
         )
 
     same(ours, peer, "q k v q2 erase gate", heads_first=True)
+
+
+def test_the_bonus_of_rwkv_6():
+    def ours(q, k, v, gate):
+        bonus_HK = q[0, 0]
+        return bonus_attention(q * SCALE, k, v, bonus_HK, log_decay_BTHM=gate, chunk=16)
+
+    def peer(q, k, v, gate):
+        peers = naive("rwkv6", "recurrent_naive")
+        return peers.naive_recurrent_rwkv6(q, k, v, gate, q[0, :, 0])
+
+    same(ours, peer, "q k v gate", heads_first=True)
 
 
 @pytest.mark.parametrize("span", [None, 9])
