@@ -3,10 +3,12 @@
     attn-research report runs/recall_distance
     attn-research report --ledger runs/byte_lm runs/mad --out=runs/ledger
 
-A ledger also writes the page of each study, and LEDGER.md, the same as a table.
+A ledger also writes the page of each study, and LEDGER.md, the same as a table. With
+--verify it also trains the cheapest cell of each study again; exit code 1 says that the
+numbers of one differ.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from attn_research import commands, flags
@@ -30,6 +32,9 @@ class Options:
         False, "Gather several studies: claims, verdicts, effects, costs."
     )
     out: str = option("runs/ledger", "Directory of the ledger.")
+    verify: bool = option(
+        False, "Train the cheapest cell of each study again: are the bits the same?"
+    )
     verbose: bool = option(False, "Also show what libraries log and warn of.")
 
 
@@ -49,7 +54,7 @@ def run(*directories: str) -> int:
 
     options = flags.given(Options)
     if not options.ledger:
-        flags.unused(["out"], "without --ledger")
+        flags.unused(["out", "verify"], "without --ledger")
     given = f"{len(directories)} arguments are given"
     if options.ledger and not directories:
         raise BadInput(f"{given}; --ledger must have the directories of studies")
@@ -77,7 +82,21 @@ def run(*directories: str) -> int:
         for entry in entries:
             print(f"{entry.judged.verdict}: {entry.claim}")
         print(f"Ledger: {path.resolve()}")
-    return FAILED if unread else DONE
+    differ = options.verify and _verify(directories, described)
+    return FAILED if unread or differ else DONE
+
+
+def _verify(directories: Sequence[str], described: Sequence[Mapping[str, Any]]) -> bool:
+    """Whether a cell that is trained again has other numbers; a line for each."""
+    from attn_research.launch.again import again, cheapest
+
+    differ = False
+    for directory, known in zip(directories, described, strict=True):
+        ids = [cell["id"] for cell in known["cells"]]
+        found = again(directory, cheapest(directory, ids))
+        print(f"{directory}, {found.sentence}", flush=True)
+        differ |= bool(found.numbers)
+    return differ
 
 
 def _stated(described: Mapping[str, Any], size: str | None) -> Study | None:
