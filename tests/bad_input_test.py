@@ -153,10 +153,10 @@ def test_a_path_that_cannot_be_read(tmp_path, monkeypatch):
     path.write_text("words " * 100)
     path.chmod(0)
 
-    def refused(self: Path) -> bytes:  # root reads everything
-        raise PermissionError(13, "Permission denied", str(self))
+    def refused(*_) -> int:  # root reads everything
+        raise PermissionError(13, "Permission denied", str(path))
 
-    monkeypatch.setattr(Path, "read_bytes", refused)
+    monkeypatch.setattr("os.preadv", refused)
     ended = command("train", f"--task=text(path={path})", f"--out={tmp_path / 'run'}")
     assert_one_sentence(ended, "cannot be read: Permission denied")
 

@@ -161,6 +161,12 @@ class Train:
         "fsdp also divides parameters and the optimizer's state; none: one device.",
         later=True,
     )
+    data: Literal["auto", "device", "host"] = option(
+        "auto",
+        "Where the text of a task lies: whole on each device, or in its files, from "
+        "which the host sends the rows of coming steps (auto: if it is too large).",
+        later=True,
+    )
     clip: float = option(1.0, "Largest gradient norm of a member; 0: none.", low=0)
     eval_every: int = option(100, "Steps between evaluations.", low=1)
     eval_batches: int = option(4, "Batches in an evaluation on validation.", low=1)

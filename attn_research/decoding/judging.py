@@ -34,13 +34,10 @@ def decoded(made: program.Program, params: Params, arrays: Any) -> dict[str, Any
     Batches are at most as large as in training. If decoding would not fit into memory,
     a note says so instead: the run itself is over and must not fail.
     """
-    spec, train = made.task.spec, made.config.train
-    what = kind(spec)
-    most = {"continuation": PROMPTS, "picture": pictures.SHOWN}
-    count = min(train.decode, most.get(what or "", train.decode))
-    if what is None or not count:
+    spec = made.task.spec
+    count, rows = asked(made)
+    if not count:
         return {}
-    rows = min(count, train.batch)
 
     @jax.jit
     def write(params: Params, arrays: Any, index: jax.Array) -> Written:
@@ -67,6 +64,14 @@ def decoded(made: program.Program, params: Params, arrays: Any) -> dict[str, Any
     ]
     pieces = spelled(arrays) if spec.subwords else None
     return {"decoded": judged(spec, batches, count, pieces)}
+
+
+def asked(made: program.Program) -> tuple[int, int]:
+    """The number of examples that are decoded, 0 if none, and the rows of a batch."""
+    train, what = made.config.train, kind(made.task.spec)
+    most = {"continuation": PROMPTS, "picture": pictures.SHOWN}
+    count = 0 if what is None else min(train.decode, most.get(what, train.decode))
+    return count, min(count, train.batch)
 
 
 def judged(

@@ -28,12 +28,12 @@ from attn_research.host.heartbeat import Heartbeat
 from attn_research.host.interrupt import Interrupt
 from attn_research.host.journal import Journal
 from attn_research.host.progress import Progress
-from attn_research.loop import claim
+from attn_research.loop import claim, feed
 from attn_research.modules import pattern
 from attn_research.options.specs import parse
 from attn_research.training import metrics, outcome, placed, program
 from attn_research.training.outcome import Account
-from attn_research.training.population import RUNNING, mesh, place
+from attn_research.training.population import RUNNING, mesh
 from attn_research.transfer import start
 
 DISPATCH = 1.0  # seconds that one dispatch should take: a signal waits no longer
@@ -64,17 +64,17 @@ def run(
             return code
         devices, around = mesh(train.mesh, count), outcome.environment(config)
         task = tasks.make(config.task)
-        arrays = task.arrays()
-        described = claim.described(directory, config, population, task, arrays)
-        notes = task.notes(arrays) if tasks.noted(task) else []
+        fed = feed.opened(config, population, task)
+        described = claim.described(directory, config, population, task, fed.content)
+        notes = task.notes(fed.content) if tasks.noted(task) else []
         _print(notes)
         beat.phase("compiling")
-        compiled = placed.prepare(config, count, arrays)
+        compiled = placed.prepare(config, count, fed.shapes)
         memory.require(
             compiled.peak_bytes, memory.available(jax.local_devices()[0]), "The run"
         )
         hypers_P = hypers.grid(population)
-        arrays = place(arrays, devices, shared=True)
+        fed.place(devices)
         found = writer.restore(placed.targets(compiled, count))
         if found is None:
             members_P = _first(config, compiled, hypers_P, devices)
@@ -109,9 +109,10 @@ def run(
                 boundary = (account.step // train.eval_every + 1) * train.eval_every
                 boundary = min(boundary, train.steps)
                 ahead = max(1, int(DISPATCH / pace)) if pace else 4
-                ahead = min(boundary - account.step, ahead)
+                ahead = min(boundary - account.step, ahead, fed.most(account.step))
                 began, running_P = time.monotonic(), status_P == RUNNING
-                members_P = compiled.advance(members_P, (arrays, np.int32(ahead)))
+                coming = fed.steps(account.step), np.int32(ahead)
+                members_P = compiled.advance(members_P, coming)
                 jax.block_until_ready(members_P.step)
                 pace = (time.monotonic() - began) / ahead
                 paces.append(pace / np.sum(running_P))
@@ -119,7 +120,7 @@ def run(
                 progress.step(account.step)
                 if account.step == boundary:
                     members_P, account = _evaluated(
-                        compiled, arrays, members_P, account, devices, journal, progress
+                        compiled, fed, members_P, account, devices, journal, progress
                     )
                     status_P = np.asarray(members_P.status)
                     if account.step - saved >= train.checkpoint_every:
@@ -138,7 +139,7 @@ def run(
                     return exits.REQUEUE
             beat.phase("testing")
             sums_P = jax.device_get(
-                compiled.evaluate(members_P, (arrays, np.bool_(True)))
+                compiled.evaluate(members_P, (fed.judged(True), np.bool_(True)))
             )
             save(members_P, account)
             writer.wait()
@@ -148,7 +149,7 @@ def run(
         result |= {"data": described.data, "log": journal.seal}
         _print([outcome.pace(result)])
         beat.phase("decoding")
-        return _end(directory, compiled, arrays, members_P, account, result)
+        return _end(directory, compiled, fed, members_P, account, result)
 
 
 def _print(notes: list[str]) -> None:
@@ -193,7 +194,7 @@ def _resumed(
 
 def _evaluated(
     compiled: placed.Compiled,
-    arrays: Any,
+    fed: feed.Feed,
     members_P: program.Member,
     account: Account,
     devices: Mesh,
@@ -207,7 +208,8 @@ def _evaluated(
     spec, train = compiled.program.spec, compiled.program.config.train
     since = (account.step - 1) % train.eval_every + 1  # steps since the last one
     loss_P = np.asarray(members_P.loss_sum) / since
-    sums_P = jax.device_get(compiled.evaluate(members_P, (arrays, np.bool_(False))))
+    judged = fed.judged(False), np.bool_(False)
+    sums_P = jax.device_get(compiled.evaluate(members_P, judged))
     latest = [
         metrics.values(sums, spec.metrics, spec.target)
         for sums in outcome.each(sums_P, placed.count(members_P))
@@ -227,7 +229,7 @@ def _evaluated(
 def _end(
     directory: Path,
     compiled: placed.Compiled,
-    arrays: Any,
+    fed: feed.Feed,
     members_P: program.Member,
     account: Account,
     result: dict[str, Any],
@@ -238,7 +240,9 @@ def _end(
         params = jax.tree.map(
             lambda leaf: np.asarray(leaf)[account.best], members_P.params
         )
-        result |= judging.decoded(compiled.program, params, arrays)
+        made = compiled.program
+        shown = fed.shown(*judging.asked(made))
+        result |= judging.decoded(made, params, shown)
     write_json(directory / layout.RESULT, result)
     (directory / layout.ERROR).unlink(missing_ok=True)
     return exits.ALL_DIVERGED if diverged else exits.DONE

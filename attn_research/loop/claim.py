@@ -13,6 +13,7 @@ from attn_research.config import Config, Population
 from attn_research.host import exits, layout
 from attn_research.host.durable import Damaged, atomic_write, check_name
 from attn_research.host.journal import Journal
+from attn_research.loop import feed
 from attn_research.modules import models
 from attn_research.options import BadInput
 from attn_research.training import outcome, program
@@ -53,7 +54,7 @@ def _since(directory: Path, config: Config) -> str:
     """What has become of the data of a run that is done, "" if they are the same."""
     there = layout.read_config(directory).data
     try:
-        data = trees.digest(tasks.make(config.task).arrays())
+        data = trees.digest(feed.content(tasks.make(config.task)))
     except (BadInput, Damaged, OSError) as error:
         return f" Its data are not there to be compared ({error})."
     if there in ("", data):  # by the version that began it
@@ -95,9 +96,12 @@ def _claim(directory: Path, config: Config, population: Population) -> None:
 
 
 def _but_mesh(config: Config) -> Config:
-    """The config without its devices, which belong to the environment of a run."""
+    """The config without its devices, which belong to the environment of a run.
+
+    Nor does the way that its data take to them change what it computes.
+    """
     return dataclasses.replace(
-        config, train=dataclasses.replace(config.train, mesh=None)
+        config, train=dataclasses.replace(config.train, mesh=None, data="auto")
     )
 
 

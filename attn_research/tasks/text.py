@@ -130,8 +130,7 @@ class Text:
         Raises `BadInput` if a split has too few.
         """
         if self.spec.stored:
-            values_L, offsets_N = self.stored(INT_MAX)["text"]
-            return {"text": sets.Stretches(values_L[:], offsets_N)}
+            return windows.held(self.stored(INT_MAX))
         if self.data:
             parts = documents(self.data, self.data_dir, self.feature)
         else:

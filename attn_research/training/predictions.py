@@ -60,6 +60,11 @@ def predict(
     return outputs, picked, index_BL
 
 
+def evaluation_key(index: Any) -> jax.Array:
+    """The key of batch number `index` of an evaluation."""
+    return jax.random.fold_in(jax.random.key(EVALUATION), index)
+
+
 def evaluation_batch(
     task: tasks.Task, split: jax.Array, index: jax.Array, size: int, arrays: Any
 ) -> Batch:
@@ -71,8 +76,7 @@ def evaluation_batch(
     the last batch have no weight.
     """
     if not contract.finite(task):
-        key = jax.random.fold_in(jax.random.key(EVALUATION), index)
-        return task.batch(key, split, size, arrays)
+        return task.batch(evaluation_key(index), split, size, arrays)
     count = task.count(split, arrays)
     number_B = index * size + jnp.arange(size)
     example_B = shuffled(jnp.minimum(number_B, count - 1), count)

@@ -17,7 +17,7 @@ import optax
 from jax.sharding import AbstractMesh, Mesh
 
 from attn_research import plugins, tasks
-from attn_research.config import Config, Start
+from attn_research.config import Config, Start, Train
 from attn_research.config.mesh import spelled
 from attn_research.hypers import OPTIMIZERS, Hypers, optimizer
 from attn_research.losses import METRICS, own
@@ -126,6 +126,11 @@ def resolve(config: Config) -> Config:
             f"{2 * spec.symbols - 1}"
         )
     mesh.check(config.train)
+    if config.train.data == "host" and not spec.stored:
+        raise BadInput(
+            f"train.data is host, and {parse(resolved.task)[0]} has no text that stays "
+            "in its files; it must be auto or device"
+        )
     cost(resolved)  # builds the shapes
     if resolved.init == Start():
         return resolved
@@ -174,6 +179,16 @@ def plugged(config: Config) -> dict[str, dict[str, str]]:
     )
 
 
+def data_key(train: Train, seed: Any, step: Any) -> jax.Array:
+    """The key by which the batch of a step is drawn, from the seed and the step."""
+    root, at = jax.random.key(seed), step
+    if train.distinct_batches:
+        epoch, at = jnp.divmod(step, train.distinct_batches)
+        order_key = jax.random.fold_in(jax.random.fold_in(root, ORDER), epoch)
+        at = jax.random.permutation(order_key, train.distinct_batches)[at]
+    return jax.random.fold_in(jax.random.fold_in(root, DATA), at)
+
+
 def sizes(task: tasks.Task) -> models.Sizes:
     """The sizes of a model that its task determines."""
     spec = task.spec
@@ -213,15 +228,11 @@ def make(
         )
 
     def draw(seed: Any, step: jax.Array, arrays: Any) -> tuple[Batch, Any]:
-        root, key, at = jax.random.key(seed), None, step
+        root, key = jax.random.key(seed), None
         if any(random):
             key = jax.random.fold_in(jax.random.fold_in(root, DROPOUT), step)
-        if train.distinct_batches:
-            epoch, at = jnp.divmod(step, train.distinct_batches)
-            order_key = jax.random.fold_in(jax.random.fold_in(root, ORDER), epoch)
-            at = jax.random.permutation(order_key, train.distinct_batches)[at]
-        data_key = jax.random.fold_in(jax.random.fold_in(root, DATA), at)
-        return task.batch(data_key, "train", train.batch, arrays), key
+        batch = task.batch(data_key(train, seed, step), "train", train.batch, arrays)
+        return batch, key
 
     def step(member: Member, arrays: Any) -> Member:
         current = learner(member.params, member.optimizer)

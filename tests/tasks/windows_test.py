@@ -18,6 +18,11 @@ def keys(count: int) -> np.ndarray:
     )
 
 
+def read(text, key_N2, split, size: int, length: int) -> windows.Windows:
+    start_NB = windows.places(text, key_N2, split, size, length)
+    return windows.read(text, key_N2, split, start_NB, length)
+
+
 @pytest.mark.parametrize("count", [1, 7, 100_000, INT_MAX])
 def test_the_host_draws_the_starts_of_the_device(count):
     for split in ("train", "test"):
@@ -60,7 +65,7 @@ def test_a_batch_of_windows_has_the_bits_of_one_of_arrays(kind, raw, folder):
         return task.batch(key, split, size, arrays)
 
     for place, split in enumerate(("train", "validation", "test")):
-        sent = windows.read(text, keys(4), split, size, task.length + 1)
+        sent = read(text, keys(4), split, size, task.length + 1)
         assert sent.row_NBT.dtype == np.uint8  # narrow on the wire
         for seed in (3, 0):
             key = jax.random.key(seed)
@@ -77,7 +82,7 @@ def test_a_batch_of_windows_has_the_bits_of_one_of_arrays(kind, raw, folder):
 @pytest.mark.parametrize("kind", [Text, MaskedText])
 def test_a_batch_that_was_not_sent_counts_as_not_a_number(kind, folder):
     task = kind(path=folder, length=24)
-    sent = {"text": windows.read(task.stored()["text"], keys(2), "train", 3, 25)}
+    sent = {"text": read(task.stored()["text"], keys(2), "train", 3, 25)}
     for seed, split, known in ((1, "train", True), (2, "train", False),
                                (1, "test", False)):  # fmt: skip
         batch = task.batch(jax.random.key(seed), split, 3, sent)
@@ -95,6 +100,6 @@ def test_rows_are_those_of_the_split_that_is_asked_for():
 
     text = Stretches(Row(), np.array([0, 100, 200, 300]))
     for place, split in enumerate(("train", "validation", "test")):
-        sent = windows.read(text, keys(20), split, 8, 10)
+        sent = read(text, keys(20), split, 8, 10)
         assert set(np.unique(sent.row_NBT)) == {place}
         assert set(sent.split_N) == {place}

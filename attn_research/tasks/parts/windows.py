@@ -15,6 +15,7 @@ import numpy as np
 
 from attn_research.options import INT_MAX
 from attn_research.tasks.contract import SPLITS, Draws, Split, split_index
+from attn_research.tasks.data.corpus import Bytes
 
 
 class Windows(NamedTuple):
@@ -58,19 +59,35 @@ def _drawn(key_2: jax.Array, split: jax.Array, size: int, columns: int) -> jax.A
 _bits = jax.jit(jax.vmap(_drawn, in_axes=(0, None, None, None)), static_argnums=(2, 3))
 
 
-def read(
+def places(
     text: Any, key_N2: np.ndarray, split: Split, size: int, length: int
-) -> Windows:
-    """The rows of `length` tokens that batches of these keys have, on the host.
+) -> np.ndarray:
+    """start_NB (int64): where batches of these keys read `length` tokens of a text.
 
-    `text` has `values_L`, whose `rows` reads them, and `offsets_N` of its splits.
+    `text` has the `offsets_N` of its splits.
     """
     place = SPLITS.index(split)
     low, high = (int(text.offsets_N[place + n]) for n in range(2))
-    start_NB = low + wide_starts(key_N2, split, size, high - low - length + 1)
+    return low + wide_starts(key_N2, split, size, high - low - length + 1)
+
+
+def read(
+    text: Any, key_N2: np.ndarray, split: Split, start_NB: np.ndarray, length: int
+) -> Windows:
+    """The rows of `length` tokens from each place on, of batches of these keys.
+
+    `text` has `values_L`, whose `rows` reads them; they are arrays of the host.
+    """
     row_NBT = text.values_L.rows(start_NB.reshape(-1), length)
-    split_N = np.full(len(key_N2), place, np.int32)
-    return Windows(key_N2, split_N, row_NBT.reshape(len(key_N2), size, length))
+    split_N = np.full(len(key_N2), SPLITS.index(split), np.int32)
+    return Windows(key_N2, split_N, row_NBT.reshape(*start_NB.shape, length))
+
+
+def held(content: Any) -> Any:
+    """What a task has `stored`, as the arrays that it would have: read into memory."""
+    return jax.tree.map(
+        lambda leaf: leaf[:] if isinstance(leaf, Bytes) else leaf, content
+    )
 
 
 def found(
