@@ -6,7 +6,6 @@ python -m tests.training.devices agree '{"patterns": ["linear"], "mesh": "fsdp=4
 import functools
 import json
 import os
-import re
 import sys
 import tempfile
 from typing import Any
@@ -26,18 +25,16 @@ from attn_research.config import Config, Model, Population, Train
 from attn_research.config.mesh import size as size_of
 from attn_research.modules import MIXERS
 from attn_research.modules.contract import both_ways_only
+from attn_research.options.specs import split
 from attn_research.testing.laws.steps import sequential
 from attn_research.training import gradients, mesh, placed, population, program
 from attn_research.trees import paths
+from tests.training.collectives import MOVES, in_loops, text_of
 
 # Rows of different numbers of labels, so that a mean of means is another mean.
-CAUSAL = "recall(length=32,pairs=4,vocabulary=32)"
+CAUSAL = "dyck(length=32)"
 # A finite set of examples, the last batch of which is filled up.
 BOTH = "listops(length=32,shortest=8,depth=4,arguments=4,examples=64,held_out=24)"
-MOVES = re.compile(
-    r" (all-gather|all-reduce|reduce-scatter|all-to-all|collective-permute)"
-    r"(?:-start)?\("
-)
 
 
 @functools.cache
@@ -54,7 +51,8 @@ def made(
     if task is None:
         kind = MIXERS.get(pattern)
         task = BOTH if kind is not None and both_ways_only(kind) else CAUSAL
-    small = {"pattern": pattern, "width": 16, "layers": 1} | json.loads(model)
+    small = {"pattern": pattern, "width": 16, "layers": len(split(pattern))}
+    small |= json.loads(model)
     settings = {"steps": 40, "batch": 16, "warmup": 0.0, "schedule": "constant"}
     settings |= {"optimizer": "sgd", "clip": 0.0, "execution": "map"}
     config = Config(task, Model(**small), Train(**{**settings, "mesh": text, **train}))
@@ -124,6 +122,31 @@ def agree(patterns: list[str], text: str, steps: int = 3, **train) -> dict:
     return found
 
 
+def broken(how: str, **given) -> dict:
+    """`agree`, of a mesh on which each device forgets something."""
+    match how:
+        case "others":  # the gradients of the devices along `data`
+            whole = mesh._shard_of_sum
+
+            def shard(leaf, where):
+                index = jax.lax.axis_index("data").astype(leaf.dtype)
+                return whole(leaf * (1 - index), where)
+
+            mesh._shard_of_sum = shard
+        case "rows":  # that its own are not the first
+            mesh.index = lambda onto: 0
+        case "labels":  # how many of them its rows have: a mean of means
+            whole_sum = gradients._added
+
+            def mean(*given):
+                (loss, weight), grads = whole_sum(*given)
+                scaled = jax.tree.map(lambda leaf: leaf / weight, (loss, grads))
+                return (scaled[0], jnp.ones_like(weight)), scaled[1]
+
+            gradients._added = mean
+    return agree(**given)
+
+
 def gradient_of(one: program.Program):
     """The gradient of a program's first batch, without the loops around a step."""
     lesson = gradients.Lesson(one.spec, one.model, one.model.traits)
@@ -157,32 +180,6 @@ def loops(patterns: list[str], text: str, batch: int = 16, **train) -> dict:
             "in_loops": in_loops(compiled),
         }
     return found
-
-
-def text_of(lowered: Any) -> str:
-    """The text of a compiled program."""
-    return lowered.compile().as_text()
-
-
-def in_loops(text: str) -> list[str]:
-    """The collectives that a compiled program has within its loops."""
-    blocks: dict[str, str] = {}
-    for block in re.split(r"\n(?=(?:ENTRY )?%[\w.-]+ \()", text):
-        name = re.match(r"(?:ENTRY )?%([\w.-]+) \(", block)
-        if name:
-            blocks[name[1]] = block.partition("\n")[2]
-    lines = [line for block in blocks.values() for line in block.splitlines()]
-    reached: set[str] = set()
-    new = {name for line in lines if " while(" in line for name in named(line, blocks)}
-    while new:
-        reached |= new
-        new = {name for one in new for name in named(blocks[one], blocks)} - reached
-    return [kind for name in sorted(reached) for kind in MOVES.findall(blocks[name])]
-
-
-def named(text: str, blocks: dict[str, str]) -> set[str]:
-    """The computations that a piece of a compiled program names."""
-    return set(re.findall(r"%([\w.-]+)", text)) & set(blocks)
 
 
 def planted() -> dict:
