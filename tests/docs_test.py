@@ -179,8 +179,12 @@ def test_the_ledger_has_every_row_and_every_number():
     assert page.count("\n### ") == len(experiments.rows()) == len(claims) - 1
     for row in experiments.rows():
         for part in row[2].split("<br>"):
-            said, _, _, holds = experiments._expectation(part)
-            assert holds in ("yes", "no", "undecided") and said
+            found = experiments._expectation(part)
+            if found is None:  # what has changed since the study began
+                assert part.strip().endswith(".") and "when the study began" in part
+                continue
+            said, _, _, holds = found
+            assert holds.split()[0] in ("yes", "no", "undecided") and said
 
 
 def test_readme_and_the_site_count_the_verdicts_of_the_ledger():

@@ -8,7 +8,7 @@ from attn_research.report.formatting import counted
 
 
 def scope(rows: Sequence[Row], environments: Sequence[Mapping[str, Any]]) -> str:
-    """`0.1 M parameters, width 64, 2 layers, length 48, 2,400 steps, 4 seeds, 2 rates`.
+    """`104 k parameters, width 64, 2 layers, length 48, 2,400 steps, 4 seeds, 2 rates`.
 
     What differs between rows is a range. Empty if nothing has finished.
     """
@@ -49,7 +49,7 @@ def _whole(value: float) -> str:
 
 
 def _size(value: float) -> str:
-    """`0.12 M`, `31 k`, `700`."""
-    if value >= 1e5:
+    """`1.2 M`, `31 k`, `700`."""
+    if value >= 1e6:
         return f"{value / 1e6:.2g} M"
     return f"{value / 1e3:.0f} k" if value >= 1e3 else f"{value:.0f}"

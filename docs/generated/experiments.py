@@ -9,8 +9,10 @@ from pathlib import Path
 from . import markdown
 
 FOLDER = Path(__file__).parent.parent.parent / "experiments"
-BOOTSTRAP = "†"  # marks a verdict by other intervals, as a note of the ledger says
-_PART = re.compile(r"(.*): (.*), expected (.*): (yes|no|undecided|error)(?: \(.*\))?")
+MARKS = "†‡"  # of a verdict by earlier rules, as a note of the ledger says
+_PART = re.compile(
+    r"(.*): (.*), expected (.*): ((?:yes|no|undecided|error)(?: \(.*\))?)"
+)
 
 
 def doc(path: Path) -> str:
@@ -47,27 +49,31 @@ def ledger() -> str:
     """The rows of the ledger, a section for each."""
     lines = (FOLDER / "claims" / "LEDGER.md").read_text().splitlines()
     notes = [line for line in lines[1:] if line and not line.startswith("|")]
-    verdicts = Counter(row[1].removesuffix(BOOTSTRAP).strip() for row in rows())
+    verdicts = Counter(row[1].rstrip(f" {MARKS}").strip() for row in rows())
     counted = ", ".join(f"{count} {verdict}" for verdict, count in verdicts.items())
     parts = [f"## The verdicts\n\n{counted}.\n", "\n".join(notes[1:]) + "\n"]
     for number, (claim, verdict, numbers, cost, command, commit) in enumerate(
         rows(), 1
     ):
         said, _, source = claim.rpartition(" (")
-        measured = [_expectation(part) for part in numbers.split("<br>")]
+        told = numbers.split("<br>")
+        measured = [found for part in told if (found := _expectation(part))]
+        changed = [part for part in told if not _expectation(part)]
         parts += [
             f"### {number}. {said}\n",
             f"**{verdict.capitalize()}.** ({html.escape(html.unescape(source))}\n",
             markdown.table(("expectation", "measured", "expected", "holds"), measured),
+            *([" ".join(changed) + "\n"] if changed else []),
             f"{cost}, commit {commit}\n",
             markdown.block(command.strip("`")),
         ]
     return "\n".join(parts)
 
 
-def _expectation(part: str) -> tuple[str, str, str, str]:
+def _expectation(part: str) -> tuple[str, ...] | None:
+    """The cells of an expectation or a gate; None for another sentence of the row."""
     found = _PART.fullmatch(part.strip())
-    return found.groups() if found else (part, "", "", "")  # type: ignore
+    return found.groups() if found else None
 
 
 def pages() -> dict[str, str]:

@@ -10,7 +10,7 @@ Quick size, 1 minute of one core: supported. The exponents of growth with the le
 
     memory of attention in chunks          0.90 (0.78 to 1.03)
     memory of attention with all scores    1.95 (1.91 to 2.00)
-    time of attention in chunks            1.75 (1.31 to 2.19)
+    time of attention in chunks            1.73 (1.45 to 2.01)
 """
 
 from attn_research.analysis.statistics import growth

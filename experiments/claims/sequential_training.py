@@ -12,12 +12,13 @@ token is what one left idle. The verdict is that of the device it ran on.
 Quick size, 6 minutes of one core: mixed, on a core of an x86-64 processor that did
 nothing else.
 
-    tokens from which an LSTM is faster (expected: 2,048)     623 (528 to 746)
-    exponent of the time of a step, LSTM                      0.98 (0.90 to 1.06)
-    exponent of the time of a step, attention                 1.47 (1.41 to 1.53)
-    factor gained by sixteen sequences, over attention's      0.26 (0.12 to 0.40)
+    tokens from which an LSTM is faster (expected: 2,048)     509 (457 to 567)
+    exponent of the time of a step, LSTM                      0.87 (0.83 to 0.90)
+    exponent of the time of a step, attention                 1.50 (1.43 to 1.58)
+    factor gained by sixteen sequences, over attention's      0.36 (0.13 to 0.55)
 
-On a busier machine it is open whether the exponent of the LSTM is 0.9 or more.
+Whether the exponent of the LSTM is 0.9 or more is open: it was 0.98 (0.90 to 1.06) on
+another processor.
 """
 
 from collections.abc import Sequence
