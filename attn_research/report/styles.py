@@ -1,6 +1,8 @@
 """The colour, marker and dash of each mixer, the same in every figure."""
 
+import itertools
 import re
+from collections.abc import Mapping
 from typing import NamedTuple
 
 # Okabe & Ito, 2008: eight colours that colour-blind readers can distinguish.
@@ -59,13 +61,20 @@ def styles(labels: list[str]) -> dict[str, Style]:
     )
     rest = [label for label in labels if label not in chosen]
     for number, label in enumerate(rest):
-        color, dash = next(free, (GREY, "-"))
         taken = {style.marker for style in chosen.values()}
-        marker = next(
-            (m for m in MARKERS if m not in taken), MARKERS[number % len(MARKERS)]
-        )
-        chosen[label] = Style(color, marker, dash)
+        unused = [marker for marker in MARKERS if marker not in taken]
+        marker = (unused or MARKERS[number % len(MARKERS) :])[0]
+        pair = next(free, None)
+        chosen[label] = Style(pair[0], marker, pair[1]) if pair else _other(chosen)
     return {label: chosen[label] for label in labels}
+
+
+def _other(chosen: Mapping[str, Style]) -> Style:
+    """A style that none has, once all pairs of colour and dash are taken."""
+    triples = itertools.product(MARKERS, DASHES, COLORS)
+    every = (Style(color, marker, dash) for marker, dash, color in triples)
+    taken = set(chosen.values())
+    return next((style for style in every if style not in taken), STYLES["dense"])
 
 
 def _mixer(label: str) -> str:
