@@ -45,6 +45,7 @@ FAMILIES = {
         "torch SDPA",
     ),
     "sparse, low rank": (
+        "mla",
         "window",
         "bigbird",
         "longformer",

@@ -23,6 +23,7 @@ SLOW_VARIANTS = (
     "window(window=4,heads=2,gate=head)",
     "window(window=4,heads=2,positions=alibi,cap=2,sinks=true,forget=true)",
     "moba(heads=2,gate=channel)",
+    "mla(heads=2,rank=3,rotary=2,query_rank=5)",
     "window(window=1,groups=1,positions=learned)",
     "dense(heads=2,positions=rope,share=0.5,scaling=yarn,factor=4,bias=true)",
     "window(window=4,heads=2,positions=alibi,sinks=true,cap=1)",
@@ -49,7 +50,7 @@ SLOW_VARIANTS = (
 ONE_EACH = (
     *("dense", "window", "bigbird", "topk", "linear", "mamba2", "delta", "rwkv7"),
     *("mlstm", "rnn", "diagonal", "lru", "s4d", "mamba", "conv", "dilated", "baseconv"),
-    *("hyena", "reformer", "linformer", "nystrom", "hgrn2", "rwkv6"),
+    *("hyena", "reformer", "linformer", "nystrom", "hgrn2", "rwkv6", "mla"),
 )
 FAMILIES = ("dense", "window", "linear", "rnn", "diagonal", "conv", "linformer")
 # The second direction of the others is the same op mirrored: a program for little.

@@ -19,6 +19,7 @@ from attn_research.modules.linear import Linear
 from attn_research.modules.low_rank import Linformer, Nystrom
 from attn_research.modules.mamba import Mamba
 from attn_research.modules.mamba2 import Mamba2
+from attn_research.modules.mla import MLA
 from attn_research.modules.mlstm import MLSTM
 from attn_research.modules.modal import Modal
 from attn_research.modules.plugged import check_entry
@@ -38,6 +39,7 @@ _OURS: dict[str, MixerType] = {
     "sparse_transformer": preset(Attention, SparseOptions, window=128, stride=128),
     "topk": preset(Attention, SelectionOptions, select="keys", count=32),
     "moba": preset(Attention, SelectionOptions, select="blocks", count=4, block=64),
+    "mla": preset(MLA),
     "linear": preset(Linear),
     "performer": preset(Linear, feature="random"),
     "based": preset(Linear, feature="taylor", key_size=16),
