@@ -123,3 +123,41 @@ def test_impossible_options_are_refused(options, said):
         built(**options)
     with pytest.raises(BadInput, match="built with causal=False"):
         built(causal=False)[0].start(1, T)
+
+
+@pytest.mark.parametrize("query_rank", [0, 3])
+def test_it_is_that_of_deepseek_v3(query_rank):
+    torch = pytest.importorskip("torch", reason="the peer is not installed")
+    peers = pytest.importorskip("transformers.models.deepseek_v3.modeling_deepseek_v3")
+    from transformers import DeepseekV3Config
+
+    mixer, x_BTD = built(query_rank=query_rank)
+    config = DeepseekV3Config(
+        hidden_size=D, num_attention_heads=H, num_key_value_heads=H,
+        q_lora_rank=query_rank or None, kv_lora_rank=M, qk_nope_head_dim=K,
+        qk_rope_head_dim=R, v_head_dim=K, rope_interleave=False,
+        attn_implementation="eager",
+    )  # fmt: skip
+    peer = peers.DeepseekV3Attention(config, layer_idx=0)
+    up = [number(p.kernel).reshape(M, H, K) for p in (mixer.key, mixer.value)]
+    weights = {
+        "kv_a_proj_with_mqa.weight": number(mixer.down.kernel).T,
+        "kv_a_layernorm.weight": number(mixer.scale),
+        "kv_b_proj.weight": np.concatenate(up, axis=2).reshape(M, -1).T,
+        "o_proj.weight": number(mixer.out.kernel).T,
+    }
+    query = number(mixer.query.kernel).T
+    if query_rank:
+        weights["q_a_proj.weight"] = number(mixer.low.kernel).T
+        weights["q_a_layernorm.weight"] = number(mixer.low_scale)
+        weights["q_b_proj.weight"] = query
+    else:
+        weights["q_proj.weight"] = query
+    peer.load_state_dict({name: torch.tensor(w) for name, w in weights.items()})
+    x = torch.tensor(x_BTD)
+    place = torch.arange(T)[None]
+    turns = peers.DeepseekV3RotaryEmbedding(config)(x, place)
+    ahead = torch.full((T, T), -torch.inf).triu(1)[None, None]
+    want_BTD, _ = peer(x, position_embeddings=turns, attention_mask=ahead)
+    got_BTD = jax.jit(mixer)(jnp.asarray(x_BTD))
+    np.testing.assert_allclose(got_BTD, want_BTD.detach(), rtol=1e-4, atol=2e-5)
