@@ -50,8 +50,8 @@ def over(devices: Sequence[Any], text: str | None = None, members: int = 1) -> M
     if members < grid_P.size // each:
         raise BadInput(
             f"train.mesh is {text}, which is {each} of {grid_P.size} devices, and the "
-            f"members are {members}; they must be at least {grid_P.size // each}, or "
-            "the mesh larger, for no device to be idle"
+            f"population has {members}; for no device to be idle it must have at least "
+            f"{grid_P.size // each} members, or the mesh be larger"
         )
     return Mesh(grid_P.reshape(-1, *sizes.values()), (P, *AXES))
 
@@ -65,11 +65,11 @@ def check(train: Train) -> None:
             "divide into parts of equal size"
         )
     if train.batch % (devices * parts):
+        parted = f"each of {parts} parts on " if parts > 1 else ""
         raise BadInput(
-            f"train.mesh is {train.mesh} and train.batch {train.batch}; the rows must "
-            f"be a multiple of {devices * parts}, an equal number for "
-            + (f"each of {parts} parts on " if parts > 1 else "")
-            + f"each of {devices} devices"
+            f"train.mesh is {train.mesh} and train.batch {train.batch}; the batch must "
+            f"be a multiple of {devices * parts}, an equal number of rows for {parted}"
+            f"each of {devices} devices"
         )
 
 

@@ -53,8 +53,8 @@ def test_the_largest_axis_that_divides_is_divided():
         ("data=0", "the size of data must be a whole number of devices, at least 1"),
         ("fsdp", "the size of fsdp must be a whole number"),
         ("fsdp=1.5", "the size of fsdp must be a whole number"),
-        ("data=3", "the rows must be a multiple of 3, an equal number for each of 3"),
-        ("data=2,fsdp=4", "a multiple of 8, an equal number for each of 8 devices"),
+        ("data=3", "must be a multiple of 3, an equal number of rows for each"),
+        ("data=2,fsdp=4", "a multiple of 8, an equal number of rows for each of 8"),
     ],
 )
 def test_a_mesh_that_cannot_be_is_one_sentence(text, said):
@@ -64,7 +64,7 @@ def test_a_mesh_that_cannot_be_is_one_sentence(text, said):
 
 def test_parts_are_of_the_rows_of_a_device():
     asked = {"train.mesh": "fsdp=2", "train.accumulate": 4}
-    with pytest.raises(BadInput, match="a multiple of 8, an equal number for each of"):
+    with pytest.raises(BadInput, match="of 8, .* each of 4 parts on each of 2"):
         program.resolve(edit(SMALL, asked))
 
 
@@ -80,7 +80,7 @@ def test_devices_that_a_mesh_does_not_fill_are_refused(tmp_path):
     two = jax.devices()[:2]
     with pytest.raises(BadInput, match="4 devices, and there are 2; their number must"):
         mesh.over(two, "data=2,fsdp=2")
-    with pytest.raises(BadInput, match="4 of 8 devices, and the members are 1"):
+    with pytest.raises(BadInput, match="4 of 8 devices, and the population has 1"):
         mesh.over(two * 4, "fsdp=4")
     assert mesh.over(two * 4, "fsdp=4", 2).shape == {"P": 2, "data": 1, "fsdp": 4}
     with pytest.raises(BadInput, match="4 devices, and there are 2"):
