@@ -159,11 +159,36 @@ ARCHITECTURES: dict[str, Architecture] = {
         "Experts, for which one MLP stands; several tokens predicted at once.",
     ),
     "kimi_linear": Architecture(
-        "kda,kda,kda,dense",
+        "kda,kda,kda,mla",
         LLAMA,
         "Kimi Team, 2025, arXiv:2510.26692",
-        "Latent keys and values, for which full heads stand, also without positions; "
+        "Latent attention without positions, for which one with a rotary key stands; "
         "experts.",
+    ),
+    "deepseek_v2": Architecture(
+        "mla",
+        LLAMA,
+        "DeepSeek-AI, 2024, arXiv:2405.04434",
+        "Experts, for which one MLP stands.",
+    ),
+    "fox": Architecture(
+        "dense(forget=true)",
+        LLAMA,
+        "Lin et al., 2025, arXiv:2503.02130",
+        "What its Pro block adds: output gates, norms of queries, keys and outputs, "
+        "shifts of keys and values.",
+    ),
+    "hgrn2": Architecture(
+        "hgrn2",
+        LLAMA,
+        "Qin et al., 2024, arXiv:2404.07904",
+        "Bounds of the gates that rise from layer to layer.",
+    ),
+    "rwkv6": Architecture(
+        "rwkv6",
+        {"mlp": "gelu", "embed_norm": True},
+        "Peng et al., 2024, arXiv:2404.05892",
+        "The shift of tokens, the gate and the squared ReLU of its MLP.",
     ),
     "rwkv7": Architecture(
         "rwkv7",
