@@ -183,3 +183,20 @@ def test_a_resumed_run_on_a_mesh_ends_with_the_same_bits(tmp_path):
     )
     same = jax.tree.map(np.array_equal, first, second)
     assert all(jax.tree.leaves(same))
+
+
+def test_rows_that_the_host_sends_are_divided_too(tmp_path):
+    words = np.random.default_rng(0).choice(["ant", "bee", "cat", "\n"], 4000)
+    folder = tmp_path / "text"
+    folder.mkdir()
+    for name in range(20):
+        part = " ".join(words[name * 200 : (name + 1) * 200])
+        (folder / f"{name}.txt").write_text(part)
+    short = {"train.steps": 6, "train.mesh": "fsdp=2", "model.pattern": "conv"}
+    text = edit(SMALL, {"task": f"text(path={folder},length=16)", **short})
+    kept = []
+    for where in ("device", "host"):
+        out = tmp_path / where
+        assert loop.run(edit(text, {"train.data": where}), Population(), out) == 0
+        kept.append(checkpoint.read(out / layout.CHECKPOINTS, ["params"])[1])
+    assert all(jax.tree.leaves(jax.tree.map(np.array_equal, *kept)))
