@@ -1,20 +1,28 @@
 """Rows that the host sends give the bits of a text that lies on the devices."""
 
 import os
+import subprocess
+import sys
 import threading
+import time
+from pathlib import Path
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from attn_research import loop, tasks, trees
+from attn_research import checkpoint, loop, tasks, trees
+from attn_research.analysis import subject
 from attn_research.config import Config, Population, edit
 from attn_research.host import exits, layout
 from attn_research.host.journal import read_journal
 from attn_research.loop import feed
 from attn_research.options import BadInput
+from attn_research.tasks import text
 from attn_research.tasks.parts import windows
 from attn_research.training.population import mesh
+from attn_research.training.predictions import evaluation_batch
 from attn_research.training.program import resolve
 from tests.train_test import ask_to_stop_at, assert_same_bits, params, result
 
@@ -194,3 +202,71 @@ def test_what_was_trained_does_not_depend_on_the_way(folder, tmp_path):
     before = params(tmp_path / "run")
     assert loop.run(data(config, "device"), FOUR, tmp_path / "run") == exits.DONE
     assert_same_bits(before, params(tmp_path / "run"))
+
+
+@pytest.mark.parametrize("task", ["text", "masked_text"])
+def test_a_run_of_a_text_beyond_int32_is_analysed(task, folder, tmp_path, monkeypatch):
+    config = of(folder, task)
+    assert loop.run(config, Population(), tmp_path / "run") == exits.DONE
+    restored = checkpoint.load(tmp_path / "run")
+    whole = tasks.make(restored.config.task)
+    arrays = jax.device_put(whole.arrays())
+    place, number = jnp.int32(2), jnp.int32(0)
+    want = evaluation_batch(whole, place, number, 6, arrays)
+    key = jax.random.fold_in(jax.random.key(0), 0)
+    first = whole.batch(key, "train", subject.TOGETHER, arrays)
+
+    def refuse(_):
+        raise BadInput("too large")
+
+    monkeypatch.setattr(text.Text, "arrays", refuse)
+    with pytest.raises(BadInput, match="too large"):
+        whole.arrays()
+    looked_at = subject.of_split(restored, "test", 6, 16)
+    assert looked_at.inputs_B.shape == (6, 16)
+    assert looked_at.batch is not None
+    assert_same_bits(looked_at.batch, want)
+    assert_same_bits(next(looked_at.training()), first)
+
+
+SIZE = 20 * 10**9
+PROSE = b"The quick brown fox jumps over the lazy dog; so does the vixen.\n" * 100
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(1500)
+def test_a_text_of_20_gigabytes_is_trained_on_in_less_than_one(tmp_path):
+    """Zeros that take no room on the disk, with prose here and there."""
+    path = tmp_path / "corpus.txt"
+    with open(path, "wb") as file:
+        file.truncate(SIZE)
+        for part in range(100):
+            file.seek(part * (SIZE // 100))
+            file.write(PROSE)
+    assert path.stat().st_blocks * 512 < 10**7
+    train = [
+        str(Path(sys.executable).with_name("attn-research")),
+        "train",
+        f"--task=text(path={path},length=256)",
+        "--model.pattern=conv",
+        "--model.width=16",
+        "--train.batch=16",
+        "--train.steps=300",
+        "--train.eval_every=100",
+    ]
+    began = time.monotonic()
+    refused = subprocess.run(
+        [*train, f"--out={tmp_path / 'device'}", "--train.data=device"],
+        capture_output=True,
+        text=True,
+    )
+    assert refused.returncode == exits.BAD_INPUT
+    assert "20,000,000,000 bytes; it must be at most 2,147,483,647" in refused.stderr
+    assert time.monotonic() - began < 60  # nothing of it was read
+    child = subprocess.Popen([*train, f"--out={tmp_path / 'host'}"])
+    _, status, used = os.wait4(child.pid, 0)
+    child.returncode = os.waitstatus_to_exitcode(status)
+    assert child.returncode == exits.DONE
+    assert used.ru_maxrss * 1024 < 10**9
+    told = layout.read_result(tmp_path / "host")
+    assert told is not None and told["members"][0]["step"] == 300

@@ -19,6 +19,7 @@ from attn_research.config import edit
 from attn_research.options import BadInput
 from attn_research.options.specs import parse, spell
 from attn_research.tasks.contract import Batch
+from attn_research.tasks.parts import windows
 
 
 class AtLengths(NamedTuple):
@@ -38,7 +39,7 @@ def at_lengths(
     task are not those that the model was trained with.
     """
     if restored.data:
-        check_data(restored, tasks.make(restored.config.task).arrays())
+        check_data(restored, windows.content(tasks.make(restored.config.task)))
     sizes: list[int] = []
     by_length: list[Answers] = []
     refused = BadInput(

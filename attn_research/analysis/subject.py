@@ -12,7 +12,8 @@ from attn_research.analysis.layers import open_model, tokens
 from attn_research.checkpoint import Restored, check_data
 from attn_research.options import BadInput
 from attn_research.tasks.contract import Batch, Spec, Split, finite, split_index
-from attn_research.training.predictions import evaluation_batch
+from attn_research.tasks.parts import windows
+from attn_research.training.predictions import evaluation_batch, evaluation_key
 
 TOGETHER = 8  # sequences in a batch
 COUNTED = 64  # batches of the training split whose answers are counted
@@ -125,10 +126,10 @@ def of_split(restored: Restored, split: Split, sequences: int, length: int) -> S
     the data of the task are not those that the model was trained with.
     """
     task, index = tasks.make(restored.config.task), np.int32(split_index(split))
-    arrays = task.arrays()
-    data = check_data(restored, arrays)
+    content = windows.content(task)
+    data = check_data(restored, content)
     if finite(task):
-        sequences = min(sequences, int(task.count(split, arrays)))
+        sequences = min(sequences, int(task.count(split, content)))
     size = -(-sequences // -(-sequences // TOGETHER))  # batches of similar size
     draw: Any = jax.jit(evaluation_batch, static_argnums=(0, 3))
     asked = restored.config.task, split, str(sequences), str(length)
@@ -136,6 +137,8 @@ def of_split(restored: Restored, split: Split, sequences: int, length: int) -> S
 
     def part(number: int) -> Subject | None:
         """The sequences of a batch that are not all padding, None without any."""
+        key = evaluation_key(number)
+        arrays = windows.of_batch(task, content, key, split, size)
         batch: Any = jax.tree.map(
             np.asarray, draw(task, index, np.int32(number), size, arrays)
         )
@@ -152,7 +155,9 @@ def of_split(restored: Restored, split: Split, sequences: int, length: int) -> S
         key = jax.random.key(0)
         batch: Any = jax.jit(task.batch, static_argnums=(1, 2))
         for number in range(COUNTED):
-            yield batch(jax.random.fold_in(key, number), "train", TOGETHER, arrays)
+            own = jax.random.fold_in(key, number)
+            arrays = windows.of_batch(task, content, own, "train", TOGETHER)
+            yield batch(own, "train", TOGETHER, arrays)
 
     first = part(0)
     if first is None:

@@ -13,9 +13,9 @@ from attn_research.config import Config, Population
 from attn_research.host import exits, layout
 from attn_research.host.durable import Damaged, atomic_write, check_name
 from attn_research.host.journal import Journal
-from attn_research.loop import feed
 from attn_research.modules import models
 from attn_research.options import BadInput
+from attn_research.tasks.parts import windows
 from attn_research.training import outcome, program
 from attn_research.transfer import start
 
@@ -54,7 +54,7 @@ def _since(directory: Path, config: Config) -> str:
     """What has become of the data of a run that is done, "" if they are the same."""
     there = layout.read_config(directory).data
     try:
-        data = trees.digest(feed.content(tasks.make(config.task)))
+        data = trees.digest(windows.content(tasks.make(config.task)))
     except (BadInput, Damaged, OSError) as error:
         return f" Its data are not there to be compared ({error})."
     if there in ("", data):  # by the version that began it

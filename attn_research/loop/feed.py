@@ -165,11 +165,6 @@ def opened(config: Config, population: Population, task: tasks.Task) -> Feed:
     return Held(windows.held(content))
 
 
-def content(task: tasks.Task) -> Any:
-    """The data of a task for their digest; a text stays in its files."""
-    return task.stored() if tasks.stored(task) else task.arrays()
-
-
 def _too_large(size: int) -> bool:
     """Whether an array of so many bytes is too large for each device to hold it."""
     free = memory.available(jax.local_devices()[0])

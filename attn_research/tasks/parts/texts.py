@@ -133,7 +133,8 @@ def _piece(
     for chunk in text.chunks() if hashed or not mark else ():
         if hashed:
             total.update(chunk.data)
-        if not mark:  # CHUNK is even: a byte of a chunk is one of two
+        # Most texts have no zero. CHUNK is even: so is an even place of a chunk.
+        if not mark and np.count_nonzero(chunk) < len(chunk):
             for n in range(2):
                 zeros[n] += len(chunk[n::2]) - int(np.count_nonzero(chunk[n::2]))
     for first, encoding in enumerate(("utf-16-be", "utf-16-le")):

@@ -14,7 +14,14 @@ import jax.numpy as jnp
 import numpy as np
 
 from attn_research.options import INT_MAX
-from attn_research.tasks.contract import SPLITS, Draws, Split, split_index
+from attn_research.tasks.contract import (
+    SPLITS,
+    Draws,
+    Split,
+    Task,
+    split_index,
+    stored,
+)
 from attn_research.tasks.data.corpus import Bytes
 
 
@@ -81,6 +88,21 @@ def read(
     row_NBT = text.values_L.rows(start_NB.reshape(-1), length)
     split_N = np.full(len(key_N2), SPLITS.index(split), np.int32)
     return Windows(key_N2, split_N, row_NBT.reshape(*start_NB.shape, length))
+
+
+def content(task: Task) -> Any:
+    """The arrays of a task; those of a text stay in its files."""
+    return task.stored() if stored(task) else task.arrays()
+
+
+def of_batch(task: Task, content: Any, key: jax.Array, split: Split, size: int) -> Any:
+    """What `task.batch` of a key needs of its `content`: all, or the rows of a text."""
+    if not stored(task):
+        return content
+    key_12 = np.asarray(jax.random.key_data(key))[None]
+    text, length = content["text"], task.spec.length + 1
+    start_1B = places(text, key_12, split, size, length)
+    return {**content, "text": read(text, key_12, split, start_1B, length)}
 
 
 def held(content: Any) -> Any:
