@@ -84,6 +84,7 @@ FAMILIES = {
         "rglru",
         "mingru",
         "minlstm",
+        "rwkv4",
         "lru",
         "s4d",
         "s5",

@@ -50,7 +50,8 @@ SLOW_VARIANTS = (
 ONE_EACH = (
     *("dense", "window", "bigbird", "topk", "linear", "mamba2", "delta", "rwkv7"),
     *("mlstm", "rnn", "diagonal", "lru", "s4d", "mamba", "conv", "dilated", "baseconv"),
-    *("hyena", "reformer", "linformer", "nystrom", "hgrn2", "rwkv6", "mla"),
+    *("hyena", "reformer", "linformer", "nystrom"),
+    *("mla", "hgrn2", "rwkv4", "rwkv6"),
 )
 FAMILIES = ("dense", "window", "linear", "rnn", "diagonal", "conv", "linformer")
 # The second direction of the others is the same op mirrored: a program for little.

@@ -29,7 +29,7 @@ CHUNKS = dict.fromkeys(
 )
 # All tokens at once, by sweeps or transforms.
 NONE = dict.fromkeys(
-    ("diagonal", "rglru", "mingru", "minlstm", "lru", "s4d", "s5")
+    ("rwkv4", "diagonal", "rglru", "mingru", "minlstm", "lru", "s4d", "s5")
     + ("conv", "dilated", "baseconv", "hyena"),
     0,
 )

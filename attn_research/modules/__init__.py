@@ -25,6 +25,7 @@ from attn_research.modules.modal import Modal
 from attn_research.modules.plugged import check_entry
 from attn_research.modules.recurrent import Recurrent
 from attn_research.modules.reformer import Reformer
+from attn_research.modules.rwkv4 import RWKV4
 from attn_research.modules.rwkv6 import RWKV6
 from attn_research.modules.rwkv7 import RWKV7
 from attn_research.modules.ssm import S4D
@@ -76,6 +77,7 @@ _OURS: dict[str, MixerType] = {
     "deltaproduct": preset(Delta, steps=2),
     "gated_deltaproduct": preset(Delta, steps=2, decay=True, gate="silu"),
     "comba": preset(Delta, decay=True, feedback=True, gate="sigmoid"),
+    "rwkv4": preset(RWKV4),
     "rwkv6": preset(RWKV6),
     "rwkv7": preset(RWKV7),
     "mlstm": preset(MLSTM),

@@ -32,6 +32,7 @@ if TYPE_CHECKING:
         generalized_delta_step,
     )
     from attn_research.ops.dense import attention
+    from attn_research.ops.fading_average import wkv, wkv_start, wkv_step
     from attn_research.ops.features import (
         elu_plus_one,
         hedgehog,
@@ -132,6 +133,9 @@ _PUBLIC = {
     "step_cell": "cells",
     "taylor": "features",
     "window": "masks",
+    "wkv": "fading_average",
+    "wkv_start": "fading_average",
+    "wkv_step": "fading_average",
 }
 __all__ = [
     "Band",
@@ -197,6 +201,9 @@ __all__ = [
     "step_cell",
     "taylor",
     "window",
+    "wkv",
+    "wkv_start",
+    "wkv_step",
 ]
 
 REFUSAL = (

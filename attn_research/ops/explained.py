@@ -24,7 +24,7 @@ MEANINGS = {
     "beta": "how much of the error is corrected, 0 to 2",
     "bias": "numbers to add",
     "block": "tokens of a block, at least 1",
-    "bonus": "weight of a token's own key in what it reads, per channel",
+    "bonus": "weight of a token's own key in what it reads, or its logarithm (wkv)",
     "bucket": "whole numbers of the hash buckets of the keys",
     "cap": "soft cap of the scores; None: none",
     "causal": "True: a token sees itself and those before it; False: both sides",

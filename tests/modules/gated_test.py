@@ -3,6 +3,7 @@
 import jax
 import jax.numpy as jnp
 import numpy as np
+import pytest
 from flax import nnx
 
 from attn_research.modules import MIXERS
@@ -14,7 +15,7 @@ K = D // H
 def built(name, **options):
     """A mixer whose parameters are all moved off their initial values, and x_TD."""
     mixer = MIXERS[name](
-        MIXERS[name].Options(heads=H, **options),
+        MIXERS[name].Options(**options),
         width=D,
         causal=True,
         length=T,
@@ -43,7 +44,7 @@ def agree(mixer, x_TD, want_TD):
 
 
 def test_hgrn2_keeps_of_each_channel_what_it_does_not_write():
-    mixer, x_TD = built("hgrn2", bound=0.3)
+    mixer, x_TD = built("hgrn2", heads=H, bound=0.3)
     x = np.float64(x_TD)
     q, v = np.split(x @ number(mixer.qv.kernel), 2, axis=1)
     bound_D = sigmoid(number(mixer.bound))
@@ -64,7 +65,7 @@ def test_hgrn2_keeps_of_each_channel_what_it_does_not_write():
 
 
 def test_rwkv6_reads_before_it_writes_and_adds_its_bonus():
-    mixer, x_TD = built("rwkv6", rank=3, decay_rank=5)
+    mixer, x_TD = built("rwkv6", heads=H, rank=3, decay_rank=5)
     x = np.float64(x_TD)
     shift = np.concatenate([np.zeros((1, D)), x[:-1]]) - x
     first, *shares = number(mixer.mixture)
@@ -90,3 +91,42 @@ def test_rwkv6_reads_before_it_writes_and_adds_its_bonus():
     read = read * number(mixer.scale) + number(mixer.bias)
     want_TD = (read * g * sigmoid(g)) @ number(mixer.out.kernel)
     agree(mixer, x_TD, want_TD)
+
+
+def test_rwkv4_averages_the_values_before_and_the_token_itself():
+    mixer, x_TD = built("rwkv4")
+    x = np.float64(x_TD)
+    shift = np.concatenate([np.zeros((1, D)), x[:-1]]) - x
+    r, k, v = (
+        (x + shift * share) @ number(p.kernel)
+        for share, p in zip(number(mixer.mixture), mixer.rkv, strict=True)
+    )
+    rate, bonus = np.exp(number(mixer.log_rate)), number(mixer.bonus)
+    read = np.zeros((T, D))
+    for t in range(T):
+        back = t - 1 - np.arange(t)[:, None]
+        log = np.concatenate([k[:t] - back * rate, [bonus + k[t]]])
+        weight = np.exp(log)
+        read[t] = (weight * v[: t + 1]).sum(0) / weight.sum(0)
+    agree(mixer, x_TD, (sigmoid(r) * read) @ number(mixer.out.kernel))
+
+
+def test_rwkv4_is_that_of_transformers():
+    torch = pytest.importorskip("torch", reason="the peer is not installed")
+    peers = pytest.importorskip("transformers.models.rwkv.modeling_rwkv")
+    from transformers import RwkvConfig
+
+    mixer, x_TD = built("rwkv4")
+    peer = peers.RwkvSelfAttention(RwkvConfig(hidden_size=D, attention_hidden_size=D))
+    weights = {
+        "time_decay": number(mixer.log_rate),
+        "time_first": number(mixer.bonus),
+        "output.weight": number(mixer.out.kernel).T,
+    }
+    names = "receptance", "key", "value"
+    for name, p, share in zip(names, mixer.rkv, number(mixer.mixture), strict=True):
+        weights[f"{name}.weight"] = number(p.kernel).T
+        weights[f"time_mix_{name}"] = 1 - share[None, None]
+    peer.load_state_dict({name: torch.tensor(w) for name, w in weights.items()})
+    want, _ = peer(torch.tensor(x_TD)[None])
+    agree(mixer, x_TD, want[0].detach().numpy())

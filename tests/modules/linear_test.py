@@ -66,6 +66,7 @@ def test_what_sets_the_dynamics_learns_at_a_rate_of_its_own():
     for name, path in (
         ("gated_delta", ("rates", "step", "log_rate")),
         ("kda", ("rates", "step", "bias")),
+        ("rwkv4", ("log_rate",)),
         ("rwkv6", ("decay", "bias")),
         ("rwkv7", ("decay", "bias")),
         ("hgrn2", ("bound",)),
@@ -125,6 +126,7 @@ def test_the_state_of_a_preset_is_what_its_sizes_say():
         ("comba", 2 * 8 * 8 + 3 * 3 * D),
         ("deltaproduct", 2 * 8 * 8 + 3 * 5 * D),
         ("gated_deltaproduct", 2 * 8 * 8 + 3 * 5 * D),
+        ("rwkv4", 3 * D + D),
         ("rwkv6", 2 * 8 * 8 + D),
         ("rwkv7", 2 * 8 * 8 + D),
         ("mlstm", 2 * 8 * 9 + 2 + 3 * D),
