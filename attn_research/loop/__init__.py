@@ -62,7 +62,7 @@ def run(
         clear(directory)
         if (code := claim.ended(directory, config)) is not None:
             return code
-        devices, around = mesh(train.mesh, count), outcome.environment(config)
+        devices, around = mesh(train.mesh, count), outcome.facts(config)
         task = tasks.make(config.task)
         fed = feed.opened(config, population, task)
         described = claim.described(directory, config, population, task, fed.content)
@@ -110,8 +110,8 @@ def run(
                 boundary = min(boundary, train.steps)
                 ahead = max(1, int(DISPATCH / pace)) if pace else 4
                 ahead = min(boundary - account.step, ahead, fed.most(account.step))
-                began, running_P = time.monotonic(), status_P == RUNNING
                 coming = fed.steps(account.step), np.int32(ahead)
+                began, running_P = time.monotonic(), status_P == RUNNING
                 members_P = compiled.advance(members_P, coming)
                 jax.block_until_ready(members_P.step)
                 pace = (time.monotonic() - began) / ahead

@@ -10,7 +10,7 @@ import numpy as np
 
 from attn_research import plugins
 from attn_research.config import Config
-from attn_research.host.environment import facts
+from attn_research.host import environment
 from attn_research.hypers import Hypers, member
 from attn_research.tasks.contract import Spec
 from attn_research.training import metrics, program
@@ -42,13 +42,13 @@ class Account(NamedTuple):
         )
 
 
-def environment(config: Config) -> dict[str, Any]:
+def facts(config: Config) -> dict[str, Any]:
     """What the bits of a run depend on beside its config, with its mesh of devices.
 
     Another mesh rounds its sums in another order, as another number of devices does, so
     that it belongs to the environment in which a run goes on.
     """
-    known = {**facts(), **plugins.facts(program.plugged(config))}
+    known = {**environment.facts(), **plugins.facts(program.plugged(config))}
     return {**known, "mesh": config.train.mesh or "none"}
 
 
@@ -157,7 +157,7 @@ def result(
         "state_bytes": cost.state_bytes,
         "flops": cost.flops,
         "peak_bytes": compiled.peak_bytes,
-        "environment": environment(made.config),
+        "environment": facts(made.config),
         "metric": spec.metrics[0],
         "goal": spec.goal,
         "chance": spec.chance,
