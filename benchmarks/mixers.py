@@ -46,6 +46,7 @@ FAMILIES = {
     ),
     "sparse, low rank": (
         "mla",
+        "differential",
         "window",
         "bigbird",
         "longformer",

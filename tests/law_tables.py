@@ -24,6 +24,7 @@ SLOW_VARIANTS = (
     "window(window=4,heads=2,positions=alibi,cap=2,sinks=true,forget=true)",
     "moba(heads=2,gate=channel)",
     "mla(heads=2,rank=3,rotary=2,query_rank=5)",
+    "differential(positions=rope)",
     "window(window=1,groups=1,positions=learned)",
     "dense(heads=2,positions=rope,share=0.5,scaling=yarn,factor=4,bias=true)",
     "window(window=4,heads=2,positions=alibi,sinks=true,cap=1)",
@@ -51,7 +52,7 @@ ONE_EACH = (
     *("dense", "window", "bigbird", "topk", "linear", "mamba2", "delta", "rwkv7"),
     *("mlstm", "rnn", "diagonal", "lru", "s4d", "mamba", "conv", "dilated", "baseconv"),
     *("hyena", "reformer", "linformer", "nystrom"),
-    *("mla", "hgrn2", "rwkv4", "rwkv6"),
+    *("mla", "differential", "hgrn2", "rwkv4", "rwkv6"),
 )
 FAMILIES = ("dense", "window", "linear", "rnn", "diagonal", "conv", "linformer")
 # The second direction of the others is the same op mirrored: a program for little.

@@ -13,6 +13,7 @@ from attn_research.modules.contract import MixerType, preset
 from attn_research.modules.conv import Conv, Dilated
 from attn_research.modules.delta import Delta
 from attn_research.modules.diagonal import Diagonal
+from attn_research.modules.differential import Differential
 from attn_research.modules.hgrn2 import HGRN2
 from attn_research.modules.hyena import Hyena
 from attn_research.modules.linear import Linear
@@ -41,6 +42,7 @@ _OURS: dict[str, MixerType] = {
     "topk": preset(Attention, SelectionOptions, select="keys", count=32),
     "moba": preset(Attention, SelectionOptions, select="blocks", count=4, block=64),
     "mla": preset(MLA),
+    "differential": preset(Differential),
     "linear": preset(Linear),
     "performer": preset(Linear, feature="random"),
     "based": preset(Linear, feature="taylor", key_size=16),

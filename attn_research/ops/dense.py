@@ -58,6 +58,8 @@ def attention(
     lack = splash.lacks(mask, logits, q_BTHK.dtype)
     if source_BS is not segments_BT or k_BSGK.shape[1] != q_BTHK.shape[1]:
         lack = "keys of another sequence"
+    if k_BSGK.shape[-1] != v_BSGE.shape[-1]:
+        lack = "values of another size than the keys"
     if implementation is None and lack is None and splash.runs():
         implementation = "splash"
     if implementation is None:

@@ -79,6 +79,13 @@ BOUNDS = {
     ),
     "dense(heads=2,groups=1,forget=true)": FORGETS,
     "window(window=4,heads=2,positions=alibi,cap=2,sinks=true,forget=true)": FORGETS,
+    "differential": Bounds(
+        "The gradient of its shares sums over all tokens and heads, and its terms "
+        "cancel to a hundredth of other gradients: 1.7e-5. What the norm divides by is "
+        "a difference of softmaxes: 3.2e-2 in bfloat16.",
+        same=3e-5,
+        narrow=6e-2,
+    ),
     "linear(heads=2,feature=identity,normalize=false,decay=scalar)": SMALL,
     "gla(key_size=3,rank=2,gate=none)": SMALL._replace(flops=8.0),
     "linear(heads=2,feature=hedgehog,decay=input)": LEARNED,
