@@ -18,6 +18,34 @@ def figures(one: dict[str, Any] | None) -> tuple[str, str]:
     return size if one["fits"] else "does not fit", str(kernels or "none")
 
 
+def meshes() -> str:
+    """What a device needs of one model over many, for every mesh that was compiled."""
+    found = json.loads((RESULTS / "mesh.json").read_text())
+    rows = []
+    for case, one in found["cases"].items():
+        platform, _, mesh = case.partition(":")
+        kinds = ("argument_bytes", "temporary_bytes", "total_bytes")
+        sizes = [f"{one[kind] / 1e9:.2f} GB" if one["fits"] else "" for kind in kinds]
+        fits = "yes" if one["fits"] else "no"
+        rows.append((platform, mesh or "none", str(one["batch"]), *sizes, fits))
+    head = [
+        "hardware",
+        "`train.mesh`",
+        "rows",
+        "state",
+        "temporaries",
+        "in all",
+        "fits",
+    ]
+    params = f"{found['parameters'] / 1e6:,.0f} million"
+    return (
+        f"One model of {params} parameters (24 layers of width 1,024, three of the "
+        "gated delta rule for each of attention, recomputed, in bfloat16) on rows of "
+        "8,192 bytes of text, for each device (`benchmarks/mesh.py`, `mesh.json`):\n\n"
+        + markdown.table(head, rows)
+    )
+
+
 def pages() -> dict[str, str]:
     """Place in the site -> Markdown."""
     found = {
@@ -33,5 +61,5 @@ def pages() -> dict[str, str]:
     head = ["mixer", "steps one after another"]
     for name in PLATFORMS:
         head += [f"{name}: temporaries", f"{name}: kernels"]
-    text = markdown.table(head, rows)
+    text = f"{markdown.table(head, rows)}\n\n{meshes()}"
     return {"accelerators.md": markdown.filled("accelerators.md", text)}
