@@ -142,6 +142,7 @@ def test_the_next_block_is_read_beside_the_present_one(folder, monkeypatch):
     fed.steps(10)  # the last one: no step follows it
     fed.steps(13)
     assert len(readers) == 3 and threading.main_thread() not in readers
+    assert fed._keys._cache_size() == 1  # not a program for each block
 
 
 def test_members_of_a_seed_share_rows_and_every_step_has_its_own(folder):

@@ -15,7 +15,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from attn_research import tasks
-from attn_research.config import Config, Population
+from attn_research.config import Config, Population, Train
 from attn_research.host import memory
 from attn_research.options import INT_MAX
 from attn_research.tasks.contract import Split
@@ -98,6 +98,7 @@ class Sent:
                 shape((self._most, train.batch, self._length), jnp.uint8),
             )
         }
+        self._keys = _data_keys(train)
         self._thread = ThreadPoolExecutor(1)  # ends when nothing refers to it
         self._coming: dict[int, Future[Any]] = {}
         self._judged: dict[bool, Any] = {}
@@ -115,7 +116,7 @@ class Sent:
             first = wanted * self._each
             if wanted not in self._coming and first < self._train.steps:
                 step_U = first + np.arange(self._each, dtype=np.int32)
-                key_N2 = _data_keys(self._train, self._seed_S, step_U)
+                key_N2 = np.asarray(self._keys(self._seed_S, step_U)).reshape(-1, 2)
                 self._coming[wanted] = self._asked(key_N2, "train")
         self._coming = {n: f for n, f in self._coming.items() if n >= block}
         return self._coming[block].result()
@@ -141,7 +142,10 @@ class Sent:
         """Rows of these keys on the devices, when the thread has read them."""
         text, size = self.content["text"], self._train.batch
         # Drawn here: the devices would do so for the thread after the steps under way.
-        start_NB = windows.places(text, key_N2, split, size, self._length)
+        # Of as many keys each time: one program for all of them.
+        key_M2 = _filled(key_N2, self._most)
+        start_MB = windows.places(text, key_M2, split, size, self._length)
+        start_NB = start_MB[: len(key_N2)]
 
         def sent() -> Any:
             read = windows.read(text, key_N2, split, start_NB, self._length)
@@ -171,15 +175,14 @@ def _too_large(size: int) -> bool:
     return size > INT_MAX or (free is not None and size > free // SHARE)
 
 
-def _data_keys(train: Any, seed_S: np.ndarray, step_U: np.ndarray) -> np.ndarray:
-    """key_N2 of every seed at every step."""
+def _data_keys(train: Train) -> Any:
+    """A function of seed_S and step_U: key_SU2, compiled once."""
 
     def key(seed: jax.Array, step: jax.Array) -> jax.Array:
         return jax.random.key_data(program.data_key(train, seed, step))
 
     over_steps = jax.vmap(key, in_axes=(None, 0))
-    key_SU2 = jax.jit(jax.vmap(over_steps, in_axes=(0, None)))(seed_S, step_U)
-    return np.asarray(key_SU2).reshape(-1, 2)
+    return jax.jit(jax.vmap(over_steps, in_axes=(0, None)))
 
 
 def _evaluation_keys(indices: Iterable[int]) -> np.ndarray:
