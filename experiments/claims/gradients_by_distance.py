@@ -14,12 +14,11 @@ RESULTS
 
 import math
 from collections.abc import Sequence
-from functools import partial
 
 import numpy as np
 
 from attn_research.analysis.cache import cached_by_member
-from attn_research.analysis.statistics import Interval, lead, level
+from attn_research.analysis.statistics import lead, level, mean_interval, paired
 from attn_research.config import Config, Model, Population, Train
 from attn_research.studies.study import Expectation, Gate, Row, Study, variant
 
@@ -63,9 +62,12 @@ def far(row: Row) -> float:
     return fitted(row["directory"], row["member"], True)[1]
 
 
-def faster(rows: Sequence[Row], trained: bool) -> Interval:
-    """How much faster the gradient falls in a plain recurrence than in an LSTM."""
-    return lead(rows, "rnn", "lstm", partial(rate, trained=trained))
+def before(rows: Sequence[Row], mixer: str) -> dict[int, float]:
+    """Seed -> the rate of an untrained member, the same at any learning rate."""
+    own = [row for row in rows if row["mixer"] == mixer]
+    first = min((row["lr"] for row in own), default=0.0)
+    untrained = [row for row in own if row["lr"] == first]
+    return {row["seed"]: rate(row, trained=False) for row in untrained}
 
 
 QUICK = Study(
@@ -114,7 +116,7 @@ QUICK = Study(
         Expectation(
             "Before training, the gradient of a plain recurrence falls faster than "
             "that of an LSTM",
-            lambda rows: faster(rows, False),
+            lambda rows: paired(before(rows, "rnn"), before(rows, "lstm")),
             low=0.0,
             unit="per token",
             part="gates",
@@ -123,7 +125,7 @@ QUICK = Study(
         Expectation(
             "After training, the gradient of a plain recurrence falls faster than "
             "that of an LSTM",
-            lambda rows: faster(rows, True),
+            lambda rows: lead(rows, "rnn", "lstm", rate),
             low=0.0,
             unit="per token",
             part="gates",
@@ -131,7 +133,7 @@ QUICK = Study(
         ),
         Expectation(
             "Before training, the gradient of attention neither falls nor grows",
-            lambda rows: level(rows, DENSE, partial(rate, trained=False)),
+            lambda rows: mean_interval(list(before(rows, DENSE).values())),
             low=-0.01,
             high=0.01,
             unit="per token",

@@ -16,8 +16,8 @@ the lengths, from 256 to 4,096 tokens, and the range:
     decoding state                       1,587 times (256 to 4,096)
 
 That attention trains in less memory holds in blocks; with all scores it depends on the
-length. That it decodes in less, and that longer sequences cost nothing more, is refuted:
-its decoding state grows with the power 1 of the length, the time of a step with 1.54
+length. That it decodes in less is refuted, and that longer sequences cost nothing more:
+the decoding state grows with the power 1 of the length, the time of a step with 1.54
 (1.37 to 1.71).
 """
 

@@ -14,8 +14,8 @@ mixer from its own:
         --set init.path=none,runs/own_pretraining_before
     python scripts/report.py runs/own_pretraining
 
-Quick size, 10 minutes of one core in all: not tested, as from scratch there is no gap to
-close. In accuracy,
+Quick size, 10 minutes of one core in all: not tested, as there is no gap to close from
+scratch. In accuracy,
 
     attention is behind, from scratch            0.004 (-0.008 to 0.015)
     attention is behind, with pretraining        0.018 (0.004 to 0.038)
