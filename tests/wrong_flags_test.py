@@ -26,6 +26,7 @@ TEXTS: dict[tuple[str, str], tuple[str, list[str], str]] = {
     ("train", "model.stem"): ("x", RUN, "Unknown mixer 'x'"),
     ("train", "train.optimizer"): ("x", RUN, "Unknown optimizer 'x'"),
     ("train", "train.metrics"): ("x", RUN, "Unknown metric"),
+    ("train", "train.mesh"): ("x", RUN, "its axes must be data or fsdp"),
     ("train", "init.path"): ("nowhere", RUN, "nowhere"),
     ("train", "init.digest"): (
         "x",
