@@ -6,7 +6,7 @@
 
 A model of 350 million parameters, in bfloat16 with layers that are recomputed: 24 of
 them, three of the gated delta rule for each of attention, with an MLP, on rows of 8,192
-bytes of text, one for each chip of a target. Under `data` alone every chip has the whole
+bytes of text, one for each chip of a target. Under `data` alone each chip has the whole
 state of AdamW. A case without a mesh (`v5e-4:`) trains a member on each chip, with all
 the rows. The bytes are the compiler's; nothing is run, and no time is claimed.
 """
