@@ -43,8 +43,14 @@ def fitted(directory: str, member: int, trained: bool) -> tuple[float, float]:
     at_BN = np.argmax(np.asarray(seen.batch.weights) > 0, axis=1)[:, None]
     energy_BNS = output_energy(restored, seen.inputs_B, seen.segments_BT, at_BN=at_BN)
     energy_BK = by_distance(energy_BNS, seen.places_BT, at_BN=at_BN)
-    near, far = (np.nanmean(energy_BK[:, slice(*ends)]) for ends in (NEAR, FAR))
+    near, far = (mean(energy_BK[:, slice(*ends)]) for ends in (NEAR, FAR))
     return decay(energy_BK).mean, 0.5 * math.log10(max(far, TINY) / max(near, TINY))
+
+
+def mean(energy_BK: np.ndarray) -> float:
+    """The mean over the distances that there are; NaN if there are none."""
+    known = energy_BK[np.isfinite(energy_BK)]
+    return float(known.mean()) if known.size else math.nan
 
 
 def rate(row: Row, trained: bool = True) -> float:
