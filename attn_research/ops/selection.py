@@ -159,46 +159,55 @@ class Blocks:
 
 
 def _highest(score_BHTS: jax.Array, count: int) -> jax.Array:
-    """Which scores are among the `count` highest of their query, and not -inf."""
-    score_BHTS = jax.lax.stop_gradient(score_BHTS)
-    if count >= score_BHTS.shape[-1]:
-        return score_BHTS > -jnp.inf
-    least_BHT1 = _nth_highest(score_BHTS, count)
-    return (score_BHTS >= least_BHT1) & (score_BHTS > -jnp.inf)
+    """Which scores are among the `count` highest of their query, and not -inf.
 
-
-def _nth_highest(x: jax.Array, count: int) -> jax.Array:
-    """The `count`-th highest number along the last axis, which keeps size 1.
-
-    On a CPU bit by bit from the sign down: one sweep per bit, each a comparison and a
-    count. A sort takes 8 times as long there; on an accelerator 31 sweeps are 31 steps.
+    More if scores are equal. One reading of the scores decides: a compiler may compute
+    a score once to find the least of them and again to compare it, rounded otherwise,
+    and the highest would not reach itself.
     """
-    if accelerated():
-        at = x.shape[-1] - count
-        return jax.lax.slice_in_dim(jax.lax.sort(x), at, at + 1, axis=-1)
+    score_BHTS = jax.lax.stop_gradient(score_BHTS)
+    some_BHTS = score_BHTS > -jnp.inf
+    if count >= score_BHTS.shape[-1]:
+        return some_BHTS
+    highest = _sorted if accelerated() else _swept
+    return some_BHTS & highest(score_BHTS, count)
+
+
+def _sorted(x: jax.Array, count: int) -> jax.Array:
+    """Which numbers along the last axis reach the `count`-th highest, by sorting."""
+    place = jax.lax.broadcasted_iota(jnp.int32, x.shape, x.ndim - 1)
+    rising, place = jax.lax.sort((x, place), num_keys=1)
+    at = x.shape[-1] - count
+    reached = rising >= jax.lax.slice_in_dim(rising, at, at + 1, axis=-1)
+    return jax.lax.sort((place, reached), num_keys=1)[1]
+
+
+def _swept(x: jax.Array, count: int) -> jax.Array:
+    """Which numbers along the last axis reach the `count`-th highest, bit by bit.
+
+    One sweep per bit from the sign down, each a comparison and a count. A sort takes
+    8 times as long on a CPU; on an accelerator 31 sweeps are 31 steps.
+    """
     integer = jnp.int64 if x.dtype == jnp.float64 else jnp.int32
     bits = jnp.iinfo(integer).bits - 1
     rest = jnp.asarray(jnp.iinfo(integer).max, integer)
+    number = jax.lax.bitcast_convert_type(x, integer)
+    # Negative floats rise as their bits fall.
+    ordered = jnp.where(number < 0, number ^ rest, number)
 
-    def turned(ordered: jax.Array) -> jax.Array:
-        # Negative floats rise as their bits fall; the map is its own inverse.
-        return jnp.where(ordered < 0, ordered ^ rest, ordered)
+    def raised(swept: tuple[jax.Array, jax.Array], bound: jax.Array):
+        """The bound and what reaches it, if that is enough; else as before."""
+        reached = ordered >= bound
+        enough = reached.sum(-1, keepdims=True, dtype=jnp.int32) >= count
+        return jnp.where(enough, bound, swept[0]), jnp.where(enough, reached, swept[1])
 
-    ordered = turned(jax.lax.bitcast_convert_type(x, integer))
-
-    def enough(bound: jax.Array) -> jax.Array:
-        return (ordered >= bound).sum(-1, keepdims=True, dtype=jnp.int32) >= count
-
-    zero = jnp.zeros((), integer)
-    bound = jnp.where(enough(zero), zero, jnp.asarray(jnp.iinfo(integer).min, integer))
-
-    def lower(n: jax.Array, bound: jax.Array) -> jax.Array:
+    def lower(n: jax.Array, swept: tuple[jax.Array, jax.Array]):
         one = jnp.ones((), integer)
-        raised = bound | (one << (bits - 1 - n).astype(integer))
-        return jnp.where(enough(raised), raised, bound)
+        return raised(swept, swept[0] | (one << (bits - 1 - n).astype(integer)))
 
-    bound = jax.lax.fori_loop(0, bits, lower, bound)
-    return jax.lax.bitcast_convert_type(turned(bound), x.dtype)
+    least = jnp.full((*x.shape[:-1], 1), jnp.iinfo(integer).min, integer)
+    swept = raised((least, jnp.ones(x.shape, bool)), jnp.zeros((), integer))
+    return jax.lax.fori_loop(0, bits, lower, swept)[1]
 
 
 @linear_in("v_BTGE")

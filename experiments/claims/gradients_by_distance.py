@@ -6,10 +6,23 @@ the input k tokens back falls, or grows, as exp(-rate k); the rate is fitted to 
 member, trained and untrained, as far back as the norm exceeds rounding.
 
     python scripts/sweep.py --experiment=claims/gradients_by_distance \\
-        --out=runs/gradients_by_distance --workers=2
+        --out=runs/gradients_by_distance --workers=2 --widen
     python scripts/report.py runs/gradients_by_distance
 
-RESULTS
+Quick size, 20 minutes of one core: supported. The rates per token:
+
+    a plain recurrence, trained                      0.962 (0.834 to 1.233)
+    a plain recurrence less an LSTM, untrained       0.313 (0.162 to 0.537)
+    a plain recurrence less an LSTM, trained         0.868 (0.436 to 1.152)
+    attention, untrained                            -0.001 (-0.0015 to 0.0000)
+    attention, trained                              -0.005 (-0.013 to -0.001)
+
+From inputs 70 to 90 tokens back, where the first symbol may be, the gradient of trained
+attention is 9.5 times that from the last ten (6.8 to 15), that of a plain recurrence
+1e-14 of it. Attention always learns the task, an LSTM and a GRU for some seeds and
+rates, a plain recurrence and a window of 16 tokens, which cannot see the symbols, never.
+Averaged over all outputs instead, the gradient of attention that is blind to distance
+would fall by 0.015 per token.
 """
 
 import math
