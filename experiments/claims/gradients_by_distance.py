@@ -20,7 +20,7 @@ Quick size, 20 minutes of one core: supported. The rates per token:
 From inputs 70 to 90 tokens back, where the first symbol may be, the gradient of trained
 attention is 9.5 times that from the last ten (6.8 to 15), that of a plain recurrence
 1e-14 of it. Attention always learns the task, an LSTM and a GRU for some seeds and
-rates, a plain recurrence and a window of 16 tokens, which cannot see the symbols, never.
+rates, a plain recurrence never, nor a window of 16 tokens, which sees no symbol.
 Averaged over all outputs instead, the gradient of attention that is blind to distance
 would fall by 0.015 per token.
 """
