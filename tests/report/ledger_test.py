@@ -98,7 +98,7 @@ def test_the_page_counts_and_measures(written):
     assert (
         "Gate: A convolution solves it: 0.25 expected at least 0.9: no" in written.text
     )
-    assert "Its measure raised KeyError: 'x'." in written.text
+    assert "Its measure raised KeyError: 'x')" in written.text
     effect = re.search(r"(0\.\d+) of accuracy \((0\.\d+) to (0\.\d+)\)", written.text)
     assert effect
     mean, low, high = map(float, effect.groups())
