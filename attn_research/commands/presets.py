@@ -5,8 +5,7 @@ from typing import Protocol
 
 from attn_research import flags
 from attn_research.config import Config, Population
-from attn_research.modules.architectures import architecture
-from attn_research.studies import blueprint, scale
+from attn_research.studies import scale
 from attn_research.studies.study import Study
 
 
@@ -26,7 +25,11 @@ def of_run(
     """A run with its architecture and at its scale; flags go before both."""
     given = flags.names_given()
     if options.architecture is not None:
-        config = blueprint.config(config, architecture(options.architecture), given)
+        from attn_research.studies import blueprint
+
+        config = blueprint.config(
+            config, blueprint.architecture(options.architecture), given
+        )
     if options.scale is not None:
         size = scale.scale(options.scale)
         config = scale.config(config, size, given)
@@ -38,7 +41,11 @@ def of_study(options: Options, study: Study) -> Study:
     """A study with one architecture in each cell and at its scale."""
     given = flags.names_given()
     if options.architecture is not None:
-        study = blueprint.study(study, architecture(options.architecture), given)
+        from attn_research.studies import blueprint
+
+        study = blueprint.study(
+            study, blueprint.architecture(options.architecture), given
+        )
     if options.scale is not None:
         study = scale.study(study, scale.scale(options.scale), given)
     if "model.layers" in study.axes:
@@ -50,13 +57,17 @@ def _whole(options: Options, config: Config) -> Config:
     """With an architecture: the depth of a scale, rounded up to whole passes."""
     if options.architecture is None or "model.layers" in flags.names_given():
         return config
+    from attn_research.studies import blueprint
+
     return blueprint.whole(config)
 
 
 def say(options: Options) -> None:
     """Prints what the architecture and the scale set."""
     if options.architecture is not None:
-        built = architecture(options.architecture)
+        from attn_research.studies import blueprint
+
+        built = blueprint.architecture(options.architecture)
         print(blueprint.sentence(options.architecture, built))
     if options.scale is not None:
         print(scale.sentence(options.scale, scale.scale(options.scale)))

@@ -9,10 +9,11 @@ from collections.abc import Collection
 
 from attn_research.config import Config, edit
 from attn_research.modules import pattern as patterns
-from attn_research.modules.architectures import Architecture
+from attn_research.modules.architectures import Architecture, architecture
 from attn_research.options import BadInput
 from attn_research.studies.study import Study
 
+__all__ = ["architecture", "config", "sentence", "study", "whole"]
 PATTERN = "model.pattern"
 
 
