@@ -32,7 +32,8 @@ def measured(name: str, **given) -> dict:
 def agrees(found: dict, close: float = 1e-6):
     """Loss, gradients and sums of an evaluation are those of one device."""
     for name, one in found.items():
-        assert one["steps"] == [3] and one["moved"] > 1e-4, name
+        # Moved far beyond what they may differ by; s4d moves least, by 9e-5.
+        assert one["steps"] == [3] and one["moved"] > 3e-5, name
         assert one["loss"] < 1e-6 and one["sums"] < 1e-6, (name, one)
         assert one["begun"] < 1e-6 and one["params"] < close, (name, one)
         assert one["grads"] < close and one["leaf"] < 30 * close, (name, one)
