@@ -7,12 +7,11 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from attn_research.ops.highest import by_sorting, by_sweeping
 from attn_research.ops.logits import Logits, alibi, distances
 from attn_research.ops.selection import (
     Best,
     Blocks,
-    _sorted,
-    _swept,
     selected_attention,
 )
 
@@ -120,7 +119,7 @@ def test_memory_is_linear_in_the_length():
     assert temporaries(8_192) <= 4.5 * temporaries(2_048)
 
 
-@pytest.mark.parametrize("select", [_swept, _sorted])
+@pytest.mark.parametrize("select", [by_sweeping, by_sorting])
 def test_the_highest_are_those_of_a_sort(select):
     x = np.random.default_rng(0).standard_normal((3, 5, 40)).astype(np.float32)
     x[0, 0, :30], x[1, 1], x[2, 2] = -np.inf, -abs(x[1, 1]), 1.5
